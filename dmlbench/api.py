@@ -1,0 +1,109 @@
+"""The public functions: what the command line does, for a program."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmlbench.components import create_dataset, create_loss
+from dmlbench.errors import TrialFailure
+from dmlbench.expressions import parse_call
+from dmlbench.hookspecs import TrialEvent
+from dmlbench.leaderboard.entry import Entry
+from dmlbench.plan import Request, make_plan
+from dmlbench.plugins import load_plugins
+from dmlbench.runner import Resources, carry_out
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dmlbench.data.images import Dataset
+
+
+def run(
+    losses: Sequence[str] = Request.losses,
+    combiners: Sequence[str] = Request.combiners,
+    dataset: str = Request.dataset,
+    seeds: int | Sequence[int] = Request.seeds,
+    out: str | os.PathLike[str] = Request.out,
+    *,
+    backbone: str | None = None,
+    pretrained: bool | None = None,
+    recipe: str = Request.recipe,
+    overrides: Mapping[str, Any] | None = None,
+    singles: bool = True,
+    jobs: int | None = None,
+    threads: int = 1,
+    device: str = "auto",
+    without: Sequence[str] = (),
+    retry_failed: bool = False,
+    submitter: str | None = None,
+    watch: Callable[[TrialEvent], None] | None = None,
+) -> list[Entry]:
+    """Train every loss alone and every combiner of them all, and write their entries.
+
+    losses, combiners, dataset, backbone: names, with parameters if wanted:
+        ``"triplet(margin=0.1)"``.
+    seeds: how many, from 0, or which.
+    out: folder of the leaderboards; what is there already is not trained again.
+    overrides: values by dotted key, such as ``{"recipe.epochs": 4, "protocol.width": "paper"}``.
+    watch: called with every event of every trial.
+    Returns the entries, in the order of the configurations; failed trials stand in them.
+    Raises `dmlbench.errors.UsageError` for a name or value that cannot be meant, `TrialFailure`
+    if a trial's process died, after all other trials have run.
+    """
+    registry = load_plugins(without)
+    request = Request(
+        losses=losses,
+        combiners=combiners,
+        dataset=dataset,
+        backbone=backbone,
+        pretrained=pretrained,
+        recipe=recipe,
+        seeds=seeds,
+        overrides=overrides or {},
+        singles=singles,
+        out=Path(out),
+    )
+    outcome = carry_out(
+        make_plan(request, registry),
+        registry,
+        Resources(jobs=jobs, threads=threads, device=device),
+        without=without,
+        retry_failed=retry_failed,
+        submitter=submitter,
+        watch=watch,
+    )
+    unrecorded = [
+        f"{trial.configuration.label()}, seed {trial.seed}: {reason}"
+        for trial, reason in outcome.failures
+        if trial.folder.read_result() is None
+    ]
+    if unrecorded:
+        raise TrialFailure("Some trials ended without a result. " + " ".join(unrecorded))
+    return outcome.entries
+
+
+def load_loss(
+    name: str, *, num_classes: int = 2, embedding_dim: int = 64, **params: Any
+) -> nn.Module:
+    """Build the loss `name` of any installed plugin: (embeddings (B, D), labels (B,)) -> scalar.
+
+    num_classes, embedding_dim: for losses with proxies or a classifier; others ignore them.
+    params: the loss's own parameters; the rest keep their defaults.
+    Raises `dmlbench.errors.UsageError` for an unknown name or parameter.
+    """
+    short, inline = parse_call(name)
+    return create_loss(load_plugins(), short, {**inline, **params}, num_classes, embedding_dim)
+
+
+def load_dataset(name: str, *, image_size: int | None = None, **params: Any) -> Dataset:
+    """Build the dataset `name`: ``.train``, ``.test`` and perhaps ``.gallery`` image sets.
+
+    image_size: stored pixels a side; None for the dataset's default.
+    Raises `dmlbench.errors.UsageError` or `dmlbench.data.images.DatasetError`.
+    """
+    short, inline = parse_call(name)
+    return create_dataset(load_plugins(), short, {**inline, **params}, image_size)

@@ -1,0 +1,70 @@
+"""Any timm model as a backbone."""
+
+from __future__ import annotations
+
+import difflib
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from dmlbench.errors import UsageError
+
+
+class TimmBackbone(nn.Module):
+    """A timm model without its classifier: images (B, 3, H, W) -> pooled features (B, F).
+
+    model: timm's name of the model, such as "resnet50" or "resnet50.a1_in1k".
+    pretrained: load the pretrained weights; never replaced by a random start.
+    image_size: pixels a side of the input.
+    Raises `UsageError` for an unknown model, weights that do not exist or cannot be fetched.
+    """
+
+    def __init__(
+        self, image_size: int, model: str | None = None, pretrained: bool = False
+    ) -> None:
+        super().__init__()
+        check_model_name(model)
+        config = timm.get_pretrained_cfg(model)
+        size = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
+        try:
+            self.network = timm.create_model(model, pretrained=pretrained, num_classes=0, **size)
+        except Exception as error:
+            if not pretrained:
+                raise UsageError(f"timm cannot build the backbone {model}: {error}") from error
+            raise UsageError(
+                f"The pretrained weights of the backbone {model} cannot be loaded "
+                f"({type(error).__name__}: {' '.join(str(error).split())[:300]}). Ways out: "
+                f"connect to the model hub once, so that the weights are cached; copy a cache made "
+                f"elsewhere and point HF_HOME at it; or train from scratch with --no-pretrained."
+            ) from error
+        self.num_features = _feature_width(self.network, image_size)
+        self.mean = tuple(self.network.pretrained_cfg["mean"])
+        self.std = tuple(self.network.pretrained_cfg["std"])
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images)
+
+
+def _feature_width(network: nn.Module, image_size: int) -> int:
+    """F, measured: models with a convolution after pooling report another number."""
+    was_training = network.training
+    network.eval()
+    with torch.no_grad():
+        features = network(torch.zeros(1, 3, image_size, image_size))
+    network.train(was_training)
+    return features.shape[1]
+
+
+def check_model_name(model: str | None) -> None:
+    """Raise `UsageError` with the closest names unless timm has a model of this name."""
+    if model is None:
+        raise UsageError("The backbone timm needs a model: --backbone resnet50, for example.")
+    if timm.is_model(model.partition(".")[0]):
+        return
+    close = difflib.get_close_matches(model, timm.list_models(), n=3)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    raise UsageError(
+        f"There is no backbone named {model!r}, neither among the plugins nor in timm "
+        f"{timm.__version__}.{hint}"
+    )

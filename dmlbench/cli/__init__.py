@@ -1,0 +1,73 @@
+"""The command line: a file a command, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from dmlbench.errors import DmlbenchError
+
+#: Each command with the one line that --help shows, so that help imports none of them.
+COMMANDS = {
+    "run": "Train losses and their combinations, and show the leaderboard.",
+    "plan": "Show what run would do, without doing it.",
+    "list": "List losses, combiners, datasets, backbones or recipes.",
+    "info": "Show one loss, combiner, dataset, backbone, recipe or entry.",
+    "plugins": "List the installed plugins, broken ones included.",
+    "leaderboard": "Show leaderboards.",
+    "doctor": "Check the installation.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"dmlbench.cli.{name}")
+        return getattr(module, f"{name}_command")
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, context: click.Context, args: list[str]):
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            raise click.UsageError(
+                f"There is no command {args[0]!r}. Commands: {', '.join(COMMANDS)}.", context
+            ) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dmlbench")
+def cli() -> None:
+    """Compare losses for deep metric learning, and ensembles of them, on unseen classes."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = cli.main(args=arguments, prog_name="dmlbench", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except DmlbenchError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output has gone, as with `| head`.
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

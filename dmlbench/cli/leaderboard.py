@@ -1,0 +1,64 @@
+"""``dmlbench leaderboard``: show results that are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group("leaderboard")
+def leaderboard_command() -> None:
+    """Compare the entries of leaderboards."""
+
+
+@leaderboard_command.command("show")
+@click.argument("folder", default="leaderboards", type=click.Path(path_type=Path))
+@click.option("--by", default="map_at_r", metavar="METRIC", help="Rank by this metric (MAP@R).")
+@click.option("--metrics", default="", metavar="A,B", help="Metric columns to show.")
+@click.option("--dataset", metavar="NAME", help="Only this dataset.")
+@click.option("--json", "form", flag_value="json", help="All columns and verdicts as JSON.")
+@click.option("--csv", "form", flag_value="csv", help="All columns as CSV, metrics as fractions.")
+@click.option("--markdown", "form", flag_value="markdown", help="Tables and verdicts as Markdown.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a PNG, SVG or PDF."
+)
+def show_command(
+    folder: Path,
+    by: str,
+    metrics: str,
+    dataset: str | None,
+    form: str | None,
+    plot: Path | None,
+) -> None:
+    """Show the leaderboards in FOLDER: the root of all, one protocol's, or a single dataset's.
+
+    Rows compare within one dataset, backbone, recipe, protocol and width of the embedding. Under
+    each table stands whether a combination of losses beats the best of them.
+    """
+    from dmlbench.leaderboard.export import render_csv, render_json, render_markdown
+    from dmlbench.leaderboard.labels import plain
+    from dmlbench.leaderboard.render import render_rich, stdout_console
+    from dmlbench.leaderboard.store import read_leaderboards
+    from dmlbench.leaderboard.table import leaderboard_frame
+    from dmlbench.leaderboard.verdict import verdicts
+
+    entries, problems = read_leaderboards(folder, dataset)
+    for problem in problems:
+        click.echo(f"Refused: {plain(problem, 500)}", err=True)
+    columns = [name for name in metrics.split(",") if name.strip()]
+    frame = leaderboard_frame(entries, by)
+    found = verdicts(entries, by)
+    if plot is not None:
+        from dmlbench.leaderboard.plot import plot_leaderboard
+
+        plot_leaderboard(frame, plot, by)
+        click.echo(f"Drawn: {plot}", err=True)
+    if form == "json":
+        click.echo(render_json(frame, found, by))
+    elif form == "csv":
+        click.echo(render_csv(frame), nl=False)
+    elif form == "markdown":
+        click.echo(render_markdown(frame, found, by, columns), nl=False)
+    else:
+        render_rich(frame, found, stdout_console(), by, columns)

@@ -1,0 +1,143 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+without_option = click.option(
+    "--without",
+    metavar="DIST",
+    multiple=True,
+    help="Leave out the plugins of this distribution. May be repeated.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what is compared, the same for run and plan."""
+    for option in reversed(_REQUEST):
+        command = option(command)
+    return command
+
+
+def read_request(values: dict[str, Any]) -> Any:
+    """The `dmlbench.plan.Request` that the options spell."""
+    from dmlbench.expressions import parse_assignment, split_list
+    from dmlbench.plan import Request
+
+    overrides = dict(parse_assignment(text) for text in values["assignments"])
+    if values["embedding_dim"] is not None:
+        overrides["recipe.embedding_dim"] = values["embedding_dim"]
+    if values["epochs"] is not None:
+        overrides["recipe.epochs"] = values["epochs"]
+    if values["width"] is not None:
+        overrides["protocol.width"] = values["width"]
+    return Request(
+        losses=split_list(values["losses"]),
+        combiners=split_list(values["combiners"]) if values["combiners"] != "none" else [],
+        dataset=values["dataset"],
+        backbone=values["backbone"],
+        pretrained=values["pretrained"],
+        recipe=values["recipe"],
+        seeds=_seeds(values["seeds"]),
+        overrides=overrides,
+        singles=values["singles"],
+        out=Path(values["out"]),
+    )
+
+
+def _seeds(text: str) -> int | list[int]:
+    from dmlbench.errors import UsageError
+
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(
+            f"--seeds {text!r} must be a number of seeds (5) or a list of them (0,1,7)."
+        ) from error
+    return numbers[0] if len(numbers) == 1 and "," not in text else numbers
+
+
+_REQUEST = [
+    click.option(
+        "--losses",
+        metavar="LIST",
+        default="triplet,multi-similarity",
+        show_default=True,
+        help="Losses, separated by commas, with parameters if wanted: 'triplet(margin=0.1),ms'.",
+    ),
+    click.option(
+        "--combiner",
+        "--combiners",
+        "combiners",
+        metavar="LIST",
+        default="learned",
+        show_default=True,
+        help="Combiners of all these losses, separated by commas, or none.",
+    ),
+    click.option(
+        "--singles/--no-singles",
+        default=True,
+        help="Train each loss alone as well, to compare with.  [default: singles]",
+    ),
+    click.option(
+        "--dataset",
+        metavar="NAME",
+        default="glyphs",
+        show_default=True,
+        help="Dataset, with parameters if wanted: 'folder(root=photos)'.",
+    ),
+    click.option(
+        "--backbone",
+        metavar="NAME",
+        help="A plugin's backbone, or any timm model, such as resnet50.  [default: the recipe's]",
+    ),
+    click.option(
+        "--pretrained/--no-pretrained",
+        default=None,
+        help="Start from pretrained weights, or from scratch.  [default: as the recipe says]",
+    ),
+    click.option(
+        "--recipe",
+        metavar="NAME|FILE",
+        default="quick",
+        show_default=True,
+        help="How to train: a packaged recipe or a TOML file.",
+    ),
+    click.option(
+        "--seeds",
+        metavar="N|LIST",
+        default="5",
+        show_default=True,
+        help="How many seeds (5 means 0 to 4), or which (0,1,7).",
+    ),
+    click.option("--epochs", type=int, help="Short for --set recipe.epochs=N."),
+    click.option("--embedding-dim", type=int, help="Short for --set recipe.embedding_dim=N."),
+    click.option(
+        "--width",
+        type=click.Choice(["fair", "paper"]),
+        help="fair: an ensemble's embedding is as wide as a single loss's. paper: M times as "
+        "wide, ranked apart.  [default: fair]",
+    ),
+    click.option(
+        "--set",
+        "assignments",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Override a value of recipe or protocol: recipe.optimizer.head_lr=1e-3. "
+        "May be repeated.",
+    ),
+    click.option(
+        "--out",
+        metavar="DIR",
+        default="leaderboards",
+        show_default=True,
+        type=click.Path(file_okay=False),
+        help="Folder of the leaderboards.",
+    ),
+    without_option,
+]

@@ -1,0 +1,47 @@
+"""What a run shows at its end: the table on stdout, what went wrong on stderr."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from dmlbench.plan import Plan
+    from dmlbench.runner import Outcome
+
+
+def show_outcome(plan: Plan, outcome: Outcome, as_json: bool) -> None:
+    """Print the rows of this run as a leaderboard, or as JSON, and say where the entries lie."""
+    from dmlbench.leaderboard.export import render_json
+    from dmlbench.leaderboard.metrics import DEFAULT_METRIC
+    from dmlbench.leaderboard.render import render_rich
+    from dmlbench.leaderboard.table import leaderboard_frame
+    from dmlbench.leaderboard.verdict import verdicts
+
+    for line in (*outcome.notes, *outcome.warnings):
+        click.echo(line, err=True)
+    for trial, reason in outcome.failures:
+        click.echo(
+            f"Failed: {trial.configuration.label()}, seed {trial.seed}: {reason}. "
+            f"Its log: {trial.folder.log_file}. To try again: --retry-failed.",
+            err=True,
+        )
+    if not outcome.entries:
+        if as_json:
+            click.echo(json.dumps([]))
+        return
+    frame, found = leaderboard_frame(outcome.entries), verdicts(outcome.entries)
+    if as_json:
+        click.echo(render_json(frame, found, DEFAULT_METRIC))
+        return
+    from rich.console import Console
+
+    console = Console()
+    render_rich(frame, found, console)
+    protocol, dataset = plan.configurations[0].protocol.name, plan.configurations[0].dataset.name
+    click.echo(
+        f"\nEntries are in {plan.out / protocol / dataset}. "
+        f"`dmlbench leaderboard show {plan.out}` ranks all that are there."
+    )

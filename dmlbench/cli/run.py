@@ -1,0 +1,79 @@
+"""``dmlbench run``: train what the plan has left, write entries, show the leaderboard."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from dmlbench.cli.options import json_option, read_request, request_options
+
+
+@click.command("run")
+@request_options
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one a core; 1 on a GPU]"
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="CPU threads of each trial.",
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, cuda:1, ...; auto takes CUDA where it is there.",
+)
+@click.option("--retry-failed", is_flag=True, help="Train trials again that failed before.")
+@click.option("--submitter", metavar="TEXT", help="Who stands behind the entries.")
+@json_option
+def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
+    """Train losses and their combinations on one backbone, and show the leaderboard.
+
+    Every loss alone and every combiner of all of them is one row. Trials that are already there
+    are not repeated; an interrupted run goes on from the last finished epoch.
+    """
+    from dmlbench.cli.progress import watch_run
+    from dmlbench.cli.report import show_outcome
+    from dmlbench.plan import make_plan
+    from dmlbench.plugins import load_plugins
+    from dmlbench.runner import Resources, carry_out
+
+    registry = load_plugins(without)
+    plan = make_plan(read_request({**options, "without": without}), registry)
+    resources = Resources(
+        jobs=options["jobs"], threads=options["threads"], device=options["device"]
+    )
+    try:
+        with watch_run(plan, options["retry_failed"]) as watch:
+            outcome = carry_out(
+                plan,
+                registry,
+                resources,
+                without=without,
+                retry_failed=options["retry_failed"],
+                submitter=options["submitter"],
+                watch=watch,
+            )
+    except KeyboardInterrupt:
+        # Planned again: the trials that finished meanwhile are on disk.
+        left = sum(1 for _ in make_plan(read_request(options), registry).pending())
+        click.echo(
+            f"\nInterrupted; {len(plan.trials) - left} of {len(plan.trials)} trials are done, and "
+            f"every finished epoch is kept in {plan.out}. The same command goes on from there:\n"
+            f"  dmlbench {' '.join(_quoted(sys.argv[1:]))}",
+            err=True,
+        )
+        return 130
+    show_outcome(plan, outcome, as_json)
+    return 1 if outcome.failures else 0
+
+
+def _quoted(arguments: list[str]) -> list[str]:
+    import shlex
+
+    return [shlex.quote(argument) for argument in arguments]

@@ -1,0 +1,58 @@
+"""GradNorm: weights that keep the losses training at similar rates.
+
+Chen, Badrinarayanan, Lee, Rabinovich, GradNorm: Gradient Normalization for Adaptive Loss Balancing
+in Deep Multitask Networks, ICML 2018 (arXiv 1711.02257).
+Legend: B batch, F feature width, M losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dmlbench.combiners.base import Combiner
+
+
+class GradNorm(Combiner):
+    """Σ_j w_j l_j on one embedding, w learned so that ‖w_j g_j‖ follows Ḡ r_j^α.
+
+    g_j is the gradient of loss j at the shared features, Ḡ the mean of the weighted norms,
+    r_j = (l_j / l_j(0)) / mean_i(l_i / l_i(0)) how slowly loss j trains. The weights descend
+    Σ_j |‖w_j g_j‖ − Ḡ r_j^α|, the target a constant, and are kept at sum M.
+
+    num_losses: M.
+    asymmetry: α; 0 asks for equal norms.
+    """
+
+    combines_gradients = True
+
+    def __init__(self, num_losses: int, asymmetry: float = 1.5) -> None:
+        super().__init__(num_losses)
+        if not 0 <= asymmetry < float("inf"):
+            raise ValueError(f"asymmetry must not be negative: {asymmetry}")
+        self.asymmetry = asymmetry
+        self.raw = nn.Parameter(torch.ones(num_losses))  # (M,)
+        self.register_buffer("_first", torch.zeros(num_losses))
+
+    def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:
+        with torch.no_grad():
+            # The first value above 0 stands for the start; a batch may have nothing to learn from.
+            self._first.copy_(torch.where(self._first > 0, self._first, losses.detach().abs()))
+            # No weight turns round, and a weight of 0 could never come back.
+            self.raw.clamp_(min=1e-4)
+            self.raw.mul_(self.num_losses / self.raw.sum())
+        return torch.dot(self.raw.detach().to(losses.dtype), losses)
+
+    def combine_gradients(self, gradients: Tensor, losses: Tensor) -> Tensor:
+        norms = gradients.flatten(1).norm(dim=1)  # (M,)
+        weighted = self.raw.detach() * norms
+        progress = losses.abs() / self._first.clamp(min=1e-12)
+        rates = progress / progress.mean().clamp(min=1e-12)
+        target = weighted.mean() * rates.pow(self.asymmetry)
+        self.raw.grad = (weighted - target).sign() * norms
+        return torch.einsum("m,mbf->bf", self.raw.detach(), gradients)
+
+    def weights(self) -> Tensor:
+        return self.num_losses * self.raw.detach() / self.raw.detach().sum()

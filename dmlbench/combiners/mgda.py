@@ -1,0 +1,67 @@
+"""MGDA-UB: the common descent direction of all losses at the shared features.
+
+Sener, Koltun, Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018 (arXiv 1810.04650).
+Legend: B batch, F feature width, M losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmlbench.combiners.base import Combiner
+
+
+class MgdaUb(Combiner):
+    """The min-norm point Σ_j α_j g_j of the convex hull of the gradients at the shared features.
+
+    It is zero where no direction lowers all losses. Heads and proxies follow the mean loss.
+
+    num_losses: M.
+    normalise: "none", or "l2" to give every g_j length 1 before, so that no loss is favoured for
+        being small.
+    """
+
+    combines_gradients = True
+
+    def __init__(self, num_losses: int, normalise: str = "none") -> None:
+        super().__init__(num_losses)
+        if normalise not in ("none", "l2"):
+            raise ValueError(f"normalise must be 'none' or 'l2', not {normalise!r}")
+        self.normalise = normalise
+        self.register_buffer("_weights", torch.full((num_losses,), 1 / num_losses))
+
+    def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:
+        return losses.mean()
+
+    def combine_gradients(self, gradients: Tensor, losses: Tensor) -> Tensor:
+        flat = gradients.flatten(1)  # (M, B·F)
+        if self.normalise == "l2":
+            flat = flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        products = (flat @ flat.T).double().cpu().numpy()  # (M, M)
+        self._weights.copy_(torch.from_numpy(min_norm_weights(products)))
+        return (self._weights.to(flat.dtype) @ flat).view_as(gradients[0])
+
+    def weights(self) -> Tensor:
+        return self._weights.detach()
+
+
+def min_norm_weights(products: np.ndarray) -> np.ndarray:
+    """The α (M,) ≥ 0 with Σα = 1 that makes αᵀ Q α least, Q the Gram matrix (M, M).
+
+    The least-squares problem min ‖(L; 1ᵀ) x − (0; 1)‖, x ≥ 0, LᵀL = Q has the optimality
+    conditions of this one up to a factor, so that x / Σx solves it exactly.
+    """
+    from scipy.optimize import nnls
+
+    scale = np.trace(products)
+    if not scale > 0:
+        return np.full(len(products), 1 / len(products))
+    values, vectors = np.linalg.eigh(products / scale)
+    root = np.sqrt(values.clip(min=0))[:, None] * vectors.T  # (M, M)
+    system = np.vstack([root, np.ones(len(products))])
+    solution, _ = nnls(system, np.append(np.zeros(len(products)), 1.0))
+    return solution / solution.sum()

@@ -1,0 +1,76 @@
+"""The compressed ensemble: a small network maps the diverse ensemble to the width of one loss.
+
+Zabihzadeh, Alitbi, Mousavirad, Ensemble of Loss Functions to Improve Generalizability of Deep
+Metric Learning methods, 2021 (arXiv 2107.01130).
+Legend: B batch, D width of the compressed embedding, M losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dmlbench.combiners.wedl import DiverseEnsemble
+
+
+class CompressedEnsemble(DiverseEnsemble):
+    """The diverse ensemble, evaluated through Linear, tanh, Linear at the width of one loss.
+
+    The network learns beside the ensemble, on detached embeddings, to keep the squared-distance
+    matrix of the batch: ‖D₁/ΣD₁ − D₂/ΣD₂‖_F · B². What is evaluated is D wide, so every head may
+    have the full width under the fair budget too.
+
+    num_losses: M. embedding_dim: D. head_dims: widths of the heads.
+    prior, penalty, diversity: as for `DiverseEnsemble`.
+    hidden_dim: width of the hidden layer; None for that of the concatenated heads.
+    """
+
+    def __init__(
+        self,
+        num_losses: int,
+        embedding_dim: int,
+        head_dims: Sequence[int],
+        prior: Sequence[float] | None = None,
+        penalty: float = 1e4,
+        diversity: float = 0.05,
+        hidden_dim: int | None = None,
+    ) -> None:
+        super().__init__(num_losses, prior, penalty, diversity)
+        wide = sum(head_dims)
+        hidden = wide if hidden_dim is None else hidden_dim
+        if hidden < 1:
+            raise ValueError(f"hidden_dim must be at least 1, not {hidden_dim}")
+        self.auxiliary = nn.Sequential(
+            nn.Linear(wide, hidden), nn.Tanh(), nn.Linear(hidden, embedding_dim)
+        )
+
+    @classmethod
+    def head_dims(cls, embedding_dim: int, num_losses: int, width: str) -> list[int]:
+        return [embedding_dim] * num_losses
+
+    def embed(self, heads: Sequence[Tensor]) -> Tensor:
+        compressed = self.auxiliary(super().embed(heads))  # (B, D)
+        return functional.normalize(compressed, dim=1)
+
+    def auxiliary_loss(self, heads: Sequence[Tensor]) -> Tensor:
+        with torch.no_grad():
+            wide = super().embed(heads)  # (B, ΣD_j)
+        compressed = functional.normalize(self.auxiliary(wide), dim=1)  # (B, D)
+        return distance_mismatch(wide, compressed)
+
+
+def distance_mismatch(first: Tensor, second: Tensor) -> Tensor:
+    """‖D₁/ΣD₁ − D₂/ΣD₂‖_F · B² of two embeddings (B, ·) of one batch, a scalar."""
+    one, other = _shares(first), _shares(second)  # (B, B) each
+    return torch.linalg.norm(one - other) * len(first) ** 2
+
+
+def _shares(embeddings: Tensor) -> Tensor:
+    """Squared distances (B, B) divided by their sum; zeros where all embeddings are equal."""
+    lengths = embeddings.square().sum(dim=1)
+    squared = lengths[:, None] + lengths[None, :] - 2 * embeddings @ embeddings.T
+    squared = squared.clamp(min=0)
+    return squared / squared.sum().clamp(min=1e-12)

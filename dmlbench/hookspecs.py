@@ -1,0 +1,122 @@
+"""The contract between dmlbench and its plugins.
+
+A plugin is any distribution with an entry point in the group ``dmlbench`` that names a module
+(or object) whose functions are marked with `hookimpl`. Each hook returns specs: small frozen
+records that name a class without importing it. Listing plugins therefore imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pluggy
+
+ENTRY_POINT_GROUP = "dmlbench"
+
+hookspec = pluggy.HookspecMarker(ENTRY_POINT_GROUP)
+hookimpl = pluggy.HookimplMarker(ENTRY_POINT_GROUP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every plugin component says of itself.
+
+    name: short name, lower case letters, digits and hyphens, unique within its distribution.
+    target: ``"package.module:Class"``, imported only when the component is used.
+    summary: one line for listings.
+    reference: the paper, as "Author, Title, Venue Year (arXiv id)".
+    defaults: every parameter a user may set, with its default; JSON values only.
+    aliases: further short names.
+    """
+
+    name: str
+    target: str
+    summary: str
+    reference: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSpec(Spec):
+    """A loss: ``Loss(**params)`` gives a module ``(embeddings (B, D), labels (B,)) -> scalar``.
+
+    ``num_classes`` and ``embedding_dim`` are passed as well where the signature asks for them.
+    family: "pair", "triplet", "listwise", "proxy" or "classification"; only for listings.
+    """
+
+    family: str = "pair"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombinerSpec(Spec):
+    """A combiner: ``Combiner(num_losses, **params)``; see `dmlbench.combiners.base.Combiner`.
+
+    heads: "shared" (one embedding for all losses) or "per-loss" (one embedding each).
+    """
+
+    heads: str = "shared"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Spec):
+    """A dataset: ``Dataset(**params)`` with ``train``, ``test`` and perhaps ``gallery`` image sets.
+
+    ``image_size`` (stored pixels a side) is passed as well where the signature asks for it.
+    recall_at: the K values that the field reports on this dataset.
+    """
+
+    recall_at: tuple[int, ...] = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec(Spec):
+    """A backbone: ``Backbone(**params)`` gives a module: images (B, 3, H, W) -> features (B, F).
+
+    The module has ``num_features`` (F) and per-channel ``mean`` and ``std`` of its input.
+    image_size: pixels a side that it was made for.
+    """
+
+    image_size: int = 224
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEvent:
+    """Something that happened in a trial. Read-only; no listener can change a run.
+
+    kind: "trial_started", "epoch_finished", "trial_finished" or "trial_failed".
+    values: JSON values, among them (where known) ``epoch``, ``loss``, ``losses``, ``weights``,
+        ``validation_map_at_r``, ``seconds`` and, at the end, ``metrics`` or ``reason``.
+    """
+
+    kind: str
+    entry_id: str
+    configuration: str
+    seed: int
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Hooks:
+    """The hooks themselves. A plugin implements any of them."""
+
+    @hookspec
+    def dmlbench_losses(self) -> Iterable[LossSpec]:
+        """Return the losses that this plugin offers."""
+
+    @hookspec
+    def dmlbench_combiners(self) -> Iterable[CombinerSpec]:
+        """Return the combiners that this plugin offers."""
+
+    @hookspec
+    def dmlbench_datasets(self) -> Iterable[DatasetSpec]:
+        """Return the datasets that this plugin offers."""
+
+    @hookspec
+    def dmlbench_backbones(self) -> Iterable[BackboneSpec]:
+        """Return the backbones that this plugin offers."""
+
+    @hookspec
+    def dmlbench_trial_event(self, event: TrialEvent) -> None:
+        """Listen to what happens in trials, for trackers such as TensorBoard or MLflow."""

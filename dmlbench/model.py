@@ -1,0 +1,34 @@
+"""The shared backbone with its embedding heads.
+
+Legend: B batch, F feature width, D_j width of head j.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class EmbeddingModel(nn.Module):
+    """A backbone and one linear head per embedding.
+
+    backbone: images (B, 3, H, W) -> features (B, F), with ``num_features``.
+    head_dims: width of each head.
+    """
+
+    def __init__(self, backbone: nn.Module, head_dims: Sequence[int]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleList(nn.Linear(backbone.num_features, dim) for dim in head_dims)
+
+    def embed(self, features: Tensor) -> list[Tensor]:
+        """L2-normalised embeddings, (B, D_j) each, from features (B, F)."""
+        return [functional.normalize(head(features), dim=1) for head in self.heads]
+
+    def freeze_batch_norm(self) -> None:
+        """Keep the running statistics of batch normalisation; its scale and shift still learn."""
+        for module in self.backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()

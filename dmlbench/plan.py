@@ -1,0 +1,213 @@
+"""A request becomes configurations × seeds, and says which trials are already done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dmlbench.config import Component, Configuration, Protocol, sha256_of
+from dmlbench.errors import UsageError
+from dmlbench.expressions import parse_call
+from dmlbench.recipe import Recipe, load_recipe
+from dmlbench.registry import Registered, Registry
+from dmlbench.sources import source_sha256
+from dmlbench.workspace import TrialFolder
+
+#: The modules of dmlbench that decide the numbers, whatever the configuration.
+CORE = ("dmlbench.train", "dmlbench.trial")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for, in the words of the command line.
+
+    losses, combiners: ``name`` or ``name(key=value, ...)``. Every loss alone and every combiner
+    over all of them is a configuration.
+    seeds: how many (0, 1, ...), or which.
+    overrides: ``recipe.*`` and ``protocol.*`` values by dotted key.
+    singles: train each loss alone as well.
+    """
+
+    losses: Sequence[str] = ("triplet", "multi-similarity")
+    combiners: Sequence[str] = ("learned",)
+    dataset: str = "glyphs"
+    backbone: str | None = None
+    pretrained: bool | None = None
+    recipe: str = "quick"
+    seeds: int | Sequence[int] = 5
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    singles: bool = True
+    out: Path = Path("leaderboards")
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One configuration with one seed; `status` is "to do", "begun", "completed" or "failed"."""
+
+    configuration: Configuration
+    seed: int
+    folder: TrialFolder
+    status: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All trials of a request, in the order in which they run: seed by seed."""
+
+    out: Path
+    configurations: tuple[Configuration, ...]
+    trials: tuple[PlannedTrial, ...]
+
+    def pending(self, retry_failed: bool = False) -> Iterator[PlannedTrial]:
+        """The trials that have no result yet; failed ones too if they are to be tried again."""
+        for trial in self.trials:
+            if trial.status != "completed" and (trial.status != "failed" or retry_failed):
+                yield trial
+
+
+def make_plan(request: Request, registry: Registry) -> Plan:
+    """Resolve every name and value of a request. Raises `UsageError`; imports no torch."""
+    seeds = _seeds(request.seeds)
+    configurations = _configurations(request, registry)
+    codes = {c.entry_id: code_sha256(c, registry) for c in configurations}
+    trials = []
+    # Seed by seed, so that an interrupted run leaves rows that can be compared.
+    for seed in seeds:
+        for configuration in configurations:
+            entry_id = configuration.entry_id
+            folder = TrialFolder(request.out, entry_id, codes[entry_id], seed)
+            trials.append(PlannedTrial(configuration, seed, folder, _status(folder)))
+    return Plan(request.out, tuple(configurations), tuple(trials))
+
+
+def code_sha256(configuration: Configuration, registry: Registry) -> str:
+    """Hash over all code that a configuration's numbers depend on."""
+    return sha256_of([core_sha256(), *component_sources(configuration, registry).values()])
+
+
+def core_sha256() -> str:
+    """Hash over the code of dmlbench that every trial runs through."""
+    return sha256_of([source_sha256(module) for module in CORE])
+
+
+def component_sources(configuration: Configuration, registry: Registry) -> dict[str, str]:
+    """Source hash of each component, by kind and id."""
+    chosen = [("losses", loss) for loss in configuration.losses]
+    chosen += [("combiners", configuration.combiner)] if configuration.combiner else []
+    chosen += [("datasets", configuration.dataset), ("backbones", configuration.backbone)]
+    return {
+        f"{kind}/{component.id}": source_sha256(registry.resolve(kind, component.id).spec.target)
+        for kind, component in chosen
+    }
+
+
+def _configurations(request: Request, registry: Registry) -> list[Configuration]:
+    losses = [_component(registry, "losses", text) for text in request.losses]
+    if not losses:
+        raise UsageError("Name at least one loss: --losses triplet,ms. `dmlbench list losses`.")
+    combiners = [_component(registry, "combiners", text) for text in request.combiners]
+    repeated = [loss.id for index, loss in enumerate(losses) if loss in losses[:index]]
+    if repeated:
+        raise UsageError(f"The loss {repeated[0]} is named twice with the same parameters.")
+    recipe = load_recipe(request.recipe, _overrides(request, "recipe"))
+    dataset_item, dataset = _resolve(registry, "datasets", request.dataset)
+    protocol = _protocol(request, dataset_item)
+    backbone = _backbone(request, registry, recipe)
+    shared = {"dataset": dataset, "backbone": backbone, "recipe": recipe}
+    # With one head the width rule changes nothing, and the row is the same under both.
+    fair = dataclasses.replace(protocol, width="fair")
+    chosen: list[Configuration] = []
+    if request.singles or len(losses) == 1:
+        chosen += [
+            Configuration(losses=(loss,), combiner=None, protocol=fair, **shared)
+            for loss in losses
+        ]
+    if len(losses) > 1:
+        if not combiners and not request.singles:
+            raise UsageError("Nothing to train: no combiner is named and --no-singles is given.")
+        for combiner in combiners:
+            heads = registry.resolve("combiners", combiner.id).spec.heads
+            rules = protocol if heads == "per-loss" else fair
+            chosen.append(
+                Configuration(losses=tuple(losses), combiner=combiner, protocol=rules, **shared)
+            )
+    return list({c.entry_id: c for c in chosen}.values())
+
+
+def _resolve(registry: Registry, kind: str, text: str) -> tuple[Registered, Component]:
+    name, params = parse_call(text)
+    item = registry.resolve(kind, name)
+    component = Component(
+        distribution=item.distribution, name=item.spec.name, params=item.resolve_params(params)
+    )
+    return item, component
+
+
+def _component(registry: Registry, kind: str, text: str) -> Component:
+    return _resolve(registry, kind, text)[1]
+
+
+def _backbone(request: Request, registry: Registry, recipe: Recipe) -> Component:
+    text = request.backbone or recipe.backbone
+    name, params = parse_call(text)
+    if not registry.find("backbones", name):
+        # Any other name is taken for one of timm's; whether timm has it is checked before training.
+        text = f"dmlbench:timm(model={name!r})"
+        name, params = "dmlbench:timm", {"model": name, **params}
+    item = registry.resolve("backbones", name)
+    if "pretrained" in item.spec.defaults:
+        wanted = recipe.pretrained if request.pretrained is None else request.pretrained
+        params = {"pretrained": wanted, **params}
+    elif request.pretrained:
+        raise UsageError(f"The backbone {item.id} has no pretrained weights; drop --pretrained.")
+    return Component(
+        distribution=item.distribution, name=item.spec.name, params=item.resolve_params(params)
+    )
+
+
+def _protocol(request: Request, dataset: Registered) -> Protocol:
+    values = _overrides(request, "protocol")
+    allowed = {"width": str, "validation_fraction": float}
+    for key, value in values.items():
+        if key not in allowed:
+            raise UsageError(
+                f"There is no protocol.{key} to set. Allowed: "
+                f"{', '.join(f'protocol.{name}' for name in allowed)}."
+            )
+        if type(value) is not allowed[key]:
+            raise UsageError(
+                f"protocol.{key} must be of type {allowed[key].__name__}, not {value!r}."
+            )
+    return Protocol(recall_at=tuple(dataset.spec.recall_at), **values)
+
+
+def _overrides(request: Request, section: str) -> dict[str, Any]:
+    for key in request.overrides:
+        if key.partition(".")[0] not in ("recipe", "protocol") or "." not in key:
+            raise UsageError(
+                f"--set {key}: only recipe.* and protocol.* can be set; parameters of a loss or "
+                f"combiner go behind its name, such as --losses 'triplet(margin=0.1)'."
+            )
+    prefix = f"{section}."
+    return {
+        key.removeprefix(prefix): value
+        for key, value in request.overrides.items()
+        if key.startswith(prefix)
+    }
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not chosen or len(set(chosen)) != len(chosen) or min(chosen) < 0:
+        raise UsageError(f"Seeds must be different numbers from 0 on, at least one: {seeds}.")
+    return chosen
+
+
+def _status(folder: TrialFolder) -> str:
+    result = folder.read_result()
+    if result is not None:
+        return result["trial"]["status"]
+    return "begun" if folder.checkpoint_file.exists() else "to do"

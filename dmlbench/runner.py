@@ -1,0 +1,207 @@
+"""Carries out a plan: trials through an executor, entries as soon as their trials are there.
+
+One failing trial never stops the others; whatever was finished before an interruption is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dmlbench.assemble import assemble_entry
+from dmlbench.config import Configuration
+from dmlbench.errors import DmlbenchError, PluginError, UsageError
+from dmlbench.executors.local import LocalExecutor
+from dmlbench.hookspecs import TrialEvent
+from dmlbench.leaderboard.entry import Entry
+from dmlbench.leaderboard.store import write_entry
+from dmlbench.plan import Plan, PlannedTrial
+from dmlbench.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a run may use: `jobs` trials at once, with `threads` threads each, on `device`.
+
+    jobs: None for as many as the processor has room for, or 1 on a GPU.
+    device: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA where it is there.
+    """
+
+    jobs: int | None = None
+    threads: int = 1
+    device: str = "auto"
+
+    def processes(self, device: str, pending: int) -> int:
+        """How many trials run at once, of `pending`, on the device that was found."""
+        room = 1 if device != "cpu" else max(1, len(os.sched_getaffinity(0)) // self.threads)
+        return min(self.jobs or room, pending)
+
+
+@dataclass
+class Outcome:
+    """What a run left: entries, failed trials with their reasons, warnings, notes on the data."""
+
+    entries: list[Entry] = field(default_factory=list)
+    failures: list[tuple[PlannedTrial, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def carry_out(
+    plan: Plan,
+    registry: Registry,
+    resources: Resources,
+    without: Sequence[str] = (),
+    retry_failed: bool = False,
+    submitter: str | None = None,
+    watch: Callable[[TrialEvent], None] | None = None,
+) -> Outcome:
+    """Train what a plan has left to do and write its entries.
+
+    watch: called with every event, before the plugins that listen.
+    Raises `UsageError` before any training where a configuration cannot be built.
+    """
+    outcome = Outcome()
+    pending = list(plan.pending(retry_failed))
+    for trial in pending:
+        if trial.status == "failed":
+            trial.folder.discard_result()
+    listeners = [*([watch] if watch else []), *registry.listeners]
+    messages = {
+        configuration.entry_id: {
+            "configuration": configuration.to_json(),
+            "without": list(without),
+            "out": str(plan.out),
+            "threads": resources.threads,
+            "device": resources.device,
+        }
+        for configuration in plan.configurations
+    }
+    if pending:
+        # One process first: it renders or decodes the data that the others then find cached.
+        with LocalExecutor(1, resources.threads) as executor:
+            reports, device = _prepare(pending, executor, messages)
+            outcome.notes += reports
+            executor.processes = resources.processes(device, len(pending))
+            jobs = (
+                (
+                    trial,
+                    {
+                        "kind": "trial",
+                        **messages[trial.configuration.entry_id],
+                        "seed": trial.seed,
+                        "code": trial.folder.code,
+                    },
+                )
+                for trial in pending
+            )
+            for event in executor.run(jobs):
+                trial = event.job
+                if event.kind == "progress":
+                    _tell(listeners, trial, event.values["kind"], event.values["values"], outcome)
+                elif event.kind == "done":
+                    result = event.values["result"]["trial"]
+                    _write(plan, registry, trial.configuration, submitter)
+                    _finish(listeners, trial, result, outcome)
+                else:
+                    reason = event.values["message"]
+                    outcome.failures.append((trial, reason))
+                    _tell(listeners, trial, "trial_failed", {"reason": reason}, outcome)
+    for configuration in plan.configurations:
+        entry = _write(plan, registry, configuration, submitter)
+        if entry is not None:
+            outcome.entries.append(entry)
+    known = {(trial.configuration.entry_id, trial.seed) for trial, _ in outcome.failures}
+    for trial in plan.trials:
+        result = trial.folder.read_result()
+        key = (trial.configuration.entry_id, trial.seed)
+        if result is not None and result["trial"]["status"] == "failed" and key not in known:
+            outcome.failures.append((trial, result["trial"]["reason"]))
+    return outcome
+
+
+def _prepare(
+    pending: Sequence[PlannedTrial],
+    executor: LocalExecutor,
+    messages: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[str], str]:
+    """Build every configuration once, so that what is wrong shows before any training.
+
+    Gives the decisions that loading the data took, and the device.
+    """
+    device = "cpu"
+    needed = {trial.configuration.entry_id: trial.configuration for trial in pending}
+    reports: dict[str, None] = {}
+    errors = {UsageError.exit_code: UsageError, PluginError.exit_code: PluginError}
+    jobs: Iterator[Any] = (
+        (configuration, {"kind": "prepare", **messages[entry_id]})
+        for entry_id, configuration in needed.items()
+    )
+    for event in executor.run(jobs):
+        if event.kind == "done":
+            reports.update(dict.fromkeys(event.values["result"]["report"]))
+            device = event.values["result"]["device"]
+        elif event.kind in ("error", "died"):
+            kind = errors.get(event.values.get("exit_code"), DmlbenchError)
+            raise kind(f"{event.job.label()} cannot be trained: {event.values['message']}")
+    return list(reports), device
+
+
+def _write(
+    plan: Plan, registry: Registry, configuration: Configuration, submitter: str | None
+) -> Entry | None:
+    """Write the entry of the trials that are finished, those of earlier runs included."""
+    folder = next(
+        trial.folder for trial in plan.trials if trial.configuration is configuration
+    )
+    results = [
+        json.loads(file.read_text("utf-8"))
+        for file in sorted(folder.path.parent.glob("seed-*/result.json"))
+    ]
+    if not results:
+        return None
+    entry = assemble_entry(configuration, registry, results, submitter)
+    write_entry(plan.out, entry)
+    return entry
+
+
+def _finish(
+    listeners: Sequence[Callable[[TrialEvent], None]],
+    trial: PlannedTrial,
+    result: Mapping[str, Any],
+    outcome: Outcome,
+) -> None:
+    if result["status"] == "completed":
+        values = {"metrics": result["metrics"], "seconds": result["cost"]["train_seconds"]}
+        _tell(listeners, trial, "trial_finished", values, outcome)
+    else:
+        outcome.failures.append((trial, result["reason"]))
+        _tell(listeners, trial, "trial_failed", {"reason": result["reason"]}, outcome)
+
+
+def _tell(
+    listeners: Sequence[Callable[[TrialEvent], None]],
+    trial: PlannedTrial,
+    kind: str,
+    values: Mapping[str, Any],
+    outcome: Outcome,
+) -> None:
+    configuration = trial.configuration
+    event = TrialEvent(
+        kind=kind,
+        entry_id=configuration.entry_id,
+        configuration=configuration.label(),
+        seed=trial.seed,
+        values=values,
+    )
+    for listener in listeners:
+        try:
+            listener(event)
+        except Exception as error:
+            # A tracker that breaks must not cost a trial.
+            warning = f"A listener failed on {kind}: {type(error).__name__}: {error}"
+            if warning not in outcome.warnings:
+                outcome.warnings.append(warning)

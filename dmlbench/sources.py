@@ -1,0 +1,73 @@
+"""The source behind a target: which files decide what it computes, and their hash.
+
+The modules that a module imports from its own top-level package count as part of it. Files are
+found and parsed, never executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.util
+from pathlib import Path
+
+
+def source_sha256(target: str) -> str:
+    """SHA-256 (hex) over the files behind ``"package.module:Class"`` or ``"package.module"``.
+
+    Each file enters with its module name, in sorted order. A module without readable source
+    (a compiled extension) enters by name only.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(_closure(target.partition(":")[0])):
+        path = _file_of(name)
+        # Line ends differ between checkouts; the code does not.
+        content = path.read_bytes().replace(b"\r\n", b"\n") if path else b""
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def _closure(module: str) -> set[str]:
+    """The module and all it imports, directly or not, from its own top-level package."""
+    found, waiting = set(), [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and _file_of(name) is not None:
+            found.add(name)
+            waiting.extend(_imports(name))
+    return found or {module}
+
+
+@functools.cache
+def _imports(module: str) -> tuple[str, ...]:
+    path = _file_of(module)
+    if path is None or path.suffix != ".py":
+        return ()
+    top = module.partition(".")[0]
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, module, is_package=path.name == "__init__.py")
+            names.add(base)
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+    return tuple(name for name in names if name.partition(".")[0] == top)
+
+
+def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")
+    parents = parts[: len(parts) - node.level + is_package]
+    return ".".join(parents + ([node.module] if node.module else []))
+
+
+@functools.cache
+def _file_of(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return Path(spec.origin) if spec and spec.origin and Path(spec.origin).is_file() else None

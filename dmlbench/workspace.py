@@ -1,0 +1,104 @@
+"""Files of trials: where a trial keeps its checkpoint, result, embeddings and log.
+
+``<out>/.trials/<entry id>/<code>/seed-<n>/``, with `code` the hash of the code that the numbers
+depend on: results of changed code are never mixed with those of the old, and neither is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dmlbench.errors import DmlbenchError
+
+TRIALS = ".trials"
+
+
+class TrialLocked(DmlbenchError):
+    """Another process is training this trial."""
+
+
+class TrialFolder:
+    """The files of one trial.
+
+    out: the leaderboards folder. code: hash of the code that decides the numbers.
+    """
+
+    def __init__(self, out: Path, entry_id: str, code: str, seed: int) -> None:
+        self.out = out
+        self.code = code
+        self.path = out / TRIALS / entry_id / code[:12] / f"seed-{seed}"
+        self.result_file = self.path / "result.json"
+        self.checkpoint_file = self.path / "checkpoint.pt"
+        self.embeddings_file = self.path / "embeddings.safetensors"
+        self.log_file = self.path / "log.txt"
+
+    def create(self) -> None:
+        """Make the folder, and keep everything under ``.trials`` out of git."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        ignore = self.out / TRIALS / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The finished trial's result, or None where it has not finished."""
+        try:
+            return json.loads(self.result_file.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            # Written whole or not at all by us; whatever else it is, training again replaces it.
+            return None
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Record the finished trial; from then on it is never repeated."""
+        text = json.dumps(result, sort_keys=True, indent=1, allow_nan=False)
+        write_atomically(self.result_file, lambda file: file.write(text.encode()))
+        self.checkpoint_file.unlink(missing_ok=True)
+
+    def discard_result(self) -> None:
+        """Forget the result, so that the trial is trained again."""
+        self.result_file.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the trial for this process. Raises `TrialLocked` while another one has it."""
+        self.create()
+        with open(self.path / "lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise TrialLocked(
+                    f"{self.path} is being trained by another run; wait for it to end, or end it, "
+                    f"and run again"
+                ) from error
+            yield
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file whole or not at all, whatever happens in between."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

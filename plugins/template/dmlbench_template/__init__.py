@@ -1,0 +1,1 @@
+"""Alignment and uniformity as a dmlbench plugin."""

@@ -1,0 +1,128 @@
+"""What every test relies on: one thread, a cache of its own, and plugins made on the spot."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+# Before torch or NumPy is imported: on a busy machine two threads are slower than one.
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[name] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory):
+    """Datasets rendered by tests stay away from the user's cache."""
+    os.environ.setdefault("DMLBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Install a distribution with a dmlbench plugin: ``install("my-dist", "code")``."""
+
+    def add(distribution: str, code: str, version: str = "1.0", entry: str | None = None) -> Path:
+        site = tmp_path / f"site-{distribution}"
+        module = distribution.replace("-", "_") + "_plugin"
+        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        )
+        (info / "entry_points.txt").write_text(f"[dmlbench]\nplugin = {entry or module}\n")
+        (site / f"{module}.py").write_text(textwrap.dedent(code))
+        monkeypatch.syspath_prepend(str(site))
+        # Another test's module of the same name must not answer.
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        # Workers are processes of their own.
+        paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        return site
+
+    return add
+
+
+TINY = """
+    import numpy as np
+    from dmlbench.hookspecs import DatasetSpec, LossSpec, hookimpl
+
+    @hookimpl
+    def dmlbench_datasets():
+        return [DatasetSpec(name="tiny", target="tiny_dataset_plugin:Tiny", summary="Noisy tiles",
+                            defaults={"noise": 60.0, "classes": 24})]
+
+    @hookimpl
+    def dmlbench_losses():
+        return [
+            LossSpec(name="breaks", target="tiny_dataset_plugin:Breaks", summary="NaN at a step",
+                     defaults={"step": 3, "how": "nan"}),
+        ]
+
+    class Tiny:
+        '''A class is a random 8 px tile; an instance of it is noisy.'''
+        gallery, report = None, ()
+
+        def __init__(self, noise=60.0, classes=24, image_size=16):
+            from dmlbench.data.images import ImageSet
+            rng = np.random.default_rng(0)
+            tiles = rng.integers(0, 256, (classes, 1, 8, 8)).repeat(image_size // 8, 2)
+            tiles = tiles.repeat(image_size // 8, 3)
+            half = classes // 2
+
+            def images(first, last):
+                labels = np.repeat(np.arange(last - first), 8)
+                noisy = tiles[first:last][labels] + rng.normal(0, noise, (len(labels), 1, 1, 1))
+                noisy = noisy + rng.normal(0, noise, noisy.shape)
+                names = tuple(f"c{i:03}" for i in range(first, last))
+                return ImageSet(noisy.clip(0, 255).astype(np.uint8), labels, names)
+
+            self.train, self.test = images(0, half), images(half, classes)
+
+    def __getattr__(name):
+        if name != "Breaks":
+            raise AttributeError(name)
+        import os, torch
+
+        class Breaks(torch.nn.Module):
+            def __init__(self, step=3, how="nan"):
+                super().__init__()
+                self.step, self.how, self.calls = step, how, 0
+
+            def forward(self, embeddings, labels):
+                self.calls += 1
+                value = (embeddings[::2] * embeddings[1::2]).sum()
+                if self.calls <= self.step:
+                    return value
+                if self.how == "kill":
+                    os.kill(os.getpid(), 9)
+                if self.how == "raise":
+                    raise RuntimeError("out of luck")
+                return value * float("nan")
+
+        return Breaks
+"""
+
+
+@pytest.fixture
+def tiny(install) -> dict:
+    """A dataset that trains in a second, and the arguments of a run on it."""
+    install("tiny-dataset", TINY)
+    return {
+        "dataset": "tiny",
+        "seeds": 2,
+        "jobs": 2,
+        "device": "cpu",
+        "overrides": {
+            "recipe.epochs": 2,
+            "recipe.input.size": 16,
+            "recipe.input.resize": 16,
+            "recipe.batch.classes": 6,
+            "recipe.batch.images": 2,
+            "recipe.embedding_dim": 8,
+        },
+    }

@@ -1,0 +1,246 @@
+"""Whole runs on a tiny dataset: entries, resuming, failing trials, third-party losses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import dmlbench
+from dmlbench.errors import TrialFailure, UsageError
+from dmlbench.leaderboard.entry import parse_entry
+
+
+def without_times(entry) -> dict:
+    """What must be equal between two runs: everything but times, memory and environment."""
+    values = entry.model_dump()
+    for trial in values["trials"]:
+        del trial["cost"], trial["environment"]
+    return values
+
+
+def entry_files(out: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted(out.glob("zsl-v1/*/*.json"))}
+
+
+def test_every_loss_and_their_combination_is_an_entry(tiny, tmp_path):
+    out = tmp_path / "out"
+    entries = dmlbench.run(["triplet", "ms"], ["learned"], out=out, **tiny)
+    assert [entry.label for entry in entries] == [
+        "triplet",
+        "multi-similarity",
+        "wedl(triplet + multi-similarity)",
+    ]
+    files = entry_files(out)
+    assert sorted(files) == sorted(f"{entry.entry_id}.json" for entry in entries)
+    for entry in entries:
+        assert parse_entry(files[f"{entry.entry_id}.json"], "file") == entry
+        assert [trial.seed for trial in entry.trials] == [0, 1]
+        assert entry.embedding_dim == 8
+        for trial in entry.trials:
+            assert len(trial.history) == 2 and trial.metrics.num_queries == 96
+            assert (out / trial.embeddings.path).stat().st_size == trial.embeddings.num_bytes
+    assert entries[2].head_dims == [4, 4]
+    assert entries[2].trials[0].history[0].weights == pytest.approx([0.5, 0.5], abs=0.05)
+    frame = dmlbench.read_leaderboard(out / "zsl-v1" / "tiny")
+    assert len(frame) == 3 and set(frame["seeds"]) == {2}
+
+
+def test_the_same_run_twice_gives_the_same_entries(tiny, tmp_path):
+    one = dmlbench.run(["ms"], out=tmp_path / "one", **tiny)
+    # Another number of processes must not change a number either.
+    other = dmlbench.run(["ms"], out=tmp_path / "other", **{**tiny, "jobs": 1})
+    assert [without_times(e) for e in one] == [without_times(e) for e in other]
+
+
+def test_a_finished_run_is_not_repeated_and_seeds_are_added(tiny, tmp_path):
+    seen = []
+    watch = {"watch": lambda event: seen.append((event.kind, event.seed))}
+    (first,) = dmlbench.run(["ms"], out=tmp_path, **tiny, **watch)
+    assert seen.count(("trial_finished", 0)) == 1
+    seen.clear()
+    (again,) = dmlbench.run(["ms"], out=tmp_path, **tiny, **watch)
+    assert again == first and seen == []
+    (more,) = dmlbench.run(["ms"], out=tmp_path, **{**tiny, "seeds": [2]}, **watch)
+    assert {seed for _, seed in seen} == {2}
+    assert more.trials[:2] == first.trials and more.trials[2].seed == 2
+
+
+@pytest.mark.parametrize("how", ["nan", "raise", "kill"])
+def test_a_failing_trial_does_not_stop_the_others(tiny, tmp_path, how):
+    events = []
+    losses = [f"breaks(how={how})", "ms"]
+    tiny |= {"out": tmp_path, "watch": events.append, "seeds": 1}
+    if how == "nan":
+        broken, good = dmlbench.run(losses, [], **tiny)
+        (trial,) = broken.trials
+        assert (trial.status, trial.failed_step) == ("failed", 3)
+        assert "breaks is nan at step 3" in trial.reason
+        assert good.trials[0].status == "completed"
+    else:
+        # Not a result of the configuration, so not recorded as one: it is tried again next time.
+        with pytest.raises(TrialFailure, match="breaks, seed 0: .*(SIGKILL|out of luck)"):
+            dmlbench.run(losses, [], **tiny)
+        (file,) = entry_files(tmp_path).values()
+        assert json.loads(file)["losses"][0]["name"] == "multi-similarity"
+    failed = [event for event in events if event.kind == "trial_failed"]
+    assert [event.configuration for event in failed] == ["breaks"]
+
+
+def test_a_failed_trial_is_tried_again_only_when_asked(tiny, tmp_path):
+    events = []
+    tiny |= {"out": tmp_path, "watch": events.append, "seeds": 1}
+    dmlbench.run(["breaks"], [], **tiny)
+    events.clear()
+    dmlbench.run(["breaks"], [], **tiny)
+    assert events == []
+    dmlbench.run(["breaks"], [], retry_failed=True, **tiny)
+    assert events
+
+
+def test_killed_at_any_moment_it_goes_on_and_gives_the_same_numbers(tiny, tmp_path):
+    tiny["overrides"] |= {"recipe.epochs": 6}
+    tiny |= {"seeds": 1, "jobs": 1}
+    (whole,) = dmlbench.run(["ms", "proxy-anchor"], singles=False, out=tmp_path / "whole", **tiny)
+    out = tmp_path / "killed"
+    code = f"""
+import dmlbench
+dmlbench.run(["ms", "proxy-anchor"], singles=False, out={str(out)!r}, **{tiny!r})
+"""
+    kills = 0
+    for epochs in (1, 3):
+        process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+        deadline = time.monotonic() + 90
+        while _epochs_done(out) < epochs and time.monotonic() < deadline:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+        # The worker notices that its parent is gone.
+        _wait_until_unlocked(out)
+    started = []
+    (resumed,) = dmlbench.run(
+        ["ms", "proxy-anchor"],
+        singles=False,
+        out=out,
+        watch=lambda event: started.append(event.values.get("epoch")),
+        **tiny,
+    )
+    assert kills == 2 and started[0] >= 3, "it began anew"
+    assert without_times(resumed) == without_times(whole)
+
+
+def _epochs_done(out: Path) -> int:
+    import torch
+
+    for file in out.glob(".trials/*/*/*/checkpoint.pt"):
+        try:
+            return torch.load(file, weights_only=True)["progress"]["epoch"]
+        except FileNotFoundError:
+            pass
+    return 0
+
+
+def _wait_until_unlocked(out: Path) -> None:
+    import fcntl
+
+    (lock,) = out.glob(".trials/*/*/*/lock")
+    for _ in range(500):
+        with open(lock) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                time.sleep(0.02)
+    raise AssertionError("the worker outlived its parent")
+
+
+def test_bad_parameters_are_refused_before_any_training(tiny, tmp_path):
+    for losses, message in (
+        (["triplet(mining=foo)"], "triplet.*mining.*foo"),
+        (["tripplet"], "Did you mean triplet"),
+        (["triplet(margn=1)"], "no parameter 'margn'"),
+        (["triplet", "triplet"], "named twice"),
+        ([], "at least one loss"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            dmlbench.run(["ms", *losses] if losses else [], out=tmp_path, **tiny)
+    with pytest.raises(UsageError, match="--set recipe.batch.classes=10"):
+        tiny["overrides"]["recipe.batch.classes"] = 100
+        dmlbench.run(["ms"], out=tmp_path, **tiny)
+    assert not list(tmp_path.glob("zsl-v1/*/*.json"))
+
+
+def test_an_unknown_timm_model_and_weights_that_cannot_be_fetched(tiny, tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match="no backbone named 'resnet5'.*Did you mean resnet"):
+        dmlbench.run(["ms"], out=tmp_path, backbone="resnet5", **tiny)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UsageError, match="pretrained weights of the backbone.*--no-pretrained"):
+        dmlbench.run(["ms"], out=tmp_path, backbone="test_resnet", pretrained=True, **tiny)
+
+
+def test_a_timm_backbone_trains_from_scratch(tiny, tmp_path):
+    tiny |= {"seeds": 1, "backbone": "test_resnet", "pretrained": False}
+    tiny["overrides"] |= {"recipe.epochs": 1, "recipe.precision": "bfloat16",
+                          "recipe.freeze_batch_norm": True}
+    (entry,) = dmlbench.run(["ms"], out=tmp_path, **tiny)
+    assert entry.backbone.params == {"model": "test_resnet", "pretrained": False}
+    assert entry.backbone.weights_sha256 is None and entry.trials[0].status == "completed"
+
+
+def test_the_papers_width_is_wider_and_a_single_loss_is_the_same_row(tiny, tmp_path):
+    tiny["overrides"] |= {"protocol.width": "paper", "recipe.epochs": 1}
+    tiny["seeds"] = 1
+    single, other, wide = dmlbench.run(["ms", "contrastive"], ["wedl"], out=tmp_path, **tiny)
+    assert wide.head_dims == [8, 8] and wide.embedding_dim == 16
+    assert wide.protocol.rules["width"] == "paper" and single.protocol.rules["width"] == "fair"
+
+
+def test_a_third_party_loss_trains_and_stands_in_the_table(tiny, tmp_path, monkeypatch):
+    """The template package, installed as a distribution of its own."""
+    template = Path(__file__).parents[1] / "plugins" / "template"
+    site = tmp_path / "site"
+    info = site / "dmlbench_template-0.1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: dmlbench-template\nVersion: 0.1.0\n"
+    )
+    (info / "entry_points.txt").write_text("[dmlbench]\ntemplate = dmlbench_template.plugin\n")
+    (site / "dmlbench_template").symlink_to(template / "dmlbench_template")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{os.environ['PYTHONPATH']}")
+    (entry,) = dmlbench.run(["alignment-uniformity"], out=tmp_path, **tiny)
+    (loss,) = entry.losses
+    assert (loss.distribution, loss.version) == ("dmlbench-template", "0.1.0")
+    assert entry.trials[0].history[-1].losses[0] < entry.trials[0].history[0].losses[0]
+    frame = dmlbench.read_leaderboard(tmp_path / "zsl-v1" / "tiny")
+    assert "dmlbench-template 0.1.0" in frame["losses"][0]
+
+
+def test_a_listener_hears_of_trials_and_cannot_break_them(tiny, install, tmp_path):
+    log = tmp_path / "log.txt"
+    install(
+        "tracker",
+        f"""
+        from dmlbench.hookspecs import hookimpl
+
+        @hookimpl
+        def dmlbench_trial_event(event):
+            with open({str(log)!r}, "a") as file:
+                file.write(event.kind + "\\n")
+            raise RuntimeError("the tracker is down")
+        """,
+    )
+    tiny |= {"seeds": 1}
+    (entry,) = dmlbench.run(["ms"], out=tmp_path, **tiny)
+    assert entry.trials[0].status == "completed"
+    assert log.read_text().split() == [
+        "trial_started", "epoch_finished", "epoch_finished", "trial_finished"
+    ]
