@@ -1,0 +1,67 @@
+"""ArcFace: a softmax over cosines whose own class must win by a margin in angle.
+
+B batch, D embedding width, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from dmlbench.losses.parameters import number
+from dmlbench.losses.proxies import ProxyLoss, cosine_to_proxies, scaled_cross_entropy
+
+
+class ArcFaceLoss(ProxyLoss):
+    """ArcFace loss (additive angular margin).
+
+    Cross-entropy of softmax_c(scale · cos(θ_c + margin · [c is the own class])), θ_c the angle
+    between x and p_c.
+
+    Args:
+        num_classes: C, classes labelled 0 to C − 1.
+        embedding_dim: D.
+        margin_degrees: added to the own class's angle, in [0, 180).
+        scale: factor of the cosines, above 0.
+
+    The proxies (C, D) start from a standard normal distribution. An embedding that points exactly
+    along its proxy has the gradient 0, where the angle's own is infinite.
+
+    Deng, Guo, Xue, Zafeiriou, ArcFace: Additive Angular Margin Loss for Deep Face Recognition,
+    CVPR 2019 (arXiv 1801.07698).
+    """
+
+    name = "arcface"
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_dim: int,
+        margin_degrees: float = 28.6,
+        scale: float = 64.0,
+    ):
+        super().__init__(num_classes, embedding_dim)
+        margin = number(self.name, "margin_degrees", margin_degrees, least=0, below=180)
+        self.margin_radians = math.radians(margin)
+        self.scale = number(self.name, "scale", scale, above=0)
+        nn.init.normal_(self.proxies)
+
+    def compare(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        cosine = cosine_to_proxies(embeddings, self.proxies)  # (B, C)
+        return scaled_cross_entropy(
+            cosine, labels, self.scale, own=lambda own: add_angle(own, self.margin_radians)
+        )
+
+
+def add_angle(cosine: Tensor, margin: float) -> Tensor:
+    """Return cos(θ + margin) from cos θ (any shape), `margin` in radians.
+
+    Past θ = π − margin, where the cosine would rise again, it is cos θ − margin · sin(margin), so
+    that a larger angle never costs less.
+    """
+    # Rounding can carry a cosine past 1, where the sine has no value and no slope.
+    sine = (1 - cosine * cosine).clamp_min(torch.finfo(cosine.dtype).eps).sqrt()
+    turned = cosine * math.cos(margin) - sine * math.sin(margin)
+    return torch.where(cosine >= -math.cos(margin), turned, cosine - margin * math.sin(margin))

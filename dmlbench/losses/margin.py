@@ -1,0 +1,149 @@
+"""Margin loss: positives inside and negatives outside of a boundary that may be learned.
+
+Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`), D width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dmlbench.losses.pairs import PairLoss, Pairs
+from dmlbench.losses.parameters import choice, flag, number, refuse, whole
+from dmlbench.losses.rowwise import ABSENT
+from dmlbench.losses.similarity import closed_form
+
+MININGS = ("all", "distance-weighted")
+
+
+class MarginLoss(PairLoss):
+    """Margin loss on Euclidean distances of the normalised embeddings, over triplets.
+
+    Σ over triplets of max(0, d_ap - β + margin) + max(0, β - d_an + margin), over the number of
+    terms above 0; plus nu · β if β is learned.
+
+    margin: α in the paper, at least 0.
+    beta: β, the boundary between positive and negative distances.
+    nu: weight of the regulariser of a learned β, at least 0.
+    learn_beta: make β a parameter.
+    class_beta: a β for each class, taken by the anchor's label; labels must be below num_classes.
+    mining: "all" triplets, or "distance-weighted": one negative for every positive pair, drawn
+        with a chance inverse to the density of its distance on a sphere.
+    cutoff: distances below count as this one in the draw, above 0.
+    nonzero_loss_cutoff: negatives at this distance or beyond are never drawn, above 0.
+    seed: start of the draws. They use a generator of their own, and the number of draws so far
+        is part of the state, so that a resumed training continues the sequence.
+    num_classes: only for class_beta.
+
+    pytorch-metric-learning's sampler also draws the positives, with replacement; here, as in the
+    paper, every positive pair takes part once.
+
+    Wu, Manmatha, Smola, Krähenbühl: Sampling Matters in Deep Embedding Learning, ICCV 2017
+    (arXiv 1706.07567).
+    """
+
+    name = "margin"
+
+    def __init__(
+        self,
+        margin: float = 0.2,
+        beta: float = 1.2,
+        nu: float = 0.0,
+        learn_beta: bool = False,
+        class_beta: bool = False,
+        mining: str = "all",
+        cutoff: float = 0.5,
+        nonzero_loss_cutoff: float = 1.4,
+        seed: int = 0,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.margin = number(self.name, "margin", margin, least=0)
+        self.nu = number(self.name, "nu", nu, least=0)
+        self.learn_beta = flag(self.name, "learn_beta", learn_beta)
+        self.class_beta = flag(self.name, "class_beta", class_beta)
+        self.mining = choice(self.name, "mining", mining, MININGS)
+        self.cutoff = number(self.name, "cutoff", cutoff, above=0, below=2)
+        self.nonzero_loss_cutoff = number(
+            self.name, "nonzero_loss_cutoff", nonzero_loss_cutoff, above=0
+        )
+        self.seed = whole(self.name, "seed", seed)
+        boundary = torch.tensor(number(self.name, "beta", beta))
+        if self.class_beta:
+            if num_classes is None:
+                raise refuse(self.name, "num_classes", num_classes, "given with class_beta")
+            boundary = boundary.repeat(whole(self.name, "num_classes", num_classes, least=1))
+        if learn_beta:
+            self.beta = nn.Parameter(boundary)
+        else:
+            self.register_buffer("beta", boundary, persistent=False)
+        if self.mining == "distance-weighted":
+            self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
+
+    def compare(self, pairs: Pairs) -> Tensor:
+        positives = pairs.positives
+        dtype = pairs.similarity.dtype
+        # Stays in the graph: a learned boundary gets its gradient through this tensor.
+        boundary = self.beta.to(pairs.similarity.device, dtype)
+        labels = positives.labels
+        boundary = boundary[labels] if self.class_beta else boundary.expand(len(labels))  # (B,)
+        with torch.no_grad():
+            distance, slope = pairs.distances()
+            columns = positives.columns
+            filled = positives.filled.to(dtype)
+            near = distance.gather(1, columns)  # (B, P)
+            edge = boundary.detach()[:, None]
+            if self.mining == "all":
+                # A pair counts as often as there are triplets with it.
+                times_pulled = filled * positives.negatives
+                distance.scatter_(1, positives.classmates, torch.inf)
+                lack = distance.neg_().add_(edge + self.margin).clamp_min_(0)  # (B, N)
+                times_pushed = positives.count.to(dtype)
+            else:
+                drawn, times_pulled = self._draw(pairs, distance, filled)
+                far = distance.gather(1, drawn)  # (B, P)
+                lack = (edge + self.margin - far).clamp_min_(0)
+                times_pushed = times_pulled
+            excess = (near - edge + self.margin).clamp_min_(0)
+            total = (excess * times_pulled).sum() + (lack * times_pushed).sum()
+            pulled = excess.sign_().mul_(times_pulled)
+            pushed = lack.sign_().mul_(times_pushed)
+            count = pulled.sum() + pushed.sum()
+            share = 1 / count.clamp_min(1)
+            by_boundary = (pushed.sum(1) - pulled.sum(1)).mul_(share)
+            if self.mining == "all":
+                gradient = pushed
+            else:
+                gradient = torch.zeros_like(distance).scatter_add_(1, drawn, pushed)
+            gradient.scatter_(1, columns, -pulled).mul_(slope).mul_(share)
+        value = closed_form(
+            total * share, (pairs.similarity, gradient), (boundary, by_boundary), keep=pairs
+        )
+        if self.learn_beta and self.nu > 0:
+            value = value + self._regulariser(boundary, positives, times_pulled, share)
+        return value
+
+    def _regulariser(self, boundary, positives, times_pulled: Tensor, share: Tensor) -> Tensor:
+        if not self.class_beta:
+            return self.nu * boundary[0] * (times_pulled.sum() > 0)
+        # Summed over triplets, as the pairs are; no pair above 0 leaves share at 1.
+        return self.nu * (boundary * times_pulled.sum(1)).sum() * share
+
+    def _draw(self, pairs: Pairs, distance: Tensor, filled: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, P) columns of negatives, one for each positive slot, and (B, P) which count."""
+        width = pairs.cosine.width
+        clamped = distance.clamp(min=self.cutoff)
+        # Minus the log density of a distance between random points on a sphere in D dimensions.
+        logits = (1 - clamped.square() / 4).clamp_min_(torch.finfo(clamped.dtype).tiny)
+        logits.log_().mul_((3 - width) / 2).add_(clamped.log(), alpha=2 - width)
+        logits.masked_fill_(clamped >= self.nonzero_loss_cutoff, ABSENT)
+        logits.scatter_(1, pairs.positives.classmates, ABSENT)
+        possible = logits.amax(1, keepdim=True) > ABSENT / 2
+        generator = torch.Generator(distance.device)
+        generator.manual_seed(self.seed + int(self.draws))
+        self.draws += 1
+        chances = torch.softmax(logits, dim=1)
+        drawn = torch.multinomial(
+            chances, filled.shape[1], replacement=True, generator=generator
+        )
+        return drawn, filled * possible

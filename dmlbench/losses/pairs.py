@@ -1,0 +1,144 @@
+"""A batch seen as pairs: who is whose positive, how far apart, and the base of all pair losses.
+
+Shapes: B anchors (rows), N references (columns; in a plain batch the same items), D width,
+K the largest class, P = max(K - 1, 1) slots for the positives of an anchor.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dmlbench.losses.similarity import CosineMatrix, Latest, cosines, without_autocast
+
+
+class Positives:
+    """The same-class references of every anchor, as slots instead of B x N masks.
+
+    Made from the labels of anchors (B,) and references (N,), and each anchor's own column (B,).
+
+    labels: (B,) int64, the anchors'.
+    columns: (B, P) int64, the positives of each anchor in ascending order; a slot that is left
+        over holds the anchor's own column.
+    filled: (B, P) bool, which slots hold a positive.
+    classmates: (B, K) int64, the positives and the anchor itself, padded by repetition: what has
+        to be hidden for only negatives to be left.
+    own: (B, 1) int64, the anchor's own column.
+    count, negatives: (B, 1) int64, how many positives and negatives each anchor has.
+    """
+
+    def __init__(self, labels: Tensor, references: Tensor, own: Tensor) -> None:
+        self.labels = labels
+        order = references.argsort(stable=True)
+        ranked = references[order]
+        first = torch.searchsorted(ranked, labels)[:, None]
+        size = torch.searchsorted(ranked, labels, right=True)[:, None] - first
+        widest = int(size.max())
+        position = torch.empty_like(order)
+        position[order] = torch.arange(len(order), device=order.device)
+        rank = position[own][:, None] - first  # (B, 1), the anchor's place among its classmates
+
+        slots = torch.arange(widest, device=order.device)
+        self.classmates = order[first + slots % size]
+        slots = slots[: max(widest - 1, 1)]
+        self.count = size - 1
+        self.filled = slots < self.count
+        self.columns = order[first + torch.where(self.filled, slots + (slots >= rank), rank)]
+        self.own = own[:, None]
+        self.negatives = len(references) - size
+
+
+class Pairs:
+    """Anchors against references: the cosine matrix in the graph, and the positives.
+
+    similarity: (B, N) cosines. Never written to; losses give their gradient to it.
+    positives: which references are of the anchor's class.
+    """
+
+    def __init__(self, cosine: CosineMatrix, positives: Positives) -> None:
+        self.cosine = cosine
+        self.similarity = cosine.matrix
+        self.positives = positives
+
+    def squared_distances(self) -> Tensor:
+        """(B, N) squared Euclidean distances of the normalised embeddings, a fresh constant.
+
+        A rounding's breadth above zero (8 epsilon) counts as zero: duplicates have distance 0.
+        """
+        squares = self.cosine.anchor_squares + self.cosine.reference_squares
+        squares.sub_(self.similarity.detach(), alpha=2)
+        return nn.functional.threshold_(squares, 8 * torch.finfo(squares.dtype).eps, 0.0)
+
+    def distances(self) -> tuple[Tensor, Tensor]:
+        """(B, N) Euclidean distances and -d distance / d similarity (1 / distance), constants.
+
+        At distance 0 the second is 0, the subgradient that leaves duplicates where they are.
+        """
+        squares = self.squared_distances()
+        slopes = nn.functional.threshold(squares, 0.0, torch.inf).rsqrt_()
+        return squares.mul_(slopes), slopes
+
+
+_latest_positives = Latest()
+
+
+def batch_pairs(embeddings: Tensor, labels: Tensor) -> Pairs:
+    """All pairs of a batch of two or more: embeddings (B, D) float, labels (B,) int64.
+
+    Losses of one batch that call this with the same tensor objects share the B x B product and
+    the slots, while any of their results is alive.
+    """
+    positives = _latest_positives.get(labels)
+    if positives is None or positives.labels.device != embeddings.device:
+        moved = labels.to(embeddings.device).contiguous()
+        positives = Positives(moved, moved, torch.arange(len(moved), device=moved.device))
+        _latest_positives.put(labels, positives)
+    return Pairs(cosines(embeddings), positives)
+
+
+def check_batch(loss: str, embeddings: Tensor, labels: Tensor) -> None:
+    """Raise `ValueError` unless embeddings are (B, D) floats and labels (B,) whole numbers."""
+    if embeddings.ndim != 2 or not embeddings.is_floating_point():
+        raise ValueError(
+            f"loss {loss!r}: embeddings have shape {tuple(embeddings.shape)} and type "
+            f"{embeddings.dtype}, but they must be (batch, width) floating point numbers"
+        )
+    whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+    if labels.shape != embeddings.shape[:1] or not whole:
+        raise ValueError(
+            f"loss {loss!r}: labels have shape {tuple(labels.shape)} and type {labels.dtype}, but "
+            f"they must be ({len(embeddings)},) whole numbers, one for each embedding"
+        )
+
+
+class PairLoss(nn.Module):
+    """The base of the losses over pairs and triplets: a subclass says what pairs cost.
+
+    Subclasses set `name` and implement `compare`, which `dmlbench.losses.cross_batch_memory` also
+    calls with a batch against a memory.
+    """
+
+    name = "pair loss"
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The loss, a scalar in float32 (float64 for float64 embeddings).
+
+        embeddings: (B, D) float, normalised here. labels: (B,) int64. Fewer than two items, or
+        nothing to learn from them, give 0 with zero gradients. Raises `ValueError` for other
+        shapes or types. The gradient cannot be differentiated again.
+        """
+        check_batch(self.name, embeddings, labels)
+        if len(embeddings) < 2:
+            return nothing_to_learn(embeddings)
+        with without_autocast(embeddings.device):
+            return self.compare(batch_pairs(embeddings, labels))
+
+    def compare(self, pairs: Pairs) -> Tensor:
+        """The loss of `pairs`, a scalar in their autograd graph."""
+        raise NotImplementedError
+
+
+def nothing_to_learn(embeddings: Tensor) -> Tensor:
+    """Exactly 0, connected to `embeddings`."""
+    # A sum over no columns: 0 whatever the embeddings hold, infinities included.
+    return embeddings[:, :0].to(torch.promote_types(embeddings.dtype, torch.float32)).sum()

@@ -1,0 +1,184 @@
+"""What losses with learned class vectors (proxies) share: cosines to them, and a cross-entropy.
+
+B batch, D embedding width, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from dmlbench.losses.pairs import check_batch
+from dmlbench.losses.parameters import whole
+from dmlbench.losses.similarity import without_autocast
+
+# As in torch.nn.functional.normalize: a shorter vector has no direction.
+SHORTEST = 1e-12
+
+
+class ProxyLoss(nn.Module):
+    """The base of the losses with class vectors: a subclass sets `name`, implements `compare`.
+
+    Args:
+        num_classes: C, classes labelled 0 to C − 1.
+        embedding_dim: D.
+        each: K where a class has several proxies.
+
+    Makes the parameter `proxies`, (C, D) or (K, C, D), for the subclass to fill. Raises
+    `ValueError` naming the loss unless the sizes are whole numbers of at least 1.
+    """
+
+    name = "proxy loss"
+
+    def __init__(self, num_classes: int, embedding_dim: int, each: int | None = None):
+        super().__init__()
+        classes = whole(self.name, "num_classes", num_classes, least=1)
+        width = whole(self.name, "embedding_dim", embedding_dim, least=1)
+        sizes = (classes, width) if each is None else (each, classes, width)
+        self.proxies = nn.Parameter(torch.empty(sizes))
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The loss, a scalar in float32 (float64 for float64 embeddings or proxies).
+
+        embeddings: (B, D) float. labels: (B,) int64 in [0, C). An empty batch gives 0. Raises
+        `ValueError` for other shapes, types or labels. The gradient cannot be differentiated again.
+        """
+        check_batch(self.name, embeddings, labels)
+        self._check_range(embeddings, labels)
+        dtype = torch.promote_types(embeddings.dtype, torch.float32)
+        # A scale of 64 or a temperature of 0.05 would use up the three digits of bfloat16.
+        with without_autocast(embeddings.device):
+            return self.compare(embeddings.to(dtype), labels)
+
+    def compare(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a checked batch of at least float32, a scalar."""
+        raise NotImplementedError
+
+    def _check_range(self, embeddings: Tensor, labels: Tensor) -> None:
+        classes, width = self.proxies.shape[-2:]
+        if embeddings.shape[1] != width:
+            raise ValueError(
+                f"loss {self.name!r}: embeddings have shape {tuple(embeddings.shape)}, but they "
+                f"must be (batch, {width}), embedding_dim wide"
+            )
+        if not len(labels):
+            return
+        low, high = (bound.item() for bound in torch.aminmax(labels))
+        if low < 0 or high >= classes:
+            raise ValueError(
+                f"loss {self.name!r}: labels range from {low} to {high}, but they must lie in "
+                f"[0, {classes}), one number for each of num_classes"
+            )
+
+
+class _UnitRows(Function):
+    """x (..., D) -> x / ‖x‖. Autograd's own backward needs twice the passes over x."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (..., 1)
+        unit = x / length.clamp_min(SHORTEST)
+        ctx.save_for_backward(unit, length)
+        return unit
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tensor:
+        unit, length = ctx.saved_tensors
+        along = torch.linalg.vecdot(grad, unit).unsqueeze(-1)  # (..., 1)
+        inverse = torch.where(length > SHORTEST, length.reciprocal(), 0.0)
+        return torch.addcmul(grad, unit, along, value=-1).mul_(inverse)
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Return `x` (..., D) with every row scaled to length 1; a zero row stays 0.
+
+    The gradient of a row without a direction is 0, where that of
+    `torch.nn.functional.normalize` is 1e12 times the incoming one.
+    """
+    return _UnitRows.apply(x)
+
+
+def cosine_to_proxies(embeddings: Tensor, proxies: Tensor) -> Tensor:
+    """Return the cosine of every embedding (B, D) with every proxy (..., C, D) as (B, ..., C).
+
+    Both are computed in the wider of their two types.
+    """
+    dtype = torch.promote_types(embeddings.dtype, proxies.dtype)
+    directions = unit_rows(proxies.to(dtype)).flatten(0, -2)
+    cosine = unit_rows(embeddings.to(dtype)) @ directions.T
+    return cosine.unflatten(1, proxies.shape[:-1])
+
+
+class _ScaledCrossEntropy(Function):
+    """Cross-entropy of scale · similarity, the own class's similarity replaced by `own`.
+
+    Saves one (B, C) array and passes over it a handful of times; autograd through indexing,
+    scaling and softmax saves three and passes over them twice as often.
+    """
+
+    @staticmethod
+    def forward(
+        ctx, similarity: Tensor, own: Tensor | None, labels: Tensor, scale: float, smoothing: float
+    ) -> Tensor:
+        batch, classes = similarity.shape
+        each_other = smoothing / (classes - 1) if classes > 1 else 0.0
+        excess = 1.0 - classes * each_other  # the own class's share beyond every other one's
+        index = labels.unsqueeze(1)
+        logits = similarity * scale
+        if own is not None:
+            logits.scatter_(1, index, (own * scale).unsqueeze(1))
+        log_prob = torch.log_softmax(logits, dim=1)  # (B, C)
+        total = log_prob.gather(1, index).sum() * excess
+        if each_other:
+            total += log_prob.sum() * each_other
+        ctx.save_for_backward(log_prob, index)
+        ctx.settings = own is not None, scale / max(batch, 1), each_other, excess
+        return -total / max(batch, 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        log_prob, index = ctx.saved_tensors
+        has_own, scale, each_other, excess = ctx.settings
+        grad_similarity = log_prob.exp()
+        if each_other:
+            grad_similarity -= each_other
+        grad_similarity.scatter_add_(1, index, log_prob.new_full((), -excess).expand_as(index))
+        grad_similarity *= grad * scale
+        grad_own = None
+        if has_own:
+            grad_own = grad_similarity.gather(1, index).squeeze(1)
+            grad_similarity.scatter_(1, index, 0.0)
+        return grad_similarity, grad_own, None, None, None
+
+
+def scaled_cross_entropy(
+    similarity: Tensor,
+    labels: Tensor,
+    scale: float,
+    *,
+    own: Callable[[Tensor], Tensor] | None = None,
+    smoothing: float = 0.0,
+) -> Tensor:
+    """Return the mean cross-entropy of softmax(scale · similarity) as a scalar.
+
+    Args:
+        similarity: (B, C) floats.
+        labels: (B,) int64 in [0, C).
+        scale: the inverse temperature.
+        own: maps the similarities to the own classes (B,) to what takes their place, where a
+            margin changes them.
+        smoothing: the target is 1 − smoothing for the own class and smoothing / (C − 1) for each
+            other one. One class alone is never smoothed.
+
+    An empty batch gives 0.
+    """
+    changed = None
+    if own is not None:
+        changed = own(similarity.gather(1, labels.unsqueeze(1)).squeeze(1))
+    return _ScaledCrossEntropy.apply(similarity, changed, labels, scale, smoothing)

@@ -1,0 +1,83 @@
+"""SoftTriple: a softmax over classes that have several centres each, softly assigned.
+
+B batch, D embedding width, C classes, K centres a class.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from dmlbench.losses.parameters import number, whole
+from dmlbench.losses.proxies import ProxyLoss, cosine_to_proxies, scaled_cross_entropy
+
+
+class SoftTripleLoss(ProxyLoss):
+    """SoftTriple loss, without its optional pull between the centres of a class.
+
+    Cross-entropy of softmax_c(scale · (s_c − margin · [c is the own class])), where
+    s_c = Σ_k softmax_k(cos(x, p_kc) / gamma) · cos(x, p_kc).
+
+    Args:
+        num_classes: C, classes labelled 0 to C − 1.
+        embedding_dim: D.
+        centers_per_class: K, at least 1.
+        scale: λ, factor of the class similarities, above 0.
+        gamma: temperature of the assignment to centres, above 0.
+        margin: taken from the own class's similarity, at least 0.
+
+    The centres (K, C, D) start uniformly within ±1 / sqrt(C · K).
+
+    Qian, Shang, Sun, Hu, Li, Jin, SoftTriple Loss: Deep Metric Learning Without Triplet Sampling,
+    ICCV 2019 (arXiv 1909.05235).
+    """
+
+    name = "soft-triple"
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_dim: int,
+        centers_per_class: int = 10,
+        scale: float = 20.0,
+        gamma: float = 0.1,
+        margin: float = 0.01,
+    ):
+        each = whole(self.name, "centers_per_class", centers_per_class, least=1)
+        super().__init__(num_classes, embedding_dim, each)
+        self.scale = number(self.name, "scale", scale, above=0)
+        self.gamma = number(self.name, "gamma", gamma, above=0)
+        self.margin = number(self.name, "margin", margin, least=0)
+        bound = (num_classes * each) ** -0.5
+        nn.init.uniform_(self.proxies, -bound, bound)
+
+    def compare(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        cosine = cosine_to_proxies(embeddings, self.proxies)  # (B, K, C)
+        similarity = _SoftMaximum.apply(cosine, 1 / self.gamma)  # (B, C)
+        return scaled_cross_entropy(
+            similarity, labels, self.scale, own=lambda own: own - self.margin
+        )
+
+
+class _SoftMaximum(Function):
+    """Σ_k softmax_k(sharpness · x) · x over the middle dimension of x (B, K, C).
+
+    Saves one (B, K, C) array beside x; autograd through softmax and product saves three.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, sharpness: float) -> Tensor:
+        weight = torch.softmax(x * sharpness, dim=1)
+        result = (weight * x).sum(1)
+        ctx.save_for_backward(x, weight, result)
+        ctx.sharpness = sharpness
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        x, weight, result = ctx.saved_tensors
+        slope = (x - result.unsqueeze(1)).mul_(ctx.sharpness).add_(1).mul_(weight)
+        return slope.mul_(grad.unsqueeze(1)), None

@@ -1,0 +1,399 @@
+"""Every pair and triplet loss against pytorch-metric-learning, and on the batches that break."""
+
+import math
+
+import pytest
+import torch
+from pytorch_metric_learning import distances, miners
+from pytorch_metric_learning import losses as pml
+
+from dmlbench.losses.angular import AngularLoss
+from dmlbench.losses.binomial_deviance import BinomialDevianceLoss
+from dmlbench.losses.circle import CircleLoss
+from dmlbench.losses.contrastive import ContrastiveLoss
+from dmlbench.losses.lifted_structure import LiftedStructureLoss
+from dmlbench.losses.margin import MarginLoss
+from dmlbench.losses.multi_similarity import MultiSimilarityLoss
+from dmlbench.losses.n_pairs import NPairsLoss
+from dmlbench.losses.nca import NCALoss
+from dmlbench.losses.nt_xent import NTXentLoss
+from dmlbench.losses.snr import SNRContrastiveLoss
+from dmlbench.losses.supcon import SupConLoss
+from dmlbench.losses.triplet import TripletLoss
+from dmlbench.losses.tuplet_margin import TupletMarginLoss
+
+# Up to 25 items PyTorch's cdist, under pytorch-metric-learning, is exact for duplicates.
+B, D = 24, 10
+
+
+def mined(loss, miner):
+    return lambda embeddings, labels: loss(embeddings, labels, miner(embeddings, labels))
+
+
+def triplets(margin, kind, **distance):
+    distance = {"distance": distances.LpDistance(**distance)}
+    return mined(
+        pml.TripletMarginLoss(margin=margin, **distance),
+        miners.TripletMarginMiner(margin, kind, **distance),
+    )
+
+
+def hardest(margin):
+    return mined(pml.TripletMarginLoss(margin=margin), miners.BatchHardMiner())
+
+
+AGAINST_PML = {
+    "contrastive": (ContrastiveLoss(), pml.ContrastiveLoss()),
+    "contrastive, other margins": (ContrastiveLoss(0.3, 1.5), pml.ContrastiveLoss(0.3, 1.5)),
+    "triplet": (TripletLoss(), pml.TripletMarginLoss()),
+    "triplet, margin 1": (TripletLoss(1.0), pml.TripletMarginLoss(1.0)),
+    "triplet, margin 0": (TripletLoss(0), pml.TripletMarginLoss(0)),
+    "triplet, squared": (
+        TripletLoss(squared=True),
+        pml.TripletMarginLoss(distance=distances.LpDistance(power=2)),
+    ),
+    "triplet, semi-hard": (TripletLoss(mining="semi-hard"), triplets(0.2, "semihard")),
+    "triplet, semi-hard, squared": (
+        TripletLoss(0.5, "semi-hard", True),
+        triplets(0.5, "semihard", power=2),
+    ),
+    "triplet, hard": (TripletLoss(mining="hard"), triplets(0.05, "hard")),
+    "triplet, hard, margin 0": (TripletLoss(0, "hard"), triplets(0, "hard")),
+    "triplet, batch-hard": (TripletLoss(mining="batch-hard"), hardest(0.05)),
+    "triplet, batch-hard, margin 0": (TripletLoss(0, "batch-hard"), hardest(0)),
+    "multi-similarity": (
+        MultiSimilarityLoss(),
+        mined(pml.MultiSimilarityLoss(), miners.MultiSimilarityMiner(0.1)),
+    ),
+    "multi-similarity, miner 0.3": (
+        MultiSimilarityLoss(1.0, 10.0, 0.2, epsilon=0.3),
+        mined(pml.MultiSimilarityLoss(1, 10, 0.2), miners.MultiSimilarityMiner(0.3)),
+    ),
+    "multi-similarity, no miner": (MultiSimilarityLoss(mining=False), pml.MultiSimilarityLoss()),
+    "nt-xent": (NTXentLoss(), pml.NTXentLoss()),
+    "nt-xent, temperature 0.5": (NTXentLoss(0.5), pml.NTXentLoss(0.5)),
+    "supcon": (SupConLoss(), pml.SupConLoss()),
+    "supcon, temperature 1": (SupConLoss(1.0), pml.SupConLoss(1.0)),
+    "nca": (NCALoss(), pml.NCALoss()),
+    "nca, scale 5": (NCALoss(5.0), pml.NCALoss(5.0)),
+    "margin": (MarginLoss(), pml.MarginLoss()),
+    "margin, beta 0.7": (MarginLoss(0.1, 0.7), pml.MarginLoss(0.1, beta=0.7)),
+    "circle": (CircleLoss(), pml.CircleLoss()),
+    "circle, other parameters": (CircleLoss(0.25, 4.0), pml.CircleLoss(0.25, 4)),
+    "snr": (SNRContrastiveLoss(), pml.SignalToNoiseRatioContrastiveLoss()),
+    "snr, other margins": (
+        SNRContrastiveLoss(0.5, 2.5),
+        pml.SignalToNoiseRatioContrastiveLoss(pos_margin=0.5, neg_margin=2.5),
+    ),
+    "lifted-structure": (LiftedStructureLoss(), pml.GeneralizedLiftedStructureLoss()),
+    "lifted-structure, other margins": (
+        LiftedStructureLoss(0.2, 2.5),
+        pml.GeneralizedLiftedStructureLoss(0.2, 2.5),
+    ),
+    "n-pairs": (NPairsLoss(), pml.NPairsLoss()),
+    "angular": (AngularLoss(), pml.AngularLoss()),
+    "angular, 55 degrees": (AngularLoss(55.0), pml.AngularLoss(55)),
+    "tuplet-margin": (TupletMarginLoss(), pml.TupletMarginLoss()),
+    "tuplet-margin, other parameters": (TupletMarginLoss(20.0, 8.0), pml.TupletMarginLoss(20, 8)),
+}
+OURS = {name: ours for name, (ours, _) in AGAINST_PML.items() if "," not in name}
+OURS |= {
+    "triplet, semi-hard": TripletLoss(mining="semi-hard"),
+    "triplet, hard": TripletLoss(mining="hard"),
+    "triplet, batch-hard": TripletLoss(mining="batch-hard"),
+    "binomial-deviance": BinomialDevianceLoss(),
+    "margin, distance-weighted": MarginLoss(mining="distance-weighted"),
+}
+
+
+def batch(case: str, dtype=torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    """Raw embeddings (B, D), around no centre of their own and of any length, and labels."""
+    generator = torch.Generator().manual_seed(7)
+    embeddings = torch.randn(B, D, generator=generator, dtype=torch.float64) * 2 + 0.7
+    labels = torch.arange(B)[torch.randperm(B, generator=generator)] % 6
+    if case == "unequal classes":
+        labels = torch.tensor([5] * 9 + [-3] * 6 + [40] * 4 + [7] * 3 + [2**40] + [0])
+        labels = labels[torch.randperm(B, generator=generator)]
+    elif case == "duplicates":
+        embeddings[12:] = embeddings[:12]  # within classes and across them
+    elif case == "close":
+        embeddings = embeddings[:1] + embeddings * 0.05
+    elif case == "many":
+        embeddings = torch.randn(90, D, generator=generator, dtype=torch.float64) + 0.5
+        labels = torch.randint(0, 20, (90,), generator=generator)
+    elif case == "no positives":
+        labels = torch.arange(B)
+    elif case == "one class":
+        labels = torch.full((B,), 3)
+    elif case == "one item":
+        embeddings, labels = embeddings[:1], labels[:1]
+    elif case == "a pair":
+        embeddings, labels = embeddings[:2], torch.tensor([4, 4])
+    elif case == "two singles":
+        embeddings, labels = embeddings[:2], torch.tensor([4, 5])
+    elif case == "all equal":
+        embeddings[:] = embeddings[0]
+    elif case == "zeros":
+        embeddings[:4] = 0
+    else:
+        assert case == "equal classes"
+    return embeddings.to(dtype), labels
+
+
+NASTY = ["duplicates", "no positives", "one class", "one item", "a pair", "two singles"]
+NASTY += ["all equal", "zeros"]
+
+
+def value_and_gradient(loss, embeddings, labels, autocast=False):
+    leaf = embeddings.clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        value = loss(leaf, labels)
+    value.backward()
+    return value.detach(), leaf.grad
+
+
+PRECISIONS = pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=["f64", "f32"]
+)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("case", ["equal classes", "unequal classes", "many", "close"])
+@pytest.mark.parametrize("name", AGAINST_PML)
+def test_value_and_gradient_equal_those_of_pml(name, case, dtype, tolerance):
+    ours, theirs = AGAINST_PML[name]
+    embeddings, labels = batch(case, dtype)
+    value, gradient = value_and_gradient(ours, embeddings, labels)
+    expected, expected_gradient = value_and_gradient(theirs, embeddings, labels)
+    assert value.dtype == gradient.dtype == dtype and value.shape == ()
+    torch.testing.assert_close(value, expected, rtol=tolerance, atol=tolerance)
+    # Gradients of sharp losses are large: what counts is the distance to the largest entry.
+    scale = max(1.0, expected_gradient.abs().max().item())
+    torch.testing.assert_close(gradient / scale, expected_gradient / scale, rtol=0, atol=tolerance)
+
+
+# Where pytorch-metric-learning is finite. Its tuplet margin is not on duplicates; its NCA is NaN
+# without positives; its zero vectors of no length have gradients of 1e12.
+FINITE = [
+    (name, case)
+    for name in AGAINST_PML
+    for case in NASTY
+    if case != "zeros"
+    and not (name.startswith("tuplet") and case in ("duplicates", "all equal"))
+    and not (name.startswith("nca") and case in ("no positives", "two singles"))
+]
+
+
+@pytest.mark.parametrize(("name", "case"), FINITE)
+def test_nasty_batches_equal_those_of_pml(name, case):
+    ours, theirs = AGAINST_PML[name]
+    embeddings, labels = batch(case)
+    value, gradient = value_and_gradient(ours, embeddings, labels)
+    expected, expected_gradient = value_and_gradient(theirs, embeddings, labels)
+    torch.testing.assert_close(value, expected.to(value), rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("case", NASTY)
+@pytest.mark.parametrize("name", OURS)
+def test_nasty_batches_give_finite_numbers(name, case, dtype):
+    embeddings, labels = batch(case, dtype)
+    value, gradient = value_and_gradient(OURS[name], embeddings, labels)
+    assert value.isfinite() and value >= 0 and gradient.isfinite().all()
+    assert gradient.dtype == dtype
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_nothing_to_learn_is_exactly_zero(name):
+    cases = ["one item"]
+    if name not in ("contrastive", "snr", "lifted-structure", "binomial-deviance"):
+        cases += ["no positives", "one class", "two singles", "a pair"]
+    for case in cases:
+        value, gradient = value_and_gradient(OURS[name], *batch(case))
+        assert value == 0 and not gradient.any(), case
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_empty_batch_is_zero(name):
+    embeddings = torch.zeros(0, D, requires_grad=True)
+    value = OURS[name](embeddings, torch.zeros(0, dtype=torch.int64))
+    value.backward()
+    assert value == 0
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "circle"])
+def test_gradient_equals_finite_differences(name):
+    """Circle's is not its value's gradient: its weights are constants by definition."""
+    embeddings, labels = batch("unequal classes")
+    loss = OURS[name]
+
+    def value(x):
+        if "distance-weighted" in name:
+            loss.draws.zero_()
+        return loss(x, labels)
+
+    torch.autograd.gradcheck(value, embeddings.requires_grad_(), eps=1e-7, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_neither_inputs_nor_the_random_state_change(name):
+    embeddings, labels = batch("unequal classes")
+    before, labels_before, state = embeddings.clone(), labels.clone(), torch.get_rng_state()
+    value_and_gradient(OURS[name], embeddings, labels)
+    assert torch.equal(embeddings, before) and torch.equal(labels, labels_before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def reset(loss):
+    if hasattr(loss, "draws"):
+        loss.draws.zero_()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_layout_of_the_input_does_not_matter(name):
+    embeddings, labels = batch("unequal classes")
+    wide = torch.zeros(2 * D, 2 * B, dtype=embeddings.dtype)
+    wide[::2, ::2] = embeddings.T
+    strided = wide.T[::2, ::2]
+    assert not strided.is_contiguous()
+    loss = OURS[name]
+    reset(loss)
+    expected = loss(embeddings, labels)
+    leaf = wide.clone().requires_grad_()
+    reset(loss)
+    value = loss(leaf.T[::2, ::2], labels.repeat_interleave(2)[::2])
+    value.backward()
+    torch.testing.assert_close(value, expected)
+    reset(loss)
+    gradient = value_and_gradient(loss, embeddings, labels)[1]
+    torch.testing.assert_close(leaf.grad.T[::2, ::2], gradient)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_autocast_changes_nothing(name):
+    embeddings, labels = batch("unequal classes", torch.float32)
+    loss = OURS[name]
+    reset(loss)
+    expected, expected_gradient = value_and_gradient(loss, embeddings, labels)
+    reset(loss)
+    value, gradient = value_and_gradient(loss, embeddings, labels, autocast=True)
+    assert value == expected and torch.equal(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_backward_within_autocast_changes_nothing(name):
+    embeddings, labels = batch("unequal classes", torch.float32)
+    loss = OURS[name]
+    reset(loss)
+    expected = value_and_gradient(loss, embeddings, labels)[1]
+    leaf = embeddings.clone().requires_grad_()
+    reset(loss)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss(leaf, labels).backward()
+    if name != "n-pairs":  # its backward is PyTorch's own
+        torch.testing.assert_close(leaf.grad, expected)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_half_precision_is_widened(name):
+    embeddings, labels = batch("unequal classes", torch.bfloat16)
+    loss = OURS[name]
+    reset(loss)
+    value, gradient = value_and_gradient(loss, embeddings, labels)
+    reset(loss)
+    expected, expected_gradient = value_and_gradient(loss, embeddings.float(), labels)
+    assert value == expected and torch.equal(gradient, expected_gradient.bfloat16())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_backward_twice_through_one_graph_gives_the_same(name):
+    embeddings, labels = batch("unequal classes")
+    leaf = embeddings.clone().requires_grad_()
+    value = OURS[name](leaf, labels) * 3
+    first = torch.autograd.grad(value, leaf, retain_graph=True)[0]
+    second = torch.autograd.grad(value, leaf)[0]
+    assert torch.equal(first, second)
+
+
+def test_second_derivatives_are_refused():
+    embeddings, labels = batch("equal classes")
+    leaf, weight = embeddings.requires_grad_(), torch.ones((), requires_grad=True)
+    value = ContrastiveLoss()(leaf, labels) * weight
+    gradient = torch.autograd.grad(value, leaf, create_graph=True)[0]
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_other_whole_number_labels_are_as_good():
+    embeddings, labels = batch("equal classes")
+    loss = ContrastiveLoss()
+    assert loss(embeddings, labels.to(torch.uint8)) == loss(embeddings, labels)
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "message"),
+    [
+        (torch.zeros(4), torch.zeros(4, dtype=torch.int64), "embeddings have shape"),
+        (torch.zeros(4, 2, 1), torch.zeros(4, dtype=torch.int64), "embeddings have shape"),
+        (torch.zeros(4, 2, dtype=torch.int64), torch.zeros(4, dtype=torch.int64), "embeddings"),
+        (torch.zeros(4, 2), torch.zeros(3, dtype=torch.int64), r"must be \(4,\)"),
+        (torch.zeros(4, 2), torch.zeros(4, 1, dtype=torch.int64), r"must be \(4,\)"),
+        (torch.zeros(4, 2), torch.zeros(4), "whole numbers"),
+        (torch.zeros(4, 2), torch.zeros(4, dtype=torch.bool), "whole numbers"),
+    ],
+)
+def test_bad_batches_are_refused(name, embeddings, labels, message):
+    with pytest.raises(ValueError, match=message) as error:
+        OURS[name](embeddings, labels)
+    assert OURS[name].name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("loss", "parameters", "allowed"),
+    [
+        (ContrastiveLoss, {"pos_margin": -0.1}, "at least 0"),
+        (ContrastiveLoss, {"neg_margin": math.nan}, "finite number"),
+        (TripletLoss, {"margin": -1}, "at least 0"),
+        (TripletLoss, {"margin": "wide"}, "finite number"),
+        (TripletLoss, {"mining": "semihard"}, "'semi-hard'"),
+        (TripletLoss, {"squared": 1}, "true or false"),
+        (MultiSimilarityLoss, {"alpha": 0}, "above 0"),
+        (MultiSimilarityLoss, {"beta": -50.0}, "above 0"),
+        (MultiSimilarityLoss, {"base": math.inf}, "finite number"),
+        (MultiSimilarityLoss, {"mining": "ms"}, "true or false"),
+        (MultiSimilarityLoss, {"epsilon": -0.1}, "at least 0"),
+        (BinomialDevianceLoss, {"alpha": 0}, "above 0"),
+        (BinomialDevianceLoss, {"positive_alpha": 0}, "above 0"),
+        (BinomialDevianceLoss, {"margin": None}, "finite number"),
+        (NTXentLoss, {"temperature": 0}, "above 0"),
+        (SupConLoss, {"temperature": -0.1}, "above 0"),
+        (NCALoss, {"softmax_scale": 0}, "above 0"),
+        (MarginLoss, {"margin": -0.2}, "at least 0"),
+        (MarginLoss, {"beta": "1.2"}, "finite number"),
+        (MarginLoss, {"nu": -1}, "at least 0"),
+        (MarginLoss, {"learn_beta": "yes"}, "true or false"),
+        (MarginLoss, {"class_beta": True}, "class_beta"),
+        (MarginLoss, {"mining": "semi-hard"}, "'distance-weighted'"),
+        (MarginLoss, {"cutoff": 0}, "above 0"),
+        (MarginLoss, {"nonzero_loss_cutoff": 0}, "above 0"),
+        (MarginLoss, {"seed": 1.5}, "whole number"),
+        (CircleLoss, {"m": 1.1}, "at most 1"),
+        (CircleLoss, {"gamma": 0}, "above 0"),
+        (SNRContrastiveLoss, {"pos_margin": -1}, "at least 0"),
+        (SNRContrastiveLoss, {"neg_margin": True}, "finite number"),
+        (LiftedStructureLoss, {"neg_margin": math.inf}, "finite number"),
+        (LiftedStructureLoss, {"pos_margin": []}, "finite number"),
+        (AngularLoss, {"alpha_degrees": 90}, "below 90"),
+        (TupletMarginLoss, {"margin_degrees": -1}, "at least 0"),
+        (TupletMarginLoss, {"scale": 0}, "above 0"),
+    ],
+)
+def test_bad_parameters_are_refused(loss, parameters, allowed):
+    (name, value), *_ = parameters.items()
+    with pytest.raises(ValueError, match=allowed) as error:
+        loss(**parameters)
+    message = str(error.value)
+    assert loss.name in message and (name in message or "num_classes" in message)
+    assert repr(value) in message or "None" in message

@@ -1,0 +1,181 @@
+"""The slots of positives, the distances, and the cosine matrix that losses share."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+
+from dmlbench.losses import pairs as pairs_module
+from dmlbench.losses import similarity
+from dmlbench.losses.contrastive import ContrastiveLoss
+from dmlbench.losses.multi_similarity import MultiSimilarityLoss
+from dmlbench.losses.pairs import Positives, batch_pairs
+from dmlbench.losses.triplet import TripletLoss
+
+LABELS = [
+    [0, 0, 1, 1],
+    [3, 1, 3, 3, 1, 9],
+    [5, 5, 5],
+    [1, 2, 3],
+    [-7, 2**40, -7, 2**40 + 1, 0, -7, 2**40],
+    [4],
+]
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_slots_are_those_of_the_masks(labels):
+    labels = torch.tensor(labels)
+    everyone = torch.arange(len(labels))
+    positives = Positives(labels, labels, everyone)
+    for anchor in range(len(labels)):
+        same = [j for j in range(len(labels)) if labels[j] == labels[anchor]]
+        others = [j for j in same if j != anchor]
+        filled = positives.filled[anchor]
+        columns = positives.columns[anchor]
+        assert columns[filled].tolist() == others
+        assert (columns[~filled] == anchor).all()
+        assert set(positives.classmates[anchor].tolist()) == set(same)
+        assert positives.count[anchor] == len(others)
+        assert positives.negatives[anchor] == len(labels) - len(same)
+
+
+def test_slots_against_a_memory_leave_the_own_copy_out():
+    labels, memory = torch.tensor([1, 2, 1]), torch.tensor([2, 1, 1, 7, 2, 1])
+    positives = Positives(labels, memory, torch.tensor([5, 0, 2]))
+    found = [c[f].tolist() for c, f in zip(positives.columns, positives.filled, strict=True)]
+    assert found == [[1, 2], [4], [1, 5]]
+    assert positives.negatives[:, 0].tolist() == [3, 4, 3]
+    assert positives.own[:, 0].tolist() == [5, 0, 2]
+
+
+def test_distances_are_those_of_cdist():
+    embeddings = torch.randn(12, 5, dtype=torch.float64)
+    embeddings[7] = embeddings[3]
+    distance, slope = batch_pairs(embeddings, torch.arange(12)).distances()
+    units = torch.nn.functional.normalize(embeddings)
+    expected = torch.cdist(units, units)
+    torch.testing.assert_close(distance, expected)
+    assert distance[3, 7] == slope[3, 7] == 0
+    apart = expected > 0
+    torch.testing.assert_close(slope[apart], 1 / expected[apart])
+
+
+@pytest.fixture
+def products(monkeypatch):
+    """A list that grows by one with every cosine matrix computed."""
+    made = []
+    original = similarity.CosineMatrix.__init__
+
+    def counting(self, *args):
+        made.append(1)
+        original(self, *args)
+
+    monkeypatch.setattr(similarity.CosineMatrix, "__init__", counting)
+    return made
+
+
+def example():
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(16, 6, generator=generator, dtype=torch.float64)
+    return embeddings.requires_grad_(), torch.arange(16) // 4
+
+
+THREE = [ContrastiveLoss(), TripletLoss(mining="semi-hard"), MultiSimilarityLoss()]
+
+
+def test_losses_of_one_batch_share_one_product(products):
+    embeddings, labels = example()
+    together = torch.autograd.grad(sum(loss(embeddings, labels) for loss in THREE), embeddings)[0]
+    assert len(products) == 1
+    apart = [torch.autograd.grad(loss(embeddings, labels), embeddings)[0] for loss in THREE]
+    torch.testing.assert_close(together, sum(apart))
+
+
+def test_shared_losses_can_go_backward_one_by_one(products):
+    leaf, labels = example()
+    embeddings = leaf * 1.0
+    losses = [loss(embeddings, labels) for loss in THREE]
+    assert len(products) == 1
+    gradients = [torch.autograd.grad(value, embeddings)[0] for value in losses]
+    for loss, gradient in zip(THREE, gradients, strict=True):
+        alone = embeddings.detach().clone().requires_grad_()
+        loss(alone, labels).backward()
+        torch.testing.assert_close(gradient, alone.grad)
+
+
+def test_a_batch_changed_in_place_is_computed_again(products):
+    embeddings, labels = example()
+    first = THREE[0](embeddings, labels)
+    with torch.no_grad():
+        embeddings.mul_(torch.linspace(-1, 2, 6))
+    second = THREE[0](embeddings, labels)
+    embeddings.data[0] = embeddings.data[5]
+    third = THREE[0](embeddings, labels)
+    assert len(products) == 3
+    fresh = [THREE[0](embeddings.detach().clone(), labels), third]
+    assert fresh[0] == fresh[1] and first != second != third
+
+
+def test_labels_changed_in_place_count():
+    embeddings, labels = example()
+    first = THREE[0](embeddings, labels)
+    labels[:] = torch.arange(16) % 4
+    second = THREE[0](embeddings, labels)
+    assert second == THREE[0](embeddings, torch.arange(16) % 4) != first
+
+
+def test_other_labels_for_the_same_embeddings_share_the_product_only(products):
+    embeddings, labels = example()
+    first = THREE[0](embeddings, labels)
+    second = THREE[0](embeddings, torch.arange(16) % 4)
+    assert len(products) == 1 and first != second
+
+
+def test_equal_tensors_that_are_not_the_same_share_nothing(products):
+    embeddings, labels = example()
+    copy = embeddings.detach().clone().requires_grad_()
+    values = [THREE[0](embeddings, labels), THREE[0](copy, labels)]
+    assert len(products) == 2
+    values[1].backward()
+    assert embeddings.grad is None and copy.grad is not None
+
+
+def test_a_value_without_graph_never_serves_one_with(products):
+    embeddings, labels = example()
+    with torch.no_grad():
+        without = THREE[0](embeddings, labels)
+    value = THREE[0](embeddings, labels)
+    assert value.requires_grad and not without.requires_grad and value == without
+
+
+def test_inference_mode_works():
+    embeddings, labels = example()
+    with torch.inference_mode():
+        value = THREE[1](embeddings * 1.0, labels)
+    assert value == THREE[1](embeddings, labels)
+
+
+@pytest.mark.parametrize("leaf", [True, False])
+def test_nothing_outlives_the_losses(leaf):
+    embeddings, labels = example()
+    if not leaf:
+        embeddings = embeddings * 1.0
+    values = [loss(embeddings, labels) for loss in THREE]
+    cosine = similarity._latest.get(embeddings)
+    watched = [weakref.ref(cosine), weakref.ref(cosine.matrix)]
+    del cosine
+    assert all(reference() is not None for reference in watched)
+    sum(values).backward()
+    watched.append(weakref.ref(embeddings))
+    del values, embeddings
+    gc.collect()
+    assert [reference() for reference in watched] == [None] * 3
+    assert similarity._latest._entry is None
+    assert pairs_module._latest_positives._entry is None
+
+
+def test_a_detached_batch_gives_a_plain_number():
+    embeddings, labels = example()
+    value = THREE[0](embeddings.detach(), labels)
+    assert not value.requires_grad
