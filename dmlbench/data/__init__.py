@@ -1,0 +1,1 @@
+"""Image sets, splits, batches and transforms: everything between a dataset and a batch."""

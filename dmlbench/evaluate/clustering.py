@@ -1,0 +1,145 @@
+"""Cluster quality of embeddings: NMI and AMI of a seeded k-means.
+
+Legend: N items, D width, C clusters.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import re
+import warnings
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from dmlbench.evaluate.inputs import as_embeddings, as_labels, normalise
+
+ITERATIONS = 20
+RESTARTS = 1
+_MAX_SEED = 2**31 - 1
+
+
+class FaissMissing(ImportError):
+    """NMI and AMI were asked for, and faiss, whose k-means the protocol fixes, is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "NMI and AMI need faiss, which is not installed. Install one of the two: "
+            "pip install 'dmlbench[cpu]' or pip install 'dmlbench[gpu]'. "
+            "Retrieval metrics do not need it.",
+            name="faiss",
+        )
+
+
+@dataclass(frozen=True)
+class ClusteringResult:
+    """How well a k-means of the embeddings agrees with the classes.
+
+    nmi, ami: normalised and adjusted mutual information, arithmetic average.
+    num_clusters: C. algorithm: what made the clusters, as an entry records it.
+    """
+
+    nmi: float
+    ami: float
+    num_clusters: int
+    algorithm: str
+
+
+def clustering(
+    embeddings: Any,
+    labels: Any,
+    *,
+    seed: int = 0,
+    num_clusters: int | None = None,
+    device: Any = None,
+) -> ClusteringResult:
+    """Cluster L2-normalised embeddings by k-means and compare with the classes.
+
+    embeddings: (N, D) tensor or array, real; float64 is rounded to float32, faiss's precision.
+    labels: (N,) integers.
+    seed: of the initial centroids, 0 to 2³¹ − 1. The same seed gives the same clusters on a CPU.
+    num_clusters: C, at most N; by default the number of distinct labels.
+    device: "cuda" to run k-means on the GPUs that faiss sees, if it sees any; else the CPU.
+
+    Raises `FaissMissing` without faiss, ValueError on embeddings or labels that cannot be scored.
+
+    NMI = I(Y; C) / ((H(Y) + H(C)) / 2); AMI subtracts the expectation of I from both (Vinh et
+    al., Information theoretic measures for clusterings comparison, JMLR 2010).
+    """
+    from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
+
+    rows = as_embeddings(embeddings, "embeddings")
+    classes = as_labels(labels, "labels", len(rows))
+    if num_clusters is None:
+        num_clusters = len(np.unique(classes))
+    if not 1 <= num_clusters <= len(rows):
+        raise ValueError(f"num_clusters is {num_clusters}; it must be 1 to N = {len(rows)}.")
+    if not 0 <= seed <= _MAX_SEED:
+        raise ValueError(f"seed is {seed}; it must be 0 to {_MAX_SEED}.")
+    assignment, algorithm = _kmeans(rows, num_clusters, seed, device)
+    return ClusteringResult(
+        nmi=float(normalized_mutual_info_score(classes, assignment, average_method="arithmetic")),
+        ami=float(adjusted_mutual_info_score(classes, assignment, average_method="arithmetic")),
+        num_clusters=num_clusters,
+        algorithm=algorithm,
+    )
+
+
+def _kmeans(
+    rows: np.ndarray, num_clusters: int, seed: int, device: Any
+) -> tuple[np.ndarray, str]:
+    """Cluster ids (N,) of seeded k-means, and the algorithm's name."""
+    faiss = _faiss()
+    normalised = normalise(rows, np.dtype(np.float32), "embeddings")
+    gpu = device is not None and "cuda" in str(device) and faiss.get_num_gpus() > 0
+    kmeans = faiss.Kmeans(
+        normalised.shape[1],
+        num_clusters,
+        niter=ITERATIONS,
+        nredo=RESTARTS,
+        seed=seed,
+        gpu=gpu,
+        # Every item takes part, and small clusters are no reason to warn.
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(normalised),
+    )
+    kmeans.train(normalised)
+    assignment = kmeans.index.search(normalised, 1)[1][:, 0]
+    place = "gpu" if gpu else "cpu"
+    algorithm = (
+        f"faiss {faiss.__version__} k-means on {place}: niter={ITERATIONS}, nredo={RESTARTS}, "
+        f"seed={seed}, L2-normalised float32"
+    )
+    return assignment, algorithm
+
+
+def _faiss() -> ModuleType:
+    try:
+        import faiss
+    except ImportError as error:
+        raise FaissMissing from error
+    _warn_of_two_faiss()
+    return faiss
+
+
+@functools.cache
+def _warn_of_two_faiss() -> None:
+    """Say once that two distributions wrote the same faiss folder, if two did."""
+    names = sorted(
+        {
+            name.lower()
+            for dist in importlib.metadata.distributions()
+            if (name := dist.metadata["Name"])
+            and re.fullmatch(r"faiss[-_.](cpu|gpu)([-_.].*)?", name.lower())
+        }
+    )
+    if len(names) > 1:
+        warnings.warn(
+            f"{' and '.join(names)} are both installed and overwrite each other's files: which "
+            "of them runs depends on the order of installation. Uninstall all of them, then "
+            "install one: pip install 'dmlbench[cpu]' or pip install 'dmlbench[gpu]'.",
+            stacklevel=4,
+        )

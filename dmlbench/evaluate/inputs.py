@@ -1,0 +1,92 @@
+"""What callers hand in, checked: embeddings and labels as NumPy arrays.
+
+Legend: N items, D width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def as_embeddings(values: Any, name: str) -> np.ndarray:
+    """The embeddings (N, D) as an array; a memory map stays one.
+
+    values: tensor on any device or array, real. bfloat16 becomes float32, integers float64.
+    Raises ValueError on another shape, on no items or no width, and on what is not real numbers.
+    """
+    if hasattr(values, "detach"):
+        tensor = values.detach()
+        # NumPy has no bfloat16, and names it only when it fails.
+        values = (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).cpu().numpy()
+    array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    if array.dtype.kind in "iu":
+        array = array.astype(np.float64)
+    if array.dtype.kind != "f":
+        raise ValueError(f"{name} are {array.dtype}; they must be real numbers.")
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"{name} have shape {array.shape}; it must be (N, D), both at least 1.")
+    return array
+
+
+def as_labels(values: Any, name: str, num_items: int) -> np.ndarray:
+    """The labels (N,) as int64, so that no two labels merge.
+
+    Raises ValueError on another shape or length, and on labels that are not integers.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    array = np.asarray(values)
+    if array.shape != (num_items,):
+        raise ValueError(
+            f"{name} have shape {array.shape}; one label an embedding is needed: ({num_items},)."
+        )
+    if array.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} are {array.dtype}; they must be integers. Number the classes first, for "
+            "example with numpy.unique(names, return_inverse=True)[1]."
+        )
+    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} go up to {array.max()}; they must fit int64.")
+    return array.astype(np.int64)
+
+
+def working_dtype(*arrays: np.ndarray) -> np.dtype:
+    """The precision to compare in: float32, or float64 where any of the arrays is wider."""
+    return np.result_type(np.float32, *(a.dtype for a in arrays)).newbyteorder("=")
+
+
+def normalise(rows: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    """A copy of rows (N, D) with unit L2 norm; a zero row stays zero, its cosine to all is 0.
+
+    Raises ValueError naming the first row that holds NaN or an infinity.
+    """
+    out = np.array(rows, dtype=dtype, order="C", copy=True)
+    out += 0.0  # −0.0 becomes 0.0: equal rows are then equal bytes
+    squares = np.einsum("nd,nd->n", out, out)
+    info = np.finfo(dtype)
+    # Outside of this range the sum of squares may have lost digits, or is no number.
+    odd = ~((squares > np.sqrt(info.tiny)) & (squares < np.sqrt(info.max)))
+    if odd.any():
+        squares[odd] = _rescale(out, np.flatnonzero(odd), name)
+    out /= np.sqrt(squares)[:, None]
+    return out
+
+
+def _rescale(rows: np.ndarray, odd: np.ndarray, name: str) -> np.ndarray:
+    """Bring the odd rows to a largest value near 1, in place; gives their sums of squares."""
+    part = rows[odd]
+    finite = np.isfinite(part).all(axis=1)
+    if not finite.all():
+        bad = odd[~finite]
+        raise ValueError(
+            f"{name} hold NaN or infinity in {len(bad)} rows, the first of them {bad[0]}. "
+            "Such embeddings have no order; look at the training that made them."
+        )
+    # A power of two: multiples of a row stay multiples.
+    exponents = np.frexp(np.abs(part).max(axis=1))[1]
+    part = np.ldexp(part, -exponents[:, None])
+    rows[odd] = part
+    squares = np.einsum("nd,nd->n", part, part)
+    return np.where(squares > 0, squares, 1)

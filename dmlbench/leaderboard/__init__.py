@@ -1,0 +1,1 @@
+"""Entries, their store, and the tables made from them."""

@@ -1,0 +1,103 @@
+"""What rows and groups are called, as plain text that is safe to pass on to any renderer."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dmlbench.config import canonical_json
+from dmlbench.leaderboard.entry import ComponentRecord, Entry
+
+_OWN_DISTRIBUTION = "dmlbench"
+
+
+def plain(text: str, limit: int = 200) -> str:
+    """Text without control, formatting and surrogate characters, cut at `limit` characters.
+
+    Entries come from other people: an escape sequence must not reach a terminal, nor a
+    right-to-left override reorder a row.
+    """
+    spaced = "".join(" " if c in "\t\n\r\v\f\u2028\u2029\x85" else c for c in text[: 4 * limit])
+    kept = "".join(c for c in spaced if unicodedata.category(c)[0] != "C")
+    joined = " ".join(kept.split())
+    return joined if len(joined) <= limit else joined[: limit - 1] + "…"
+
+
+class Labels:
+    """Names for components, told apart by the parameters in which the given entries differ."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        uses: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        for entry in entries:
+            for record in _components(entry):
+                uses.setdefault((record.distribution, record.name), []).append(record.params)
+        self._varying = {key: _varying_names(params) for key, params in uses.items()}
+
+    def component(self, record: ComponentRecord) -> str:
+        """``triplet``, ``triplet (margin=0.1)`` or, from elsewhere, ``my-loss [my-dist 0.1.0]``."""
+        varying = self._varying.get((record.distribution, record.name), ())
+        shown = {k: v for k, v in sorted(record.params.items()) if k in varying}
+        text = plain(record.name) + _in_brackets(shown)
+        if record.distribution != _OWN_DISTRIBUTION:
+            text += f" [{plain(f'{record.distribution} {record.version}')}]"
+        return text
+
+    def losses(self, entry: Entry) -> str:
+        """The losses' names, joined by plus signs."""
+        return " + ".join(self.component(loss) for loss in entry.losses)
+
+    def row(self, entry: Entry) -> str:
+        """A name for the whole row, such as ``wedl(triplet + multi-similarity)``."""
+        if entry.combiner is None:
+            return self.losses(entry)
+        return f"{self.component(entry.combiner)}({self.losses(entry)})"
+
+
+def recipe_label(entry: Entry) -> str:
+    """The recipe's name with what was changed in it, such as ``quick (epochs=4)``."""
+    name = entry.recipe.get("name")
+    return plain(name if isinstance(name, str) else "unnamed") + _in_brackets(
+        entry.recipe_overrides
+    )
+
+
+def distributions(entry: Entry) -> list[str]:
+    """Every distribution that a component came from, as "name version", sorted."""
+    return sorted({plain(f"{r.distribution} {r.version}") for r in _components(entry)})
+
+
+def failures(entry: Entry) -> list[str]:
+    """One line for each failed trial, such as ``seed 2 failed: NaN at step 40``."""
+    lines = []
+    for trial in sorted(entry.trials, key=lambda trial: trial.seed):
+        if trial.status == "failed":
+            reason = plain(trial.reason or "")
+            step = trial.failed_step
+            if step is not None and f"step {step}" not in reason:
+                reason = f"{reason.rstrip('.')} (step {step})"
+            lines.append(f"seed {trial.seed} failed: {reason}")
+    return lines
+
+
+def _components(entry: Entry) -> list[ComponentRecord]:
+    combiner = [entry.combiner] if entry.combiner else []
+    return [*entry.losses, *combiner, entry.dataset, entry.backbone]
+
+
+def _varying_names(uses: list[Mapping[str, Any]]) -> set[str]:
+    """The parameters that do not have one and the same value everywhere."""
+    texts = [{name: canonical_json(value) for name, value in params.items()} for params in uses]
+    names = set().union(*texts)
+    return {name for name in names if len({text.get(name) for text in texts}) > 1}
+
+
+def _in_brackets(values: Mapping[str, Any]) -> str:
+    if not values:
+        return ""
+    pairs = [
+        f"{plain(key, 40)}={plain(value if isinstance(value, str) else json.dumps(value), 60)}"
+        for key, value in values.items()
+    ]
+    return f" ({', '.join(pairs)})"

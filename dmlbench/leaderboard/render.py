@@ -1,0 +1,100 @@
+"""The leaderboard on a terminal: a table a group, fitted to the width, and verdicts in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dmlbench.leaderboard import cells
+from dmlbench.leaderboard.metrics import DEFAULT_METRIC, metric_title
+from dmlbench.leaderboard.terminal import (
+    Column,
+    least_width,
+    print_columns,
+    say,
+    stdout_console,
+    writable,
+)
+
+if TYPE_CHECKING:
+    import pandas
+    from rich.console import Console
+
+    from dmlbench.leaderboard.verdict import Verdict
+
+__all__ = ["render_rich", "stdout_console"]
+
+# Left out first when the console is narrow; what is not named here always stays.
+_LEFT_OUT_FIRST = ("Dim", "NMI", "AMI", "kNN", "R-Prec", "R@", "Train", "Seeds")
+# Rank, names and the ranking metric.
+_ALWAYS_SHOWN = 4
+_STYLES = {"beats": "bold green", "worse": "bold red"}
+
+
+def render_rich(
+    frame: pandas.DataFrame,
+    verdicts: Sequence[Verdict],
+    console: Console,
+    by: str = DEFAULT_METRIC,
+    metrics: Sequence[str] = (),
+) -> None:
+    """Print a table a group and the verdicts of the group under it.
+
+    frame: of `leaderboard_frame` with the same `by`; metrics: columns to show instead of the
+    default ones. Raises `UsageError` for a metric that does not exist.
+    """
+    by = cells.ranking_metric(frame, by)
+    for group, rows in frame.groupby("group", sort=False):
+        columns, left_out = _fit(_columns(rows, by, metrics, console), console.width)
+        say(console, cells.group_title(rows), style="bold")
+        console.print()
+        print_columns(console, columns)
+        console.print()
+        for verdict in verdicts:
+            if verdict.group == group:
+                say(console, verdict.sentence, _STYLES.get(verdict.outcome, ""), bullet="> ")
+        notes = cells.notes(rows)
+        if left_out:
+            notes.append(f"left out for width: {', '.join(left_out)} (all are in --json and --csv)")
+        for note in notes:
+            say(console, note, style="dim", bullet="! ")
+        console.print()
+    say(console, cells.legend(by), style="dim")
+
+
+def _columns(
+    rows: pandas.DataFrame, by: str, metrics: Sequence[str], console: Console
+) -> list[Column]:
+    columns = [
+        Column("Rank", cells.rank_cells(rows)),
+        Column("Losses", list(rows["losses"]), text=True),
+        Column("Combiner", [name or cells.NOTHING for name in rows["combiner"]], text=True),
+    ]
+    for metric in cells.shown_metrics(rows, by, metrics):
+        title = metric_title(metric, short=True)
+        values = cells.metric_cells(rows, metric, writable("±", console))
+        columns.append(Column(title, values, frozenset(cells.best_rows(rows, metric))))
+    columns += [
+        Column("Dim", cells.width_cells(rows)),
+        Column("Seeds", cells.seed_cells(rows)),
+        Column("Train", cells.time_cells(rows)),
+    ]
+    # Before widths are measured: a substitute may be longer.
+    return [replace(c, cells=[writable(text, console) for text in c.cells]) for c in columns]
+
+
+def _fit(columns: list[Column], width: int) -> tuple[list[Column], list[str]]:
+    """Leave out columns of numbers, the least important first, until the rest fits the width.
+
+    Never the ranking metric, which stands first; larger K of Recall@K go before smaller ones.
+    """
+    kept = list(columns)
+    droppable = columns[_ALWAYS_SHOWN:]
+    for start in _LEFT_OUT_FIRST:
+        for column in reversed([c for c in droppable if c.title.startswith(start)]):
+            if least_width(kept) > width and column.title != "R@1":
+                kept.remove(column)
+    if least_width(kept) > width:
+        kept = columns[:_ALWAYS_SHOWN]
+    return kept, [column.title for column in columns if column not in kept]

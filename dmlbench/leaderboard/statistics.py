@@ -1,0 +1,124 @@
+"""Means, intervals and comparisons over seeds. Pure functions of numbers.
+
+Intervals are those of Student's t and are not clipped: the low end of a metric near 0 may be
+negative, so that an interval stays symmetric and its half-width can be recovered. Tables show
+mean ± half-width; plots cut at 0 and 100 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# Differences of fractions that are closer than this are rounding, not variance.
+_ROUNDING = 1e-12
+
+
+class Interval(NamedTuple):
+    """A mean with its confidence interval; `low` and `high` are None for fewer than two values."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedDifference:
+    """a − b over the seeds that both have: mean, interval and two-sided p-value of a paired t-test.
+
+    Without a common seed everything is None; with one there is a mean but no interval.
+    """
+
+    seeds: tuple[int, ...]
+    mean: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+
+    @property
+    def n(self) -> int:
+        return len(self.seeds)
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Mean and Student t interval: mean ± t_{(1+confidence)/2, n−1} · s / √n.
+
+    values: one number a seed; confidence: between 0 and 1.
+    Raises `ValueError` without values, for values that are not finite, or for no confidence.
+    """
+    if not values:
+        raise ValueError("A mean needs at least one value.")
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError(f"A mean needs finite values: {list(values)}.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"The confidence lies between 0 and 1, not {confidence}.")
+    mean, error = _mean_and_standard_error(values)
+    if len(values) < 2:
+        return Interval(mean, None, None)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * error
+    return Interval(mean, mean - half, mean + half)
+
+
+def paired_difference(
+    a: Mapping[int, float], b: Mapping[int, float], confidence: float = 0.95
+) -> PairedDifference:
+    """Compare two rows over the seeds they share; pairing removes what a seed does to both.
+
+    a, b: seed -> value. Where all differences are equal the interval has no width and p is 0,
+    or 1 if they are all 0.
+    """
+    seeds = tuple(sorted(a.keys() & b.keys()))
+    if not seeds:
+        return PairedDifference(seeds=(), mean=None, low=None, high=None, p_value=None)
+    differences = [a[seed] - b[seed] for seed in seeds]
+    mean, low, high = mean_interval(differences, confidence)
+    p_value = None
+    if len(seeds) > 1:
+        _, error = _mean_and_standard_error(differences)
+        if error == 0:
+            p_value = 1.0 if abs(mean) <= _ROUNDING else 0.0
+        else:
+            from scipy.special import stdtr
+
+            p_value = float(2 * stdtr(len(seeds) - 1, -abs(mean) / error))
+    return PairedDifference(seeds=seeds, mean=mean, low=low, high=high, p_value=p_value)
+
+
+def ranks(intervals: Sequence[tuple[float, float] | None]) -> list[int | None]:
+    """Rank rows by their intervals: 1 + the number of rows whose interval lies entirely above.
+
+    Rows that do not separate from the best share rank 1. A row without an interval gets None and
+    does not count against others. Touching intervals do not separate.
+    """
+    lows = [interval[0] for interval in intervals if interval is not None]
+    return [
+        None if interval is None else 1 + sum(low > interval[1] for low in lows)
+        for interval in intervals
+    ]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: adjusted p-values, in the order given, at most 1.
+
+    Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statistics 1979.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for step, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - step) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def _mean_and_standard_error(values: Sequence[float]) -> tuple[float, float]:
+    if max(values) - min(values) <= _ROUNDING:
+        # The exact value, so that equal trials give an interval of exactly no width.
+        return float(values[0]), 0.0
+    n = len(values)
+    mean = math.fsum(values) / n
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    return mean, math.sqrt(variance / n)

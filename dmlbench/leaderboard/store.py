@@ -1,0 +1,218 @@
+"""Where entries live: the only place that writes them, and the one that reads them back.
+
+A leaderboard is the folder ``<out>/<protocol>/<dataset>``; each entry in it is a file named by its
+id, so that two people's results merge without a conflict.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+from dmlbench.errors import UsageError, VerificationError
+from dmlbench.leaderboard.entry import Entry, parse_entry
+
+MAX_ENTRY_BYTES = 64 * 2**20
+_SAFE_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
+_ID = re.compile(r"[0-9a-f]{16}")
+
+
+def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id: str) -> Path:
+    """The file of an entry: ``<out>/<protocol>/<dataset>/<entry id>.json``.
+
+    Raises `UsageError` for a name that is no safe part of a path.
+    """
+    for kind, name in (("protocol", protocol_name), ("dataset", dataset_name)):
+        if not _SAFE_PART.fullmatch(name):
+            raise UsageError(
+                f"The {kind} name {name!r} cannot name a folder. Allowed: letters, digits, "
+                f"'.', '_' and '-', starting with a letter or digit, at most 100 characters."
+            )
+    if not _ID.fullmatch(entry_id):
+        raise UsageError(f"{entry_id!r} is no entry id: 16 hexadecimal digits.")
+    return Path(out) / protocol_name / dataset_name / f"{entry_id}.json"
+
+
+def write_entry(out: str | Path, entry: Entry) -> Path:
+    """Write an entry so that a reader finds the old file or the new one, never a part.
+
+    Safe when processes write at once: each has a file of its own and the last to finish stands.
+    Raises `VerificationError` for an entry that could not be read back.
+    """
+    path = entry_path(out, entry.protocol.name, entry.dataset.name, entry.entry_id)
+    try:
+        data = entry.to_text().encode("utf-8")
+    except ValueError as error:
+        raise VerificationError(f"{path}: the entry has no JSON form: {error}.") from error
+    if len(data) > MAX_ENTRY_BYTES:
+        raise VerificationError(f"{path}: {_too_large(len(data))}")
+    parse_entry(data, str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Hidden and not .json, so that a file left by a killed process is never read as an entry.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return path
+
+
+def read_entry(path: str | Path) -> Entry:
+    """Read and check one entry file.
+
+    Raises `VerificationError` that names the file and what is wrong with it.
+    """
+    path = Path(path)
+    try:
+        status = path.stat()
+        # A pipe or a device would block or never end.
+        if not stat.S_ISREG(status.st_mode):
+            raise VerificationError(f"{path} is no regular file.")
+        if status.st_size > MAX_ENTRY_BYTES:
+            raise VerificationError(f"{path}: {_too_large(status.st_size)}")
+        with open(path, "rb") as file:
+            data = file.read(MAX_ENTRY_BYTES + 1)
+    except OSError as error:
+        raise VerificationError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(data) > MAX_ENTRY_BYTES:
+        raise VerificationError(f"{path}: {_too_large(len(data))}")
+    try:
+        # Decoded here: json would guess UTF-16 from the first bytes.
+        entry = parse_entry(data.decode("utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise VerificationError(f"{path} is not UTF-8 text: {error.reason}.") from error
+    except RecursionError as error:
+        raise VerificationError(f"{path} is nested too deeply for an entry.") from error
+    if path.name != f"{entry.entry_id}.json":
+        raise VerificationError(
+            f"{path} holds the entry {entry.entry_id}; its name must be {entry.entry_id}.json."
+        )
+    return entry
+
+
+def read_entries(folder: str | Path) -> tuple[list[Entry], list[str]]:
+    """Read every ``*.json`` of one leaderboard, by file name; a bad file never stops the others.
+
+    Returns the entries and, for each file refused, a line that names it and says why.
+    Raises `UsageError` if there is no such folder.
+    """
+    folder = _existing_folder(folder)
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            entries.append(read_entry(path))
+        except VerificationError as error:
+            problems.append(str(error))
+    return entries, problems
+
+
+def leaderboard_folders(folder: str | Path) -> list[Path]:
+    """The leaderboards in a folder, which may be one itself, a protocol's, or the root of all.
+
+    Raises `UsageError` if there is no such folder.
+    """
+    folder = _existing_folder(folder)
+    levels = ("", "*/", "*/*/")
+    found = {path.parent for level in levels for path in folder.glob(f"{level}*.json")}
+    hidden = {f for f in found if any(p.startswith(".") for p in f.relative_to(folder).parts)}
+    return sorted(found - hidden)
+
+
+def read_leaderboards(
+    folder: str | Path, dataset: str | None = None
+) -> tuple[list[Entry], list[str]]:
+    """Read all leaderboards under a folder, or only those of one dataset; as `read_entries`.
+
+    Raises `UsageError` if no entry is found, saying what to run.
+    """
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for leaderboard in leaderboard_folders(folder):
+        found, refused = read_entries(leaderboard)
+        entries += found
+        problems += refused
+    names = sorted({entry.dataset.name for entry in entries})
+    if dataset is not None:
+        entries = [entry for entry in entries if entry.dataset.name == dataset]
+    if not entries:
+        refused = "".join(f"\nRefused: {problem}" for problem in problems)
+        if dataset is not None and names:
+            raise UsageError(
+                f"{folder} has no entry for the dataset {dataset!r}. It has: {', '.join(names)}."
+                f"{refused}"
+            )
+        raise UsageError(
+            f"{folder} holds no entry that can be read. "
+            f"Make one with `dmlbench run --out {folder}`.{refused}"
+        )
+    return entries, problems
+
+
+def find_entry(out: str | Path, id_prefix: str) -> Entry:
+    """Read the one entry whose id starts so, anywhere under `out`, or that of a file's path.
+
+    Raises `UsageError` if none or several fit, naming them, and `VerificationError` if the file
+    found is no entry.
+    """
+    if id_prefix.endswith(".json") or os.sep in id_prefix:
+        if not Path(id_prefix).exists():
+            raise UsageError(f"There is no file {id_prefix}.")
+        return read_entry(id_prefix)
+    prefix = id_prefix.lower()
+    if not re.fullmatch(r"[0-9a-f]{1,16}", prefix):
+        raise UsageError(f"{id_prefix!r} is no entry id: up to 16 hexadecimal digits, or a path.")
+    files = [
+        path
+        for folder in leaderboard_folders(out)
+        for path in sorted(folder.glob("*.json"))
+        if _ID.fullmatch(path.stem)
+    ]
+    matching = [path for path in files if path.stem.startswith(prefix)]
+    if len(matching) == 1:
+        return read_entry(matching[0])
+    if matching:
+        raise UsageError(f"{id_prefix} fits {len(matching)} entries: {_listed(matching)}.")
+    there = f" It has: {_listed(files)}." if files else " It has none at all."
+    raise UsageError(f"{out} has no entry whose id starts with {id_prefix}.{there}")
+
+
+def _existing_folder(folder: str | Path) -> Path:
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UsageError(
+            f"There is no folder {folder}. `dmlbench run --out {folder}` makes one with results."
+        )
+    return folder
+
+
+def _listed(paths: list[Path], most: int = 10) -> str:
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(str(path) for path in paths[:most]) + more
+
+
+def _too_large(num_bytes: int) -> str:
+    return f"{num_bytes} bytes are too many for an entry; the limit is {MAX_ENTRY_BYTES}."
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system lets folders be synced."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

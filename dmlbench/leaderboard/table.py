@@ -1,0 +1,155 @@
+"""Entries as rows of a frame: which rows compare with which, and their ranks among those.
+
+Rows compare only within a group: same dataset fingerprint, backbone and weights, training recipe,
+protocol (its hash covers the width rule) and width of the evaluated embedding.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmlbench.config import sha256_of
+from dmlbench.leaderboard.entry import Entry
+from dmlbench.leaderboard.labels import Labels, distributions, failures, plain, recipe_label
+from dmlbench.leaderboard.metrics import (
+    DEFAULT_METRIC,
+    metric_interval,
+    metric_names,
+    resolve_metric,
+)
+from dmlbench.leaderboard.statistics import ranks
+from dmlbench.leaderboard.store import read_entries
+
+if TYPE_CHECKING:
+    import pandas
+
+# Parts of a recipe that do not decide whether rows compare: its name is a label; the backbone used
+# and the evaluated width stand in the key themselves.
+_NOT_COMPARED = ("name", "summary", "backbone", "embedding_dim")
+
+
+def group_key(entry: Entry) -> str:
+    """A short hash that is equal for exactly the rows that may be compared (12 hex digits)."""
+    backbone = entry.backbone
+    key = {
+        "dataset": entry.dataset.fingerprint,
+        "backbone": [backbone.distribution, backbone.name, backbone.params],
+        "weights": backbone.weights_sha256,
+        "recipe": {k: v for k, v in entry.recipe.items() if k not in _NOT_COMPARED},
+        "protocol": entry.protocol.sha256,
+        "embedding_dim": entry.embedding_dim,
+    }
+    return sha256_of(key)[:12]
+
+
+def grouped(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """Entries by group key, groups in an order that a person would look for them in."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.entry_id):
+        groups.setdefault(group_key(entry), []).append(entry)
+
+    def place(key: str) -> tuple[Any, ...]:
+        first = groups[key][0]
+        width = first.embedding_dim
+        names = (first.dataset.name, first.protocol.name, first.backbone.name, recipe_label(first))
+        return (*names, first.protocol.sha256, width, key)
+
+    return {key: groups[key] for key in sorted(groups, key=place)}
+
+
+def leaderboard_frame(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> pandas.DataFrame:
+    """A row an entry, ranked by the metric `by` within each group of rows that compare.
+
+    Metrics are fractions, with the ends of their 95 % intervals over seeds as ``_low`` and
+    ``_high`` (not clipped to 0 and 1); NaN where there is none. `rank` is missing for fewer than
+    two completed seeds. Rows stand by group, ranked ones first, best mean first.
+    Raises `UsageError` for a metric that no entry has.
+    """
+    import pandas
+
+    entries = list(entries)
+    metrics = metric_names(entries)
+    by = resolve_metric(by, metrics)
+    labels = Labels(entries)
+    rows: list[dict[str, Any]] = []
+    for key, members in grouped(entries).items():
+        intervals = [metric_interval(entry, by) for entry in members]
+        places = ranks([i[1:] if i is not None and i.low is not None else None for i in intervals])
+        ranked = [
+            _row(entry, key, rank, labels, metrics)
+            for entry, rank in zip(members, places, strict=True)
+        ]
+        rows += sorted(ranked, key=lambda row: _place(row, by))
+    # Objects first: pandas 3 would turn the None of a row without combiner into NaN.
+    frame = pandas.DataFrame(rows, columns=_columns(metrics), dtype=object)
+    return frame.astype(_types(metrics))
+
+
+def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataFrame:
+    """Read the leaderboard in a folder ``<out>/<protocol>/<dataset>``: `leaderboard_frame` of it.
+
+    Files that are no entries are left out, each with a warning that names it.
+    Raises `UsageError` if there is no such folder.
+    """
+    entries, problems = read_entries(path)
+    for problem in problems:
+        warnings.warn(plain(problem, 500), stacklevel=2)
+    return leaderboard_frame(entries, by)
+
+
+_LEADING = ("entry_id", "rank", "tier", "losses", "combiner", "dataset", "backbone", "pretrained")
+_SETTINGS = ("recipe", "protocol", "width")
+_COUNTS = ("embedding_dim", "seeds", "failed")
+_TRAILING = ("train_seconds", "head_dims", "distributions", "failures", "group")
+
+
+def _columns(metrics: Sequence[str]) -> list[str]:
+    numbers = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
+    return [*_LEADING, *_SETTINGS, *_COUNTS, *numbers, *_TRAILING]
+
+
+def _types(metrics: Sequence[str]) -> dict[str, str]:
+    numbers = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
+    types = dict.fromkeys(_COUNTS, "int64") | {"rank": "Int64", "pretrained": "bool"}
+    return types | dict.fromkeys([*numbers, "train_seconds"], "float64")
+
+
+def _row(
+    entry: Entry, group: str, rank: int | None, labels: Labels, metrics: Sequence[str]
+) -> dict[str, Any]:
+    seconds = [trial.cost.train_seconds for trial in entry.completed]
+    row: dict[str, Any] = {
+        "entry_id": entry.entry_id,
+        "rank": rank,
+        "tier": "checked",
+        "losses": labels.losses(entry),
+        "combiner": labels.component(entry.combiner) if entry.combiner else None,
+        "dataset": labels.component(entry.dataset),
+        "backbone": labels.component(entry.backbone),
+        "pretrained": entry.backbone.weights_sha256 is not None,
+        "recipe": recipe_label(entry),
+        "protocol": plain(entry.protocol.name),
+        "width": plain(str(entry.protocol.rules.get("width"))),
+        "embedding_dim": entry.embedding_dim,
+        "seeds": len(entry.completed),
+        "failed": len(entry.trials) - len(entry.completed),
+        "train_seconds": sum(seconds) / len(seconds) if seconds else None,
+        "head_dims": list(entry.head_dims),
+        "distributions": distributions(entry),
+        "failures": failures(entry),
+        "group": group,
+    }
+    for metric in metrics:
+        interval = metric_interval(entry, metric)
+        ends = interval if interval is not None else (None, None, None)
+        row |= dict(zip((metric, f"{metric}_low", f"{metric}_high"), ends, strict=True))
+    return row
+
+
+def _place(row: dict[str, Any], by: str) -> tuple[Any, ...]:
+    """Ranked rows first: a mean of one seed does not stand above rows that were measured better."""
+    mean = row[by]
+    return (row["rank"] is None, mean is None, -(mean or 0.0), row["losses"], row["entry_id"])

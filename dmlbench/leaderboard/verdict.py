@@ -1,0 +1,162 @@
+"""Verdicts in words: does a combination of losses beat the best of the losses it combines?
+
+The best single loss is picked on the same results it is then compared on. That flatters the single
+loss, never the ensemble: the test is conservative for the claim that combining helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dmlbench.config import canonical_json
+from dmlbench.leaderboard.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.labels import Labels
+from dmlbench.leaderboard.metrics import (
+    DEFAULT_METRIC,
+    metric_names,
+    resolve_metric,
+    values_by_seed,
+)
+from dmlbench.leaderboard.sentence import sentence
+from dmlbench.leaderboard.statistics import PairedDifference, holm, paired_difference
+from dmlbench.leaderboard.table import grouped
+
+SIGNIFICANCE = 0.05
+Outcome = Literal["beats", "worse", "no difference", "incomplete", "undecided"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What one combiner row has over its best single loss, within its group.
+
+    outcome: "beats", "worse" or "no difference" at the 5 % level after Holm's correction;
+        "incomplete" where some of its losses were not run alone, so that the best may be missing;
+        "undecided" with fewer than two common seeds or no single loss to compare with.
+    best_single: name of the single loss against which the lead is smallest; None if there is none.
+    difference: combiner minus single of `metric` (a fraction), paired over the common seeds.
+    p_adjusted: the p-value after Holm's correction for the `num_comparisons` of the group.
+    other, other_difference: the same of a second metric, without a claim about it.
+    missing: the losses that were not run alone in this group on a common seed.
+    code_differs: whether the shared loss's code is not the same in the two entries.
+    """
+
+    group: str
+    entry_id: str
+    combiner: str
+    outcome: Outcome
+    metric: str
+    best_single: str | None
+    best_single_id: str | None
+    difference: PairedDifference
+    p_adjusted: float | None
+    num_comparisons: int
+    other: str
+    other_difference: PairedDifference
+    missing: tuple[str, ...]
+    code_differs: bool
+    sentence: str
+
+    @property
+    def separates(self) -> bool:
+        """Whether the difference is significant after correction."""
+        return self.p_adjusted is not None and self.p_adjusted < SIGNIFICANCE
+
+
+def verdicts(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> list[Verdict]:
+    """One verdict for each combiner row, in the order of groups and best difference first.
+
+    Raises `UsageError` for a metric that no entry has.
+    """
+    entries = list(entries)
+    by = resolve_metric(by, metric_names(entries))
+    labels = Labels(entries)
+    found: list[Verdict] = []
+    for group, members in grouped(entries).items():
+        compared = [
+            _compare(entry, members, group, by, labels)
+            for entry in members
+            if entry.combiner is not None
+        ]
+        compared.sort(key=lambda v: (v.difference.mean is None, -(v.difference.mean or 0.0)))
+        found += _decide(compared)
+    return found
+
+
+def _compare(
+    entry: Entry, members: Sequence[Entry], group: str, by: str, labels: Labels
+) -> Verdict:
+    """Compare a combiner row with the single rows of exactly its losses; nothing decided yet."""
+    values = values_by_seed(entry, by)
+    wanted = {_identity(loss): loss for loss in entry.losses}
+    candidates: list[tuple[PairedDifference, Entry]] = []
+    for single in members:
+        if single.combiner is None and _identity(single.losses[0]) in wanted:
+            difference = paired_difference(values, values_by_seed(single, by))
+            if difference.n:
+                candidates.append((difference, single))
+    present = {_identity(single.losses[0]) for _, single in candidates}
+    missing = tuple(labels.component(wanted[i]) for i in wanted if i not in present)
+    other = "recall_at_1" if by != "recall_at_1" else DEFAULT_METRIC
+    best: Entry | None = None
+    difference = other_difference = paired_difference({}, {})
+    if candidates:
+        # With the same seeds everywhere, the smallest lead is the lead over the best mean; with
+        # seeds missing here and there it still compares like with like.
+        difference, best = min(candidates, key=lambda pair: (pair[0].mean, pair[1].entry_id))
+        other_difference = paired_difference(
+            values_by_seed(entry, other), values_by_seed(best, other)
+        )
+    return Verdict(
+        group=group,
+        entry_id=entry.entry_id,
+        combiner=labels.row(entry),
+        outcome="undecided",
+        metric=by,
+        best_single=labels.row(best) if best else None,
+        best_single_id=best.entry_id if best else None,
+        difference=difference,
+        p_adjusted=None,
+        num_comparisons=0,
+        other=other,
+        other_difference=other_difference,
+        missing=missing,
+        code_differs=best is not None and not _same_code(entry, best),
+        sentence="",
+    )
+
+
+def _decide(compared: Sequence[Verdict]) -> list[Verdict]:
+    """Give the outcome and the sentence, correcting p-values for the comparisons of the group."""
+    tested = [v.difference.p_value for v in compared if v.difference.p_value is not None]
+    adjusted = iter(holm(tested))
+    decided = []
+    for verdict in compared:
+        p = next(adjusted) if verdict.difference.p_value is not None else None
+        verdict = replace(verdict, p_adjusted=p, num_comparisons=len(tested))
+        verdict = replace(verdict, outcome=_outcome(verdict))
+        decided.append(replace(verdict, sentence=sentence(verdict)))
+    return decided
+
+
+def _outcome(verdict: Verdict) -> Outcome:
+    if verdict.p_adjusted is None:
+        return "undecided"
+    if verdict.separates and verdict.difference.mean < 0:
+        # Worse than one of its losses is worse than the best of them, whichever is missing.
+        return "worse"
+    if verdict.missing:
+        return "incomplete"
+    return "beats" if verdict.separates else "no difference"
+
+
+def _identity(loss: ComponentRecord) -> str:
+    return canonical_json([loss.distribution, loss.name, loss.params])
+
+
+def _same_code(entry: Entry, single: Entry) -> bool:
+    loss = single.losses[0]
+    used = [x for x in entry.losses if _identity(x) == _identity(loss)]
+    same_loss = all(x.source_sha256 == loss.source_sha256 for x in used)
+    return same_loss and entry.core_sha256 == single.core_sha256
