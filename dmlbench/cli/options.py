@@ -30,10 +30,6 @@ def read_request(values: dict[str, Any]) -> Any:
     from dmlbench.plan import Request
 
     overrides = dict(parse_assignment(text) for text in values["assignments"])
-    if values["embedding_dim"] is not None:
-        overrides["recipe.embedding_dim"] = values["embedding_dim"]
-    if values["epochs"] is not None:
-        overrides["recipe.epochs"] = values["epochs"]
     if values["width"] is not None:
         overrides["protocol.width"] = values["width"]
     return Request(
@@ -115,8 +111,6 @@ _REQUEST = [
         show_default=True,
         help="How many seeds (5 means 0 to 4), or which (0,1,7).",
     ),
-    click.option("--epochs", type=int, help="Short for --set recipe.epochs=N."),
-    click.option("--embedding-dim", type=int, help="Short for --set recipe.embedding_dim=N."),
     click.option(
         "--width",
         type=click.Choice(["fair", "paper"]),
@@ -128,8 +122,7 @@ _REQUEST = [
         "assignments",
         metavar="KEY=VALUE",
         multiple=True,
-        help="Override a value of recipe or protocol: recipe.optimizer.head_lr=1e-3. "
-        "May be repeated.",
+        help="Override a value of recipe or protocol: recipe.epochs=4. May be repeated.",
     ),
     click.option(
         "--out",

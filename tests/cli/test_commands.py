@@ -1,0 +1,197 @@
+"""The commands as a user meets them: output, exit codes, errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from dmlbench.cli import COMMANDS, main
+
+
+def call(capsys, *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    captured = capsys.readouterr()
+    return stop.value.code, captured.out, captured.err
+
+
+def test_help_names_every_command(capsys):
+    code, out, _ = call(capsys, "--help")
+    assert code == 0 and all(f"  {name} " in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "leaderboard show"])
+def test_every_command_has_help(capsys, command):
+    code, out, _ = call(capsys, *command.split(), "--help")
+    assert code == 0 and out.startswith("Usage: dmlbench ")
+
+
+@pytest.mark.parametrize("kind", ["losses", "combiners", "datasets", "backbones", "recipes"])
+def test_list_as_table_and_as_json(capsys, kind):
+    _, table, _ = call(capsys, "list", kind)
+    _, text, _ = call(capsys, "list", kind, "--json")
+    rows = json.loads(text)
+    assert rows and all(row["name"] in table and row["summary"] for row in rows)
+
+
+def test_a_third_party_loss_is_listed_with_its_distribution_and_version(capsys, install):
+    install(
+        "their-losses",
+        """
+        from dmlbench.hookspecs import LossSpec, hookimpl
+        @hookimpl
+        def dmlbench_losses():
+            return [LossSpec(name="theirs", target="m:Theirs", summary="[red]Text[/red]")]
+        """,
+        version="3.1",
+    )
+    code, out, _ = call(capsys, "list", "losses")
+    (line,) = [line for line in out.splitlines() if "theirs" in line]
+    assert code == 0 and "their-losses 3.1" in line and "[red]Text[/red]" in line
+    code, out, _ = call(capsys, "list", "losses", "--without", "their-losses")
+    assert code == 0 and "theirs" not in out
+
+
+def test_plugins_shows_the_broken_one_and_exits_with_3(capsys, install):
+    install("bad-dist", "import not_there", version="0.7")
+    code, out, _ = call(capsys, "plugins")
+    assert code == 3 and "bad-dist" in out and "0.7" in out and "not_there" in out
+    code, out, _ = call(capsys, "plugins", "--json")
+    records = {record["distribution"]: record for record in json.loads(out)}
+    assert records["bad-dist"]["status"] == "broken" and records["dmlbench"]["status"] == "ok"
+    assert call(capsys, "plugins", "--without", "bad-dist")[0] == 0
+    assert call(capsys, "list", "losses")[0] == 0
+
+
+def test_info_shows_paper_and_parameters(capsys):
+    code, out, _ = call(capsys, "info", "ms")
+    assert code == 0 and "CVPR 2019" in out and "epsilon = 0.1" in out
+    code, out, _ = call(capsys, "info", "wedl", "--json")
+    assert json.loads(out)["defaults"]["penalty"] == 1e4
+    code, out, _ = call(capsys, "info", "quick")
+    assert json.loads(out)["epochs"] == 20
+
+
+@pytest.mark.parametrize(
+    "arguments, code, message",
+    [
+        (["frob"], 2, "There is no command 'frob'. Commands: run, plan"),
+        (["list", "frobs"], 2, "is not one of 'losses'"),
+        (["info", "tripplet"], 2, "Did you mean triplet"),
+        (["plan", "--losses", "tripplet"], 2, "Did you mean triplet"),
+        (["plan", "--losses", ""], 2, "at least one loss"),
+        (["plan", "--seeds", "many"], 2, "--seeds 'many' must be a number"),
+        (["plan", "--seeds", "0"], 2, "at least one"),
+        (["plan", "--seeds", "1,1"], 2, "different numbers"),
+        (["plan", "--set", "epochs=4"], 2, "only recipe.* and protocol.*"),
+        (["plan", "--set", "recipe.epochs"], 2, "not of the form key=value"),
+        (["plan", "--set", "protocol.metric=1"], 2, "no protocol.metric to set"),
+        (["plan", "--combiner", "none", "--no-singles"], 2, "Nothing to train"),
+        (["plan", "--pretrained"], 2, "has no pretrained weights"),
+        (["plan", "--without", "nobody"], 3, "no installed distribution of that name"),
+        (["info", "0123456789abcdef"], 2, "0123456789abcdef"),
+        (["leaderboard", "show", "/not/there"], 2, "/not/there"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_on_stderr(capsys, arguments, code, message):
+    given, out, err = call(capsys, *arguments)
+    assert (given, out) == (code, "") and message in " ".join(err.split())
+
+
+def test_plan_lists_what_run_would_do(capsys, tmp_path):
+    arguments = ["plan", "--losses", "triplet,ms(alpha=1)", "--combiner", "learned,sum",
+                 "--seeds", "3,5", "--set", "recipe.epochs=4", "--out", str(tmp_path)]
+    code, out, _ = call(capsys, *arguments)
+    assert code == 0 and "8 trials, 8 of them to train" in out
+    assert "recipe quick (epochs=4), 4 epochs" in out
+    _, text, _ = call(capsys, *arguments, "--json")
+    plan = json.loads(text)
+    assert [row["configuration"] for row in plan["configurations"]] == [
+        "triplet", "multi-similarity", "wedl(triplet + multi-similarity)",
+        "sum(triplet + multi-similarity)",
+    ]
+    assert plan["configurations"][0]["seeds"] == {"3": "to do", "5": "to do"}
+    assert plan["recipe_overrides"] == {"epochs": 4}
+
+
+def test_light_commands_are_quick():
+    """Under 0.3 s of CPU time; importing torch alone costs several times that."""
+    for arguments in (["--help"], ["list", "losses"], ["plugins"], ["info", "ms"]):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-m", "dmlbench", *arguments], check=True, capture_output=True
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        # Twice the bar: the bar is for a quiet machine, and a heavy import is beyond both.
+        assert spent < 0.6, f"dmlbench {' '.join(arguments)} took {spent:.2f} s of CPU time"
+
+
+def run_arguments(tiny: dict, out) -> list[str]:
+    return [
+        "run", "--dataset", tiny["dataset"], "--device", "cpu", "--jobs", "1", "--out", str(out),
+        *(part for key, value in tiny["overrides"].items() for part in ("--set", f"{key}={value}")),
+    ]
+
+
+def test_run_shows_a_table_and_a_sentence_and_is_quiet_without_a_terminal(capsys, tiny, tmp_path):
+    arguments = [*run_arguments(tiny, tmp_path), "--losses", "triplet,ms", "--seeds", "2"]
+    code, out, err = call(capsys, *arguments)
+    assert code == 0 and err == ""
+    assert "wedl" in out and "multi-similarity" in out and "best single loss" in out
+    code, out, err = call(capsys, *arguments, "--json")
+    document = json.loads(out)
+    assert code == 0 and len(document["rows"]) == 3 and len(document["verdicts"]) == 1
+    entry_id = document["rows"][0]["entry_id"]
+    code, out, _ = call(capsys, "info", entry_id[:8], "--out", str(tmp_path))
+    assert code == 0 and entry_id in out
+    plot = tmp_path / "curves.png"
+    code, _, _ = call(capsys, "info", entry_id, "--out", str(tmp_path), "--plot", str(plot))
+    assert code == 0 and plot.read_bytes().startswith(b"\x89PNG")
+    code, out, _ = call(capsys, "leaderboard", "show", str(tmp_path))
+    assert code == 0 and "best single loss" in out
+
+
+def test_run_with_a_failing_loss_says_why_and_exits_with_1(capsys, tiny, tmp_path):
+    arguments = [*run_arguments(tiny, tmp_path), "--losses", "breaks,ms", "--seeds", "1"]
+    code, out, err = call(capsys, *arguments, "--combiner", "none")
+    assert code == 1
+    assert "Failed: breaks, seed 0: breaks is nan at step 3" in err and "--retry-failed" in err
+    assert "multi-similarity" in out
+
+
+def test_ctrl_c_leaves_a_resumable_state_and_says_how_to_go_on(tiny, tmp_path):
+    """On a terminal: progress is drawn, Ctrl-C ends with 130 and the command that goes on."""
+    tiny["overrides"]["recipe.epochs"] = 400
+    arguments = [*run_arguments(tiny, tmp_path), "--losses", "ms", "--seeds", "1"]
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dmlbench", *arguments],
+        stdin=child, stdout=subprocess.PIPE, stderr=child, start_new_session=True,
+    )
+    os.close(child)
+    seen = b""
+    interrupted = False
+    while True:
+        try:
+            data = os.read(parent, 4096)
+        except OSError:
+            break
+        if not data:
+            break
+        seen += data
+        if not interrupted and b"/400" in seen and b" left" in seen:
+            os.killpg(process.pid, 2)
+            interrupted = True
+    out, _ = process.communicate(timeout=60)
+    text = seen.decode(errors="replace")
+    assert interrupted and process.returncode == 130, text[-2000:]
+    assert "0 of 1 trials are done" in text and "The same command goes on" in text
+    assert "multi-similarity" in text and "Val MAP@R" in text
+    assert list(tmp_path.glob(".trials/*/*/seed-0/checkpoint.pt")) and out == b""
