@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NEUTRAL = "#333333"
+_DASHES = ("-", "--", "-.", ":")
 Value = Callable[[EpochRecord], float | None]
 
 
@@ -98,7 +99,7 @@ def _panels(entry: Entry, trials: Sequence[Trial]) -> list[_Panel]:
 
 def _draw(axes: Axes, panel: _Panel, trials: Sequence[Trial]) -> None:
     completed = [trial for trial in trials if trial.status == "completed"]
-    for line in panel.lines:
+    for i, line in enumerate(panel.lines):
         for trial in trials:
             epochs, values = _course(trial, line.value)
             style = "-" if trial.status == "completed" else ":"
@@ -110,7 +111,9 @@ def _draw(axes: Axes, panel: _Panel, trials: Sequence[Trial]) -> None:
                     markeredgecolor="white", markeredgewidth=0.6,
                 )  # fmt: skip
         epochs, values = _mean_course(completed, line.value)
-        axes.plot(epochs, values, color=line.colour, linewidth=2.0, label=line.name or None)
+        # Dashes let a line show that runs under another, as equal weights do.
+        dashes = _DASHES[i % len(_DASHES)]
+        axes.plot(epochs, values, dashes, color=line.colour, linewidth=2.0, label=line.name or None)
     axes.set_title(panel.title)
     axes.set_xlabel("epoch")
     axes.set_ylabel(panel.unit)
@@ -120,7 +123,7 @@ def _draw(axes: Axes, panel: _Panel, trials: Sequence[Trial]) -> None:
         # From 0, and with room above the curves, so that the names cover none of them.
         low, high = axes.get_ylim()
         low = min(low, 0.0)
-        axes.set_ylim(low, high + (0.08 + 0.09 * len(panel.lines)) * (high - low))
+        axes.set_ylim(low, high + (0.14 + 0.09 * len(panel.lines)) * (high - low))
         axes.legend(loc="upper left", fontsize=7.5, handlelength=1.4, labelspacing=0.25)
 
 

@@ -152,8 +152,8 @@ def read_leaderboards(
                 f"{refused}"
             )
         raise UsageError(
-            f"{folder} holds no entry that can be read. "
-            f"Make one with `dmlbench run --out {folder}`.{refused}"
+            f"{folder} holds no entry that can be read. `dmlbench run` makes entries; its --out "
+            f"says in which folder.{refused}"
         )
     return entries, problems
 
@@ -190,7 +190,8 @@ def _existing_folder(folder: str | Path) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(
-            f"There is no folder {folder}. `dmlbench run --out {folder}` makes one with results."
+            f"There is no folder {folder}. `dmlbench run` makes leaderboards; its --out says in "
+            f"which folder."
         )
     return folder
 

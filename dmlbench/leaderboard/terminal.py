@@ -54,14 +54,11 @@ def print_columns(console: Console, columns: Sequence[Column], closing: int = 0)
     from rich.text import Text
 
     ascii_only = console.options.ascii_only
-    needed = least_width(columns)
     table = Table(
         box=box.ASCII if ascii_only else box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
         padding=(0, 1, 0, 0),
-        # Wider than the terminal rather than with numbers cut off.
-        width=needed if needed > console.width else None,
     )
     for column in columns:
         table.add_column(
@@ -80,6 +77,7 @@ def print_columns(console: Console, columns: Sequence[Column], closing: int = 0)
             ),
             end_section=closing > 0 and i == count - closing - 1,
         )
+    # Wider than the terminal rather than with numbers cut off.
     console.print(table, crop=False)
 
 

@@ -205,3 +205,13 @@ def test_find_by_prefix_and_by_path(make_entry, tmp_path):
         find_entry(tmp_path, "triplet")
     with pytest.raises(UsageError, match="There is no file"):
         find_entry(tmp_path, "x/y.json")
+
+
+def test_a_file_that_exhausts_the_stack_is_refused(make_entry, tmp_path, monkeypatch):
+    path = write_entry(tmp_path, make_entry())
+
+    def fail(*_):
+        raise RecursionError
+
+    monkeypatch.setattr(store, "parse_entry", fail)
+    assert read_entries(path.parent) == ([], [f"{path} is nested too deeply for an entry."])
