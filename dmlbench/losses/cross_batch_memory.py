@@ -110,7 +110,7 @@ class CrossBatchMemoryLoss(nn.Module):
             return self.loss.compare(Pairs(CosineMatrix(embeddings, memory), positives))
 
     def _remember(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Copies of the filled part of the queue, (M', D) and (M',), and the batch's places."""
+        """The filled part of the queue, (M', D) and (M',), and the batch's places in it, (B,)."""
         dtype = torch.promote_types(embeddings.dtype, self.embedding_memory.dtype)
         self.embedding_memory = self.embedding_memory.to(embeddings.device, dtype)
         self.label_memory = self.label_memory.to(embeddings.device)
@@ -120,8 +120,8 @@ class CrossBatchMemoryLoss(nn.Module):
         self.label_memory[own] = labels.to(torch.int64)
         self.seen += len(labels)
         filled = min(seen + len(labels), self.memory_size)
-        # Copies: the queue moves on while backward may still need what was compared.
-        return self.embedding_memory[:filled].clone(), self.label_memory[:filled].clone(), own
+        # Views: they are read before the queue moves on, and backward needs nothing of them.
+        return self.embedding_memory[:filled], self.label_memory[:filled], own
 
 
 def _wrapped(name: Any, params: dict[str, Any], num_classes: int | None) -> PairLoss:

@@ -74,8 +74,8 @@ class FastAPLoss(PairLoss):
         by_positives *= weight
         gradient = by_total.gather(1, bins)
         pull = by_positives.gather(1, positive_bins) * kept
-        gradient.scatter_add_(1, columns, pull)
-        return value, gradient.scatter_(1, own, 0.0)
+        # The anchor's own column gets a slope too: along the anchor, where normalising undoes it.
+        return value, gradient.scatter_add_(1, columns, pull)
 
     def _cumulate(self, bins: Tensor, share: Tensor, count: Tensor) -> Tensor:
         """(B, Q + 1): what lies up to each bin of items (B, any) with `share` in their next one."""

@@ -50,6 +50,7 @@ class ProxyLoss(nn.Module):
         check_batch(self.name, embeddings, labels)
         self._check_range(embeddings, labels)
         dtype = torch.promote_types(embeddings.dtype, torch.float32)
+        labels = labels.to(embeddings.device, torch.int64)
         # A scale of 64 or a temperature of 0.05 would use up the three digits of bfloat16.
         with without_autocast(embeddings.device):
             return self.compare(embeddings.to(dtype), labels)
@@ -114,49 +115,6 @@ def cosine_to_proxies(embeddings: Tensor, proxies: Tensor) -> Tensor:
     return cosine.unflatten(1, proxies.shape[:-1])
 
 
-class _ScaledCrossEntropy(Function):
-    """Cross-entropy of scale · similarity, the own class's similarity replaced by `own`.
-
-    Saves one (B, C) array and passes over it a handful of times; autograd through indexing,
-    scaling and softmax saves three and passes over them twice as often.
-    """
-
-    @staticmethod
-    def forward(
-        ctx, similarity: Tensor, own: Tensor | None, labels: Tensor, scale: float, smoothing: float
-    ) -> Tensor:
-        batch, classes = similarity.shape
-        each_other = smoothing / (classes - 1) if classes > 1 else 0.0
-        excess = 1.0 - classes * each_other  # the own class's share beyond every other one's
-        index = labels.unsqueeze(1)
-        logits = similarity * scale
-        if own is not None:
-            logits.scatter_(1, index, (own * scale).unsqueeze(1))
-        log_prob = torch.log_softmax(logits, dim=1)  # (B, C)
-        total = log_prob.gather(1, index).sum() * excess
-        if each_other:
-            total += log_prob.sum() * each_other
-        ctx.save_for_backward(log_prob, index)
-        ctx.settings = own is not None, scale / max(batch, 1), each_other, excess
-        return -total / max(batch, 1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor):
-        log_prob, index = ctx.saved_tensors
-        has_own, scale, each_other, excess = ctx.settings
-        grad_similarity = log_prob.exp()
-        if each_other:
-            grad_similarity -= each_other
-        grad_similarity.scatter_add_(1, index, log_prob.new_full((), -excess).expand_as(index))
-        grad_similarity *= grad * scale
-        grad_own = None
-        if has_own:
-            grad_own = grad_similarity.gather(1, index).squeeze(1)
-            grad_similarity.scatter_(1, index, 0.0)
-        return grad_similarity, grad_own, None, None, None
-
-
 def scaled_cross_entropy(
     similarity: Tensor,
     labels: Tensor,
@@ -171,14 +129,20 @@ def scaled_cross_entropy(
         similarity: (B, C) floats.
         labels: (B,) int64 in [0, C).
         scale: the inverse temperature.
-        own: maps the similarities to the own classes (B,) to what takes their place, where a
+        own: maps the similarities to the own classes (B, 1) to what takes their place, where a
             margin changes them.
         smoothing: the target is 1 − smoothing for the own class and smoothing / (C − 1) for each
             other one. One class alone is never smoothed.
 
     An empty batch gives 0.
     """
-    changed = None
+    batch, classes = similarity.shape
+    index = labels.unsqueeze(1)  # (B, 1)
     if own is not None:
-        changed = own(similarity.gather(1, labels.unsqueeze(1)).squeeze(1))
-    return _ScaledCrossEntropy.apply(similarity, changed, labels, scale, smoothing)
+        similarity = similarity.scatter(1, index, own(similarity.gather(1, index)))
+    log_prob = torch.log_softmax(similarity * scale, dim=1)  # (B, C)
+    each_other = smoothing / (classes - 1) if classes > 1 else 0.0
+    total = log_prob.gather(1, index).sum() * (1 - classes * each_other)
+    if each_other:
+        total = total + log_prob.sum() * each_other
+    return -total / max(batch, 1)

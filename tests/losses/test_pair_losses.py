@@ -194,6 +194,31 @@ def test_nasty_batches_equal_those_of_pml(name, case):
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-6)
 
 
+# A zero vector is at distance 1 from all others: no margin may lie there.
+UNTIED = ["contrastive, other margins", "triplet, margin 1", "multi-similarity", "nt-xent", "nca"]
+UNTIED += ["nca, scale 5", "margin", "lifted-structure", "angular", "n-pairs", "circle", "supcon"]
+
+
+@pytest.mark.parametrize("name", UNTIED)
+def test_zero_embeddings_cost_what_they_cost_in_pml(name):
+    ours, theirs = AGAINST_PML[name]
+    embeddings, labels = batch("zeros")
+    torch.testing.assert_close(ours(embeddings, labels), theirs(embeddings, labels))
+
+
+@pytest.mark.parametrize("name", ["contrastive", "snr", "triplet", "margin", "lifted-structure"])
+def test_scaled_copies_are_duplicates_despite_rounding(name):
+    """A positive at a distance of rounding noise is neither counted nor moved about."""
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(50, 300, generator=generator, dtype=torch.float64)
+    embeddings = torch.cat([embeddings, embeddings * 3.7])
+    labels = torch.arange(50).repeat(2)
+    value, gradient = value_and_gradient(OURS[name], embeddings.float(), labels)
+    expected, expected_gradient = value_and_gradient(OURS[name], embeddings, labels)
+    torch.testing.assert_close(value, expected.float())
+    torch.testing.assert_close(gradient, expected_gradient.float(), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("case", NASTY)
 @pytest.mark.parametrize("name", OURS)

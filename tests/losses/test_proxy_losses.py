@@ -321,6 +321,13 @@ def test_bfloat16_autocast_keeps_full_precision(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
+def test_labels_may_be_any_whole_numbers(name):
+    loss = LOSSES[name](C, D)
+    embeddings, labels = batch("equal classes", torch.float32)
+    assert loss(embeddings, labels.int()) == loss(embeddings, labels)
+
+
+@pytest.mark.parametrize("name", LOSSES)
 def test_float64_embeddings_meet_float32_proxies(name):
     loss = LOSSES[name](C, D)
     embeddings, labels = batch("equal classes")
