@@ -66,8 +66,23 @@ def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
 
 @functools.cache
 def _file_of(module: str) -> Path | None:
+    """The file of a module. Only its top-level package is looked up: finding more would import."""
+    top, *rest = module.split(".")
     try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
         return None
-    return Path(spec.origin) if spec and spec.origin and Path(spec.origin).is_file() else None
+    if spec is None:
+        return None
+    if not rest:
+        return _existing(Path(spec.origin)) if spec.origin else None
+    for location in spec.submodule_search_locations or ():
+        path = Path(location, *rest)
+        found = _existing(path / "__init__.py") or _existing(path.with_name(f"{path.name}.py"))
+        if found:
+            return found
+    return None
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.is_file() else None

@@ -39,9 +39,6 @@ class ResNetMini(nn.Module):
                 )
             )
         )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.blocks(self.stem(images))  # (B, F, H', W')

@@ -58,10 +58,11 @@ def image_sets(dataset: Dataset) -> Iterator[tuple[str, ImageSet]]:
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Return the sha256 of a dataset's split, class names, labels, ids and images in memory.
+    """Return the sha256 of a dataset's split, class names, labels, ids and content.
 
-    Memory-mapped images are left out: reading them all would cost more than it tells, since their
-    ids are there, and decoded pixels may differ by the version of the decoder.
+    The content of images in memory is their bytes. That of decoded files is the dataset's own
+    ``content_sha256`` where it has one: reading all pixels again would be slow, and they may differ
+    by the version of the decoder.
     """
     digest = hashlib.sha256()
 
@@ -78,6 +79,7 @@ def fingerprint(dataset: Dataset) -> str:
         add(str(len(images.ids)), *images.ids)
         if type(images.images) is np.ndarray:
             add(repr(images.images.shape), np.ascontiguousarray(images.images).data.cast("B"))
+    add(getattr(dataset, "content_sha256", ""))
     return digest.hexdigest()
 
 
@@ -94,6 +96,7 @@ def check_dataset(dataset: Dataset, name: str) -> None:
             )
     for split, images in image_sets(dataset):
         _check_images(images, f"{name}: .{split}")
+    _check_all_named(dataset, name)
     _check_disjoint(dataset, name)
     _check_pairs(dataset, name)
 
@@ -125,6 +128,22 @@ def _check_images(images: ImageSet, where: str) -> None:
             f"{where}: images must be uint8 (N, C, H, W) with C 1 or 3, "
             f"but one image gives {first.dtype} {first.shape}."
         )
+
+
+def _check_all_named(dataset: Dataset, name: str) -> None:
+    """A class without an image would be counted, and given proxies, for nothing."""
+    gallery = getattr(dataset, "gallery", None)
+    more = gallery.labels if gallery is not None else np.empty(0, dtype=np.int64)
+    for split, images, labels in (
+        ("train", dataset.train, dataset.train.labels),
+        ("test", dataset.test, np.concatenate([dataset.test.labels, more])),
+    ):
+        missing = np.setdiff1d(np.arange(len(images.class_names)), labels)
+        if len(missing):
+            raise DatasetError(
+                f"{name}: .{split}: class {images.class_names[missing[0]]!r} has no image "
+                f"({len(missing)} such classes). Leave it out of class_names."
+            )
 
 
 def _check_disjoint(dataset: Dataset, name: str) -> None:

@@ -25,13 +25,13 @@ _UNIT = 1 << 16  # of cosines, sines and shears
 _BLURS = 16  # widths from none to MAX_BLUR
 
 MAX_ROTATION_DEGREES = 25
-SIDE = (0.5, 0.8)  # longer side of the upright glyph, of the image's side
+SIDE = (0.65, 0.85)  # longer side of the upright glyph, of the image's side
 MAX_STRETCH = 0.15  # of width against height, either way
 MAX_SHEAR = 0.2
 MAX_SHIFT = 0.09  # of the image's side
 MAX_BLUR = 1.5  # standard deviation, pixels at double size of a 32 px image
 MIN_CONTRAST = 50
-NOISE = 35  # standard deviation, of 255
+NOISE = 17.5  # standard deviation, of 255: 35 at double size, halved as the image is
 
 
 def random_words(seed: int, code_point: int, count: int, size: int) -> np.ndarray:

@@ -7,8 +7,8 @@ is read: the tables cmap, loca and glyf (Apple, TrueType Reference Manual; OpenT
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ CURVE_STEPS = 8
 
 UNITS = 2 * CURVE_STEPS**2
 """Outlines are in 1/UNITS of a font unit: points on curves and midpoints are then integers."""
+
+_ONE = 1 << 14  # of the numbers that scale a component
 
 Point = tuple[int, int, bool]  # x, y in font units, on the curve or a control point
 
@@ -36,13 +38,9 @@ class Font:
         self._glyf = self._tables["glyf"][0]
         (long_offsets,) = struct.unpack_from(">h", self._data, self._tables["head"][0] + 50)
         offset, size = self._tables["loca"]
-        places = np.frombuffer(
-            self._data,
-            ">u4" if long_offsets else ">u2",
-            size // 4 if long_offsets else size // 2,
-            offset,
-        )
-        self._places = (places if long_offsets else places.astype(np.int64) * 2).tolist()
+        kind = ">u4" if long_offsets else ">u2"
+        places = np.frombuffer(self._data[offset : offset + size], kind).astype(np.int64)
+        self._places = (places if long_offsets else 2 * places).tolist()
         self.glyph_of = self._read_cmap()
         """The glyph number of each code point."""
 
@@ -57,42 +55,23 @@ class Font:
         return np.concatenate([np.hstack([p, np.roll(p, -1, axis=0)]) for p in pieces])
 
     def _read_cmap(self) -> dict[int, int]:
+        """Read format 12, for all of Unicode: ranges of code points with consecutive glyphs."""
         base = self._tables["cmap"][0]
         (count,) = struct.unpack_from(">H", self._data, base + 2)
-        found = {}
-        for i in range(count):
-            platform, encoding, offset = struct.unpack_from(">HHI", self._data, base + 4 + 8 * i)
-            found[platform, encoding] = base + offset
-        if (3, 10) in found:
-            return dict(self._cmap_groups(found[3, 10]))
-        return dict(self._cmap_segments(found[3, 1]))
-
-    def _cmap_groups(self, base: int) -> Iterator[tuple[int, int]]:
-        """Format 12: groups of consecutive code points with consecutive glyphs."""
-        (count,) = struct.unpack_from(">I", self._data, base + 12)
-        for i in range(count):
-            first, last, glyph = struct.unpack_from(">III", self._data, base + 16 + 12 * i)
-            yield from zip(
-                range(first, last + 1), range(glyph, glyph + last - first + 1), strict=True
-            )
-
-    def _cmap_segments(self, base: int) -> Iterator[tuple[int, int]]:
-        """Format 4: segments of code points with a shift or a list of glyphs."""
-        (twice,) = struct.unpack_from(">H", self._data, base + 6)
-        n = twice // 2
-        fields = [
-            struct.unpack_from(f">{n}H", self._data, base + 14 + skip)
-            for skip in (0, twice + 2, 2 * twice + 2, 3 * twice + 2)
+        records = (struct.unpack_from(">HHI", self._data, base + 4 + 8 * i) for i in range(count))
+        places = [
+            base + offset
+            for platform, encoding, offset in records
+            if (platform, encoding) == (3, 10)
         ]
-        for i, (last, first, delta, offset) in enumerate(zip(*fields, strict=True)):
-            for code in range(first, min(last, 0xFFFE) + 1):
-                glyph = code
-                if offset:
-                    place = base + 16 + 3 * twice + 2 * i + offset + 2 * (code - first)
-                    (glyph,) = struct.unpack_from(">H", self._data, place)
-                    if not glyph:
-                        continue
-                yield code, (glyph + delta) & 0xFFFF
+        if not places:
+            raise ValueError("the font has no character map for all of Unicode")
+        (ranges,) = struct.unpack_from(">I", self._data, places[0] + 12)
+        glyph_of = {}
+        for i in range(ranges):
+            first, last, glyph = struct.unpack_from(">III", self._data, places[0] + 16 + 12 * i)
+            glyph_of.update(zip(range(first, last + 1), itertools.count(glyph), strict=False))
+        return glyph_of
 
     def _contours(self, glyph: int) -> list[list[Point]]:
         start, end = self._places[glyph], self._places[glyph + 1]
@@ -136,23 +115,23 @@ class Font:
         more = True
         while more:
             flags, glyph = struct.unpack_from(">HH", self._data, at)
-            words, offsets, more = flags & 1, flags & 2, bool(flags & 32)
+            words, more = flags & 1, bool(flags & 32)
             first, second = struct.unpack_from(">hh" if words else ">bb", self._data, at + 4)
             at += 8 if words else 6
-            size = 1 if flags & 8 else 2 if flags & 64 else 4 if flags & 128 else 0
-            parts = [v / 16384 for v in struct.unpack_from(f">{size}h", self._data, at)]
-            at += 2 * size
-            xx, xy, yx, yy = {
-                0: lambda: (1, 0, 0, 1),
-                1: lambda: (parts[0], 0, 0, parts[0]),
-                2: lambda: (parts[0], 0, 0, parts[1]),
-                4: lambda: parts,
-            }[size]()
-            if not offsets:
-                raise ValueError("glyphs that are joined by matching points are not supported")
+            if not flags & 2 or flags & (8 | 128):
+                raise ValueError(f"glyph {glyph}: only offsets and scales by axis are supported")
+            scale_x = scale_y = _ONE
+            if flags & 64:
+                scale_x, scale_y = struct.unpack_from(">hh", self._data, at)
+                at += 4
+            half = _ONE // 2  # rounds to the nearest unit
             contours += [
                 [
-                    (round(x * xx + y * yx) + first, round(x * xy + y * yy) + second, on)
+                    (
+                        (x * scale_x + half) // _ONE + first,
+                        (y * scale_y + half) // _ONE + second,
+                        on,
+                    )
                     for x, y, on in contour
                 ]
                 for contour in self._contours(glyph)

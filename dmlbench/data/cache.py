@@ -1,0 +1,225 @@
+"""Arrays of images on disk, made once: whole or not there, checked when read.
+
+An entry is a folder ``<cache>/<name>/<key>`` with ``images.npy`` and ``entry.json``, in which the
+key is a hash of what the array was made from. It is made under another name and then renamed, so
+that no reader sees half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dmlbench.data.images import DatasetError
+
+HASH_LIMIT_BYTES = 1 << 28
+"""Arrays up to this size are hashed at each read; of larger ones the size is compared."""
+
+MEMORY_LIMIT_BYTES = 1 << 32
+"""The largest array that is kept in memory where the cache cannot be written."""
+
+_STALE_SECONDS = 86_400  # after which an unfinished entry is taken for one of a killed process
+
+_log = logging.getLogger(__name__)
+
+
+def cache_dir() -> Path:
+    """Return the folder of the cache: ``$DMLBENCH_CACHE``, or the platform's place for caches."""
+    given = os.environ.get("DMLBENCH_CACHE")
+    if given:
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "dmlbench" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "dmlbench"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dmlbench"
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """The place of one cached array.
+
+    folder: where it is, or would be.
+    made_from: everything that decides the array, as JSON values; None takes what is on disk.
+    """
+
+    folder: Path
+    made_from: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(
+        cls, name: str, made_from: Mapping[str, Any], key: Mapping[str, Any] | None = None
+    ) -> CacheEntry:
+        """Return the entry of `name` for the JSON values `made_from`.
+
+        key: what names the folder, where that is less: an entry made from something else in the
+            same folder is then replaced, not kept beside.
+        """
+        made_from, key = json.loads(json.dumps([made_from, made_from if key is None else key]))
+        text = json.dumps(key, sort_keys=True)
+        return cls(cache_dir() / name / hashlib.sha256(text.encode()).hexdigest()[:32], made_from)
+
+    def read(self, in_memory: bool = False) -> tuple[np.ndarray, dict[str, Any]] | None:
+        """Return the array and its notes, or None where there is no such entry, or a damaged one.
+
+        in_memory: read a numpy array; otherwise a read-only memory map.
+        """
+        problem = self.problem(hash_limit_bytes=HASH_LIMIT_BYTES)
+        if problem == "absent":
+            return None
+        if problem:
+            _log.warning("The cache entry %s %s; it is made anew.", self.folder, problem)
+            return None
+        array = np.load(self.folder / "images.npy", mmap_mode=None if in_memory else "r")
+        return array, self._facts()["notes"]
+
+    def problem(self, hash_limit_bytes: float = float("inf")) -> str:
+        """Return what is wrong with the entry on disk: "absent", a description, or ""."""
+        try:
+            facts = self._facts()
+            size = (self.folder / "images.npy").stat().st_size
+            if size != facts["bytes"]:
+                return f"holds {size} bytes instead of {facts['bytes']}"
+            if self.made_from is not None and facts["made_from"] != self.made_from:
+                return "was made from something else"
+            if size <= hash_limit_bytes:
+                with open(self.folder / "images.npy", "rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != facts["sha256"]:
+                        return "has changed since it was written"
+        except FileNotFoundError:
+            return "absent"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"cannot be read ({error})"
+        return ""
+
+    def make(
+        self,
+        shape: tuple[int, ...],
+        chunks: Callable[[], Iterator[np.ndarray]],
+        notes: Callable[[], Mapping[str, Any]] = dict,
+        in_memory: bool = False,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Make the array, keep it, and return it with its notes; in memory if it cannot be kept.
+
+        shape: of the uint8 array.
+        chunks: yields it in pieces along the first axis; called again if the disk fails.
+        notes: called after the last chunk; JSON values to keep beside the array.
+        Raises `DatasetError` where the cache cannot be written and memory would not do.
+        """
+        try:
+            self._write(shape, chunks, notes)
+        except _CannotWrite as error:
+            size = int(np.prod(shape))
+            if size > MEMORY_LIMIT_BYTES:
+                raise DatasetError(
+                    f"The images take {size / 2**30:.1f} GiB in the cache {self.folder}, which "
+                    f"cannot be written ({error}). Set DMLBENCH_CACHE to a folder with room."
+                ) from error
+            _log.warning(
+                "The cache %s cannot be written (%s); the images stay in memory. "
+                "Set DMLBENCH_CACHE to a writable folder to keep them.",
+                self.folder,
+                error,
+            )
+            array = np.concatenate([np.empty((0, *shape[1:]), np.uint8), *chunks()])
+            return array, dict(notes())
+        array = np.load(self.folder / "images.npy", mmap_mode=None if in_memory else "r")
+        return array, self._facts()["notes"]
+
+    def _facts(self) -> dict[str, Any]:
+        return json.loads((self.folder / "entry.json").read_text("utf-8"))
+
+    def _write(
+        self,
+        shape: tuple[int, ...],
+        chunks: Callable[[], Iterator[np.ndarray]],
+        notes: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        unfinished = self.folder.with_name(f"unfinished-{uuid.uuid4().hex}")
+        try:
+            with _disk():
+                unfinished.mkdir(parents=True)
+                _remove_stale(self.folder.parent)
+                file = open(unfinished / "images.npy", "w+b")  # noqa: SIM115 (closed below)
+            with file:
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                with _disk():
+                    np.lib.format.write_array_header_1_0(file, header)
+                    file.flush()
+                    file.seek(0)
+                    digest = hashlib.sha256(file.read())
+                for chunk in chunks():
+                    data = np.ascontiguousarray(chunk, dtype=np.uint8).data
+                    digest.update(data)
+                    with _disk():
+                        file.write(data)
+                with _disk():
+                    file.flush()
+                    size = file.tell()
+            facts = {
+                "made_from": self.made_from,
+                "bytes": size,
+                "sha256": digest.hexdigest(),
+                "notes": notes(),
+            }
+            with _disk():
+                (unfinished / "entry.json").write_text(json.dumps(facts), "utf-8")
+                self._take_over(unfinished)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _take_over(self, unfinished: Path) -> None:
+        """Give a finished entry its name, unless another process has just done so."""
+        for _ in range(3):
+            try:
+                os.rename(unfinished, self.folder)
+                return
+            except OSError:
+                if not self.folder.exists():
+                    raise
+            if not self.problem():
+                return
+            # A folder that is not empty cannot be renamed over: the damaged one goes first.
+            damaged = self.folder.with_name(f"unfinished-{uuid.uuid4().hex}")
+            os.rename(self.folder, damaged)
+            shutil.rmtree(damaged, ignore_errors=True)
+        raise OSError(f"{self.folder} cannot be replaced")
+
+
+def entries() -> list[CacheEntry]:
+    """Return every finished entry of the cache, by name."""
+    return [CacheEntry(path.parent) for path in sorted(cache_dir().glob("*/*/entry.json"))]
+
+
+class _CannotWrite(OSError):
+    """The disk of the cache refused; an error of whoever makes the images is never this."""
+
+
+class _disk:
+    """Turns the errors of the disk into `_CannotWrite`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise _CannotWrite(error.errno, error.strerror or str(error)) from error
+
+
+def _remove_stale(folder: Path) -> None:
+    for path in folder.glob("unfinished-*"):
+        if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)

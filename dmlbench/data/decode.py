@@ -1,0 +1,138 @@
+"""Image files to square RGB images, once: decoded into the cache, read from there afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from dmlbench.data.cache import CacheEntry
+
+DECODING = 1
+"""Version of the decoding: any change of the pixels raises it."""
+
+EXTENSIONS = frozenset(".bmp .gif .jfif .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp".split())
+
+_CHUNK = 256  # images decoded before they are written
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DecodedFiles:
+    """The images of files, in their order.
+
+    images: (N, 3, S, S), uint8, a memory map; zeros where a file could not be decoded.
+    failures: why, by the index of the file.
+    sha256: of the content of each file; "" where it could not be read.
+    """
+
+    images: np.ndarray
+    failures: dict[int, str]
+    sha256: tuple[str, ...]
+
+
+def decode_files(
+    name: str, root: Path, paths: Sequence[Path], image_size: int, **key: Any
+) -> DecodedFiles:
+    """Decode files, or take them from the cache if none has changed since.
+
+    A file has changed if its size or its time of modification has.
+
+    name: of the dataset, for the cache.
+    root: folder of the dataset; another one has other images.
+    paths: the files below `root`, N of them.
+    image_size: pixels a side, S.
+    key: further JSON values that tell lists of files of one root apart.
+    """
+    files = hashlib.sha256()
+    for path in paths:
+        files.update(f"{os.fsencode(path.relative_to(root))!r} {_state(path)}\n".encode())
+    key = {"root": str(root.resolve()), "image_size": image_size, "decoding": DECODING, **key}
+    entry = CacheEntry.of(name, {**key, "files": files.hexdigest()}, key=key)
+    found = entry.read()
+    if found is None:
+        failures: dict[int, str] = {}
+        hashes: list[str] = []
+
+        def chunks() -> Iterator[np.ndarray]:
+            failures.clear()
+            hashes.clear()
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+                for start in range(0, len(paths), _CHUNK):
+                    some = paths[start : start + _CHUNK]
+                    decoded = list(pool.map(lambda path: _decode(path, image_size), some))
+                    for i, (_, digest, failure) in enumerate(decoded, start):
+                        hashes.append(digest)
+                        if failure:
+                            failures[i] = failure
+                    _log.info("%s: %d of %d images decoded", name, len(hashes), len(paths))
+                    yield np.stack([image for image, _, _ in decoded])
+
+        shape = (len(paths), 3, image_size, image_size)
+        found = entry.make(shape, chunks, lambda: {"failures": failures, "sha256": hashes})
+    images, notes = found
+    return DecodedFiles(
+        images, {int(i): why for i, why in notes["failures"].items()}, tuple(notes["sha256"])
+    )
+
+
+def decode_image(data: bytes, size: int) -> np.ndarray:
+    """Decode one image: its middle square at `size` pixels a side, RGB, (3, size, size) uint8.
+
+    The camera's orientation (EXIF) is applied. The resize is bilinear with antialiasing.
+    Raises whatever Pillow raises where it cannot.
+    """
+    with Image.open(io.BytesIO(data)) as opened:
+        image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I;16"):
+        # Converted by Pillow itself, 16 bits would be cut off at 255.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    image = image.convert("RGB")
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    square = image.resize(
+        (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+    )
+    return np.asarray(square).transpose(2, 0, 1)
+
+
+def _decode(path: Path, size: int) -> tuple[np.ndarray, str, str]:
+    """Return a file's image, the hash of its content, and why it could not be decoded, or ""."""
+    digest = ""
+    try:
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if not data:
+            raise ValueError("the file is empty")
+        return decode_image(data, size), digest, ""
+    except MemoryError:
+        raise
+    except Exception as error:  # broken files make Pillow's decoders raise nearly anything
+        return np.zeros((3, size, size), np.uint8), digest, _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong in a few words, without addresses in memory or full paths."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "not an image"
+    return str(error) or type(error).__name__
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        state = path.stat()
+    except OSError:  # a link to nowhere: decoding it will say so
+        return -1, -1
+    return state.st_size, state.st_mtime_ns
