@@ -16,7 +16,7 @@ def show_outcome(plan: Plan, outcome: Outcome, as_json: bool) -> None:
     """Print the rows of this run as a leaderboard, or as JSON, and say where the entries lie."""
     from dmlbench.leaderboard.export import render_json
     from dmlbench.leaderboard.metrics import DEFAULT_METRIC
-    from dmlbench.leaderboard.render import render_rich
+    from dmlbench.leaderboard.render import render_rich, stdout_console
     from dmlbench.leaderboard.table import leaderboard_frame
     from dmlbench.leaderboard.verdict import verdicts
 
@@ -36,10 +36,7 @@ def show_outcome(plan: Plan, outcome: Outcome, as_json: bool) -> None:
     if as_json:
         click.echo(render_json(frame, found, DEFAULT_METRIC))
         return
-    from rich.console import Console
-
-    console = Console()
-    render_rich(frame, found, console)
+    render_rich(frame, found, stdout_console())
     protocol, dataset = plan.configurations[0].protocol.name, plan.configurations[0].dataset.name
     click.echo(
         f"\nEntries are in {plan.out / protocol / dataset}. "

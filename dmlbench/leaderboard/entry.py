@@ -231,7 +231,9 @@ def parse_entry(text: str | bytes, source: str) -> Entry:
     Raises `VerificationError` that names the file, the field and what does not hold.
     """
     try:
-        data = json.loads(text, parse_constant=_refuse_constant)
+        data = json.loads(
+            text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition
+        )
     except (ValueError, RecursionError) as error:
         raise VerificationError(f"{source} is not valid JSON: {error}.") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
@@ -247,6 +249,16 @@ def parse_entry(text: str | bytes, source: str) -> Entry:
         where = ".".join(str(part) for part in first["loc"]) or "entry"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise VerificationError(f"{source}: {where}: {first['msg']}{more}.") from error
+
+
+def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys differ: of two values for one key, JSON readers show either."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return values
 
 
 def _refuse_constant(text: str) -> None:
