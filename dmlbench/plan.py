@@ -13,6 +13,7 @@ from dmlbench.errors import UsageError
 from dmlbench.expressions import parse_call
 from dmlbench.recipe import Recipe, load_recipe
 from dmlbench.registry import Registered, Registry
+from dmlbench.results import finished_results
 from dmlbench.sources import source_sha256
 from dmlbench.workspace import TrialFolder
 
@@ -73,13 +74,17 @@ def make_plan(request: Request, registry: Registry) -> Plan:
     seeds = _seeds(request.seeds)
     configurations = _configurations(request, registry)
     codes = {c.entry_id: code_sha256(c, registry) for c in configurations}
+    finished = {
+        c.entry_id: finished_results(request.out, c, codes[c.entry_id]) for c in configurations
+    }
     trials = []
     # Seed by seed, so that an interrupted run leaves rows that can be compared.
     for seed in seeds:
         for configuration in configurations:
             entry_id = configuration.entry_id
             folder = TrialFolder(request.out, entry_id, codes[entry_id], seed)
-            trials.append(PlannedTrial(configuration, seed, folder, _status(folder)))
+            status = _status(folder, finished[entry_id].get(seed))
+            trials.append(PlannedTrial(configuration, seed, folder, status))
     return Plan(request.out, tuple(configurations), tuple(trials))
 
 
@@ -206,8 +211,7 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
     return chosen
 
 
-def _status(folder: TrialFolder) -> str:
-    result = folder.read_result()
+def _status(folder: TrialFolder, result: dict[str, Any] | None) -> str:
     if result is not None:
         return result["trial"]["status"]
     return "begun" if folder.checkpoint_file.exists() else "to do"

@@ -5,7 +5,6 @@ One failing trial never stops the others; whatever was finished before an interr
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from dmlbench.leaderboard.entry import Entry
 from dmlbench.leaderboard.store import write_entry
 from dmlbench.plan import Plan, PlannedTrial
 from dmlbench.registry import Registry
+from dmlbench.results import finished_results, set_aside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +114,7 @@ def carry_out(
         entry = _write(plan, registry, configuration, submitter)
         if entry is not None:
             outcome.entries.append(entry)
-    known = {(trial.configuration.entry_id, trial.seed) for trial, _ in outcome.failures}
-    for trial in plan.trials:
-        result = trial.folder.read_result()
-        key = (trial.configuration.entry_id, trial.seed)
-        if result is not None and result["trial"]["status"] == "failed" and key not in known:
-            outcome.failures.append((trial, result["trial"]["reason"]))
+    _add_earlier_failures(plan, outcome)
     return outcome
 
 
@@ -154,18 +149,29 @@ def _write(
     plan: Plan, registry: Registry, configuration: Configuration, submitter: str | None
 ) -> Entry | None:
     """Write the entry of the trials that are finished, those of earlier runs included."""
-    folder = next(
-        trial.folder for trial in plan.trials if trial.configuration is configuration
-    )
-    results = [
-        json.loads(file.read_text("utf-8"))
-        for file in sorted(folder.path.parent.glob("seed-*/result.json"))
-    ]
+    code = next(t.folder.code for t in plan.trials if t.configuration is configuration)
+    results = finished_results(plan.out, configuration, code)
     if not results:
         return None
-    entry = assemble_entry(configuration, registry, results, submitter)
+    entry = assemble_entry(configuration, registry, list(results.values()), submitter)
+    set_aside(plan.out, configuration, code)
     write_entry(plan.out, entry)
     return entry
+
+
+def _add_earlier_failures(plan: Plan, outcome: Outcome) -> None:
+    """A trial that failed in an earlier run is a failure of this plan too."""
+    known = {(trial.configuration.entry_id, trial.seed) for trial, _ in outcome.failures}
+    reasons = {
+        (entry.entry_id, trial.seed): trial.reason
+        for entry in outcome.entries
+        for trial in entry.trials
+        if trial.status == "failed"
+    }
+    for trial in plan.trials:
+        key = (trial.configuration.entry_id, trial.seed)
+        if key in reasons and key not in known:
+            outcome.failures.append((trial, reasons[key]))
 
 
 def _finish(

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from dmlbench.errors import DmlbenchError
 
 TRIALS = ".trials"
+RESULT = "result.json"
 
 
 class TrialLocked(DmlbenchError):
@@ -35,7 +36,7 @@ class TrialFolder:
         self.out = out
         self.code = code
         self.path = out / TRIALS / entry_id / code[:12] / f"seed-{seed}"
-        self.result_file = self.path / "result.json"
+        self.result_file = self.path / RESULT
         self.checkpoint_file = self.path / "checkpoint.pt"
         self.embeddings_file = self.path / "embeddings.safetensors"
         self.log_file = self.path / "log.txt"
@@ -49,13 +50,7 @@ class TrialFolder:
 
     def read_result(self) -> dict[str, Any] | None:
         """The finished trial's result, or None where it has not finished."""
-        try:
-            return json.loads(self.result_file.read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            # Written whole or not at all by us; whatever else it is, training again replaces it.
-            return None
+        return read_result(self.path)
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Record the finished trial; from then on it is never repeated."""
@@ -80,6 +75,15 @@ class TrialFolder:
                     f"and run again"
                 ) from error
             yield
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The result in a trial's folder, or None where there is none that can be read."""
+    try:
+        return json.loads((folder / RESULT).read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        # We write it whole or not at all; whatever else it is, training again replaces it.
+        return None
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,29 @@ def test_a_finished_run_is_not_repeated_and_seeds_are_added(tiny, tmp_path):
     (more,) = dmlbench.run(["ms"], out=tmp_path, **{**tiny, "seeds": [2]}, **watch)
     assert {seed for _, seed in seen} == {2}
     assert more.trials[:2] == first.trials and more.trials[2].seed == 2
+
+
+def test_an_entry_of_the_same_code_is_gone_on_with_and_one_of_other_code_is_set_aside(
+    tiny, tmp_path
+):
+    tiny["overrides"]["recipe.epochs"] = 1
+    (first,) = dmlbench.run(["ms"], out=tmp_path, **{**tiny, "seeds": 1})
+    (file,) = tmp_path.glob("zsl-v1/tiny/*.json")
+    # As if the entry came from elsewhere: its trials count, without their folders.
+    shutil.rmtree(tmp_path / ".trials")
+    seen = []
+    watch = {"watch": lambda event: seen.append(event.seed)}
+    (second,) = dmlbench.run(["ms"], out=tmp_path, **tiny, **watch)
+    assert set(seen) == {1} and second.trials[0] == first.trials[0]
+    # The same entry, made by other code: nothing of it may be mixed in, nor lost.
+    other = json.loads(file.read_text()) | {"core_sha256": "0" * 64}
+    file.write_text(json.dumps(other))
+    shutil.rmtree(tmp_path / ".trials")
+    seen.clear()
+    dmlbench.run(["ms"], out=tmp_path, **tiny, **watch)
+    assert set(seen) == {0, 1}
+    (aside,) = tmp_path.glob(".trials/*/superseded-*.json")
+    assert json.loads(aside.read_text()) == other
 
 
 @pytest.mark.parametrize("how", ["nan", "raise", "kill"])
