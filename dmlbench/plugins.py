@@ -125,7 +125,8 @@ def _load(
             raise PluginError(f"dmlbench_{kind}() failed: {_describe(error)}") from error
         for spec in specs:
             check_spec(spec, _SPEC_TYPES[kind], f"dmlbench_{kind}()")
-            item = Registered(kind, distribution, version, spec)
+            item = Registered(kind, distribution, version, spec, entry.name)
+            _check_prefixes(item)
             for name in _full_names(item):
                 if (kind, name) in names:
                     raise PluginError(f"offers {name} twice among its {kind}")
@@ -147,8 +148,20 @@ def load_target(target: str, distribution: str) -> Any:
         ) from error
 
 
+def _check_prefixes(item: Registered) -> None:
+    """Raise `PluginError` where an alias stands behind a prefix that is another plugin's."""
+    for alias in item.spec.aliases:
+        prefix, colon, _ = alias.rpartition(":")
+        if colon and prefix not in (item.distribution, item.entry_point):
+            raise PluginError(
+                f"offers {item.spec.name} as {alias}, but only {item.distribution!r} and "
+                f"{item.entry_point!r} may stand before the colon"
+            )
+
+
 def _full_names(item: Registered) -> list[str]:
-    return [f"{item.distribution}:{name}" for name in (item.spec.name, *item.spec.aliases)]
+    names = (item.spec.name, *item.spec.aliases)
+    return [f"{item.distribution}:{name.rpartition(':')[2]}" for name in names]
 
 
 def _offers(items: Iterable[Registered]) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -23,22 +23,29 @@ KINDS = {
 }
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_ALIAS = re.compile(r"([^:]+:)?[a-z0-9][a-z0-9-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A spec together with the distribution that offers it."""
+    """A spec together with the distribution, and its entry point, that offer it."""
 
     kind: str
     distribution: str
     version: str
     spec: Spec
+    entry_point: str = ""
 
     @property
     def id(self) -> str:
         """The canonical name, ``distribution:name``."""
         return f"{self.distribution}:{self.spec.name}"
+
+    def short_names(self, behind_prefix: bool) -> set[str]:
+        """Name and aliases without prefix; those that need one only where there is one."""
+        aliases = (a.rpartition(":")[2] for a in self.spec.aliases if behind_prefix or ":" not in a)
+        return {self.spec.name, *aliases}
 
     def resolve_params(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Defaults overlaid with `given`. Raises `UsageError` for an unknown parameter."""
@@ -65,14 +72,13 @@ class Registry:
         return sorted(items, key=lambda item: (item.spec.name, item.distribution))
 
     def find(self, kind: str, name: str) -> list[Registered]:
-        """All components that `name` (short, alias, or ``distribution:name``) can mean."""
-        distribution, colon, short = name.rpartition(":")
-        return [
-            item
-            for item in self.of_kind(kind)
-            if short in (item.spec.name, *item.spec.aliases)
-            and (not colon or item.distribution == distribution)
-        ]
+        """All components that `name` (short, alias, or behind a prefix and a colon) can mean.
+
+        A prefix is a distribution or, where no distribution is called so, an entry point.
+        """
+        prefix, colon, short = name.rpartition(":")
+        items = self._behind(prefix, kind) if colon else self.of_kind(kind)
+        return [item for item in items if short in item.short_names(bool(colon))]
 
     def resolve(self, kind: str, name: str) -> Registered:
         """The one component that `name` means. Raises `UsageError` if there is none or several."""
@@ -88,10 +94,18 @@ class Registry:
             )
         raise UsageError(f"There is no {noun} named {name!r}. {self._hint(kind, name)}")
 
+    def _behind(self, prefix: str, kind: str) -> list[Registered]:
+        distributions = {record.distribution for record in self.plugins}
+        attribute = "distribution" if prefix in distributions else "entry_point"
+        return [item for item in self.of_kind(kind) if getattr(item, attribute) == prefix]
+
     def _hint(self, kind: str, name: str) -> str:
         items = self.of_kind(kind)
-        short = name.rpartition(":")[2]
-        names = {alias for item in items for alias in (item.spec.name, *item.spec.aliases)}
+        prefix, colon, short = name.rpartition(":")
+        behind = self._behind(prefix, kind) if colon else []
+        names = {name for item in behind or items for name in item.short_names(bool(behind))}
+        if behind:
+            names, short = {f"{prefix}:{name}" for name in names}, name
         close = difflib.get_close_matches(short.lower(), sorted(names), n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(close)}? " if close else ""
         broken = [record for record in self.plugins if record.status == "broken"]
@@ -113,8 +127,8 @@ def check_spec(spec: Any, expected: type[Spec], where: str) -> None:
 
 
 def _spec_problem(spec: Spec) -> str | None:
-    for name in (spec.name, *spec.aliases):
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+    for name, form in [(spec.name, _NAME), *((alias, _ALIAS) for alias in spec.aliases)]:
+        if not isinstance(name, str) or not form.fullmatch(name):
             return f"the name {name!r} must be lower case letters, digits and hyphens"
     if not isinstance(spec.target, str) or not _TARGET.fullmatch(spec.target):
         return f"the target {spec.target!r} must have the form 'package.module:Class'"

@@ -26,7 +26,13 @@ def _cache(tmp_path_factory):
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Install a distribution with a dmlbench plugin: ``install("my-dist", "code")``."""
 
-    def add(distribution: str, code: str, version: str = "1.0", entry: str | None = None) -> Path:
+    def add(
+        distribution: str,
+        code: str,
+        version: str = "1.0",
+        entry: str | None = None,
+        entry_point: str = "plugin",
+    ) -> Path:
         site = tmp_path / f"site-{distribution}"
         module = distribution.replace("-", "_") + "_plugin"
         info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
@@ -34,7 +40,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
         )
-        (info / "entry_points.txt").write_text(f"[dmlbench]\nplugin = {entry or module}\n")
+        (info / "entry_points.txt").write_text(f"[dmlbench]\n{entry_point} = {entry or module}\n")
         (site / f"{module}.py").write_text(textwrap.dedent(code))
         monkeypatch.syspath_prepend(str(site))
         # Another test's module of the same name must not answer.

@@ -165,3 +165,44 @@ def test_listing_imports_no_heavy_library(statement):
         [sys.executable, "-c", check + statement], capture_output=True, text=True, timeout=60
     )
     assert "HEAVY []" in done.stdout, done.stdout + done.stderr
+
+
+NAMED = """
+    from dmlbench.hookspecs import LossSpec, hookimpl
+
+    @hookimpl
+    def dmlbench_losses():
+        return [LossSpec(name="triplet-loss", target="m:X", summary="s", aliases=({alias!r},))]
+"""
+
+
+def test_the_entry_point_works_as_prefix_while_it_is_unique(install):
+    install("one", GOOD, entry_point="short")
+    registry = load_plugins()
+    assert registry.resolve("losses", "short:mine").id == "one:mine"
+    with pytest.raises(UsageError, match="no loss named 'short:min'. Did you mean short:mine"):
+        registry.resolve("losses", "short:min")
+    install("two", GOOD, entry_point="short")
+    with pytest.raises(UsageError, match="2 distributions.*one:mine or two:mine"):
+        load_plugins().resolve("losses", "short:mine")
+
+
+def test_an_entry_point_never_answers_for_a_distribution_of_its_name(install):
+    install("one", GOOD, entry_point="dmlbench")
+    registry = load_plugins()
+    assert registry.find("losses", "dmlbench:mine") == []
+    assert registry.resolve("losses", "dmlbench:triplet").distribution == "dmlbench"
+
+
+def test_an_alias_behind_a_prefix_leaves_the_short_name_alone(install):
+    install("theirs", NAMED.format(alias="short:triplet"), entry_point="short")
+    registry = load_plugins()
+    assert registry.resolve("losses", "triplet").id == "dmlbench:triplet"
+    for name in ("short:triplet", "theirs:triplet", "triplet-loss"):
+        assert registry.resolve("losses", name).id == "theirs:triplet-loss"
+
+
+def test_an_alias_behind_the_prefix_of_another_is_refused(install):
+    install("theirs", NAMED.format(alias="dmlbench:more"), entry_point="short")
+    reason = record_of(load_plugins(), "theirs").reason
+    assert "triplet-loss as dmlbench:more, but only 'theirs' and 'short'" in reason

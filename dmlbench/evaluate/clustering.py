@@ -93,7 +93,7 @@ def _kmeans(
 ) -> tuple[np.ndarray, str]:
     """Cluster ids (N,) of seeded k-means, and the algorithm's name."""
     faiss = _faiss()
-    normalised = normalise(rows, np.dtype(np.float32), "embeddings")
+    normalised = normalise(rows, np.dtype(np.float32), "embeddings", np.arange(len(rows)))
     gpu = device is not None and "cuda" in str(device) and faiss.get_num_gpus() > 0
     kmeans = faiss.Kmeans(
         normalised.shape[1],

@@ -1,10 +1,11 @@
-"""What callers hand in, checked: embeddings and labels as NumPy arrays.
+"""What callers hand in, checked and brought to unit length, as NumPy arrays.
 
 Legend: N items, D width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ def as_embeddings(values: Any, name: str) -> np.ndarray:
     """
     if hasattr(values, "detach"):
         tensor = values.detach()
-        # NumPy has no bfloat16, and names it only when it fails.
+        # NumPy has no bfloat16.
         values = (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).cpu().numpy()
     array = values if isinstance(values, np.ndarray) else np.asarray(values)
     if array.dtype.kind in "iu":
@@ -52,14 +53,25 @@ def as_labels(values: Any, name: str, num_items: int) -> np.ndarray:
     return array.astype(np.int64)
 
 
+def as_depths(values: Iterable[int], name: str) -> tuple[int, ...]:
+    """The numbers of neighbours to look at, ascending and distinct, each at least 1."""
+    depths = list(values)
+    for depth in depths:
+        if isinstance(depth, bool) or not isinstance(depth, (int, np.integer)) or depth < 1:
+            raise ValueError(f"{name} has {depth!r}; every K must be an integer of at least 1.")
+    return tuple(sorted({int(depth) for depth in depths}))
+
+
 def working_dtype(*arrays: np.ndarray) -> np.dtype:
     """The precision to compare in: float32, or float64 where any of the arrays is wider."""
-    return np.result_type(np.float32, *(a.dtype for a in arrays)).newbyteorder("=")
+    wider = any(array.dtype.itemsize > 4 for array in arrays)
+    return np.dtype(np.float64 if wider else np.float32)
 
 
-def normalise(rows: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+def normalise(rows: np.ndarray, dtype: np.dtype, name: str, positions: np.ndarray) -> np.ndarray:
     """A copy of rows (N, D) with unit L2 norm; a zero row stays zero, its cosine to all is 0.
 
+    positions: (N,) where the rows stand in what the caller handed in, for the message.
     Raises ValueError naming the first row that holds NaN or an infinity.
     """
     out = np.array(rows, dtype=dtype, order="C", copy=True)
@@ -69,24 +81,25 @@ def normalise(rows: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     # Outside of this range the sum of squares may have lost digits, or is no number.
     odd = ~((squares > np.sqrt(info.tiny)) & (squares < np.sqrt(info.max)))
     if odd.any():
-        squares[odd] = _rescale(out, np.flatnonzero(odd), name)
+        _require_finite(out[odd], name, positions[odd])
+        out[odd], squares[odd] = _rescale(out[odd])
     out /= np.sqrt(squares)[:, None]
     return out
 
 
-def _rescale(rows: np.ndarray, odd: np.ndarray, name: str) -> np.ndarray:
-    """Bring the odd rows to a largest value near 1, in place; gives their sums of squares."""
-    part = rows[odd]
-    finite = np.isfinite(part).all(axis=1)
-    if not finite.all():
-        bad = odd[~finite]
+def _require_finite(rows: np.ndarray, name: str, positions: np.ndarray) -> None:
+    bad = positions[~np.isfinite(rows).all(axis=1)]
+    if len(bad):
         raise ValueError(
-            f"{name} hold NaN or infinity in {len(bad)} rows, the first of them {bad[0]}. "
-            "Such embeddings have no order; look at the training that made them."
+            f"{name} hold NaN or infinity, first in row {bad.min()}. Such embeddings have no "
+            "order; look at the training that made them."
         )
-    # A power of two: multiples of a row stay multiples.
-    exponents = np.frexp(np.abs(part).max(axis=1))[1]
-    part = np.ldexp(part, -exponents[:, None])
-    rows[odd] = part
-    squares = np.einsum("nd,nd->n", part, part)
-    return np.where(squares > 0, squares, 1)
+
+
+def _rescale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows with a largest value near 1, and their sums of squares; 1 for a zero row."""
+    # A power of two changes no digit.
+    exponents = np.frexp(np.abs(rows).max(axis=1))[1]
+    rows = np.ldexp(rows, -exponents[:, None])
+    squares = np.einsum("nd,nd->n", rows, rows)
+    return rows, np.where(squares > 0, squares, 1)

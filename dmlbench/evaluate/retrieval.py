@@ -6,12 +6,14 @@ Legend: Q queries, N gallery items, D width, R relevant items of a query.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from dmlbench.evaluate.inputs import as_embeddings, as_labels, normalise, working_dtype
+from dmlbench.evaluate.inputs import as_depths, as_embeddings, as_labels, working_dtype
+from dmlbench.evaluate.items import prepare
+from dmlbench.evaluate.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -57,54 +59,90 @@ def retrieval(
     device: Any = None,
     block_bytes: int = 2**28,
 ) -> RetrievalResult:
-    """First version."""
-    queries = as_embeddings(embeddings, "embeddings")
-    query_labels = as_labels(labels, "labels", len(queries))
-    self_retrieval = gallery is None
-    items = queries if self_retrieval else as_embeddings(gallery, "gallery")
-    item_labels = (
-        query_labels if self_retrieval else as_labels(gallery_labels, "gallery_labels", len(items))
+    """Score how well the embeddings find items of the same class by cosine similarity.
+
+    embeddings: (Q, D) tensor or array, real; normalised here. float64 is compared in float64,
+        everything narrower in float32. A zero vector has similarity 0 to all.
+    labels: (Q,) integers.
+    gallery, gallery_labels: (N, D), (N,) what is searched. Without them each query searches the
+        other embeddings, itself left out by its index. A memory map larger than block_bytes is
+        read piece by piece.
+    ks: the K of Recall@K, each at least 1; more than N is as good as N.
+    knn_k: how many neighbours vote for the kNN accuracy.
+    device: where to multiply; by default where the embeddings are.
+    block_bytes: memory to use above a copy of the embeddings. The N x N matrix never exists.
+
+    Raises ValueError on shapes that do not fit, labels that are not integers, NaN or infinity,
+    K below 1, and if no query has a relevant item.
+
+    The rank of a relevant item counts every non-relevant item at least as similar: equal
+    similarities count against the query. Of each query with R > 0 relevant items, the others
+    being skipped and counted:
+
+    - Recall@K: 1 if a relevant item has a rank up to K.
+    - R-Precision: relevant items with a rank up to R, over R.
+    - MAP@R: (1/R) sum over i = 1..R of P(i) rel(i), P(i) the precision among the i nearest
+      (Musgrave et al., A Metric Learning Reality Check, ECCV 2020, arXiv 2003.08505).
+    - kNN accuracy: 1 if the query's class has the most votes of the knn_k nearest, or of all
+      items where there are fewer. Of classes with equally many votes the one with the nearest
+      item wins. Equally similar items of other classes vote in the way that is worst for the
+      query: it is right only if it is right in every order of equals.
+    """
+    depths = as_depths(ks, "ks")
+    as_depths([knn_k], "knn_k")
+    if (gallery is None) != (gallery_labels is None):
+        raise ValueError("gallery and gallery_labels belong together; only one was given.")
+    device = _device(embeddings) if device is None else str(device)
+    rows = as_embeddings(embeddings, "embeddings")
+    classes = as_labels(labels, "labels", len(rows))
+    arrays = [rows]
+    if gallery is not None:
+        gallery = as_embeddings(gallery, "gallery")
+        gallery_labels = as_labels(gallery_labels, "gallery_labels", len(gallery))
+        if gallery.shape[1] != rows.shape[1]:
+            raise ValueError(
+                f"embeddings are {rows.shape[1]} wide and gallery is {gallery.shape[1]}; "
+                "both must come from the same model."
+            )
+        arrays.append(gallery)
+    task = prepare(rows, classes, gallery, gallery_labels, working_dtype(*arrays), block_bytes)
+    deepest = max(depths, default=1)
+    if device.startswith("cpu"):
+        from dmlbench.evaluate.tiles import scan
+    else:
+        raise NotImplementedError
+    parts = list(scan(task, deepest, knn_k, block_bytes))
+    return _result(parts, task.query_index, depths, len(rows))
+
+
+def _device(embeddings: Any) -> str:
+    return str(embeddings.device) if hasattr(embeddings, "detach") else "cpu"
+
+
+def _result(
+    parts: list[Scores], query_index: np.ndarray, ks: tuple[int, ...], num_given: int
+) -> RetrievalResult:
+    """The scores in the order of the queries, and their means."""
+    order = np.argsort(query_index)
+    scores = Scores(
+        *(
+            np.concatenate([getattr(part, field.name) for part in parts])[order]
+            for field in fields(Scores)
+        )
     )
-    dtype = working_dtype(queries, items)
-    x = normalise(queries, dtype, "embeddings")
-    g = x if self_retrieval else normalise(items, dtype, "gallery")
-    unique, expand = np.unique(g, axis=0, return_inverse=True)
-    block = max(1, block_bytes // (8 * 4 * len(g)))
-    ks = tuple(ks)
-    out = []
-    for a in range(0, len(x), block):
-        sims = (x[a : a + block] @ unique.T)[:, expand.ravel()]
-        for j, row in enumerate(sims):
-            relevant = item_labels == query_labels[a + j]
-            keep = np.ones(len(g), bool)
-            if self_retrieval:
-                keep[a + j] = False
-            if not (relevant & keep).any():
-                continue
-            order = np.lexsort((relevant[keep], -row[keep]))
-            hits = relevant[keep][order]
-            r = hits.sum()
-            precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-            near = item_labels[keep][order][:knn_k]
-            counts = {c: (near == c).sum() for c in near}
-            winner = max(near, key=lambda c: counts[c])
-            out.append((
-                a + j,
-                int(hits.argmax()) + 1,
-                (precision * hits)[:r].sum() / r,
-                hits[:r].mean(),
-                winner == query_labels[a + j],
-            ))
-    if not out:
-        raise ValueError("no query has a relevant item")
-    index, first, ap, rp, knn = (np.array(c) for c in zip(*out, strict=True))
-    recall = {k: first <= k for k in ks}
+    recall_at = {k: scores.misses < k for k in ks}
     return RetrievalResult(
-        recall_at={k: float(v.mean()) for k, v in recall.items()},
-        map_at_r=float(ap.mean()),
-        r_precision=float(rp.mean()),
-        knn_accuracy=float(knn.mean()),
-        num_queries=len(out),
-        num_skipped=len(x) - len(out),
-        per_query=PerQuery(index, recall, ap, rp, knn),
+        recall_at={k: float(hit.mean()) for k, hit in recall_at.items()},
+        map_at_r=float(scores.average_precision_at_r.mean()),
+        r_precision=float(scores.r_precision.mean()),
+        knn_accuracy=float(scores.knn_correct.mean()),
+        num_queries=len(order),
+        num_skipped=num_given - len(order),
+        per_query=PerQuery(
+            query_index=query_index[order],
+            recall_at=recall_at,
+            average_precision_at_r=scores.average_precision_at_r,
+            r_precision=scores.r_precision,
+            knn_correct=scores.knn_correct,
+        ),
     )

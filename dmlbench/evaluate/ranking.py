@@ -1,0 +1,199 @@
+"""How many items stand above each relevant one, learned from one tile of similarities at a time.
+
+The i-th most similar relevant item of a query has rank i + (non-relevant items at least as
+similar). MAP@R and R-Precision ask for ranks up to R, Recall@K for the first rank up to K, and
+the vote of k neighbours for the k nearest non-relevant items. Each tile raises a gate for each
+query, the similarity under which no item can change any of them, so that after the first tile
+one comparison finds the few similarities that matter: the hits.
+
+Legend: b queries of a block, w columns of a tile, R relevant items of a query (at most, in its
+block), k neighbours that vote, h hits.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+# Hits wait until there are this many a query: the bookkeeping costs as much for one as for many.
+_HITS_A_QUERY = 1
+
+
+class Scratch:
+    """The memory that one worker needs for tiles of up to `size` similarities."""
+
+    def __init__(self, size: int, dtype: np.dtype) -> None:
+        self._similarities = np.empty(size, dtype)
+        self._mask = np.zeros(-(-size // 8) * 8, bool)
+
+    def tile(self, queries: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """The similarities (b, w) of queries (b, D) and items (w, D), valid until the next."""
+        shape = len(queries), len(items)
+        out = self._similarities[: shape[0] * shape[1]].reshape(shape)
+        return np.matmul(queries, items.T, out=out)
+
+    def at_least(self, tile: np.ndarray, gate: np.ndarray) -> np.ndarray:
+        """Flat positions (h,) in the tile (b, w) where it reaches the gate, (b, 1) or (1, w)."""
+        mask = self._mask[: -(-tile.size // 8) * 8]
+        mask[tile.size :] = False
+        np.greater_equal(tile, gate, out=mask[: tile.size].reshape(tile.shape))
+        # Hits are rare: look at eight bytes at a time.
+        words = np.flatnonzero(mask.view(np.uint64) != 0)
+        word, byte = np.nonzero(mask.reshape(-1, 8)[words])
+        return words[word] * 8 + byte
+
+
+class QueryBlock:
+    """What is known of the ranks of b queries of neighbouring classes.
+
+    relevant: (b, R) similarities of the relevant items, descending, padded with −inf.
+    num_relevant: (b,) at least 1. deepest: the largest K of Recall@K. knn_k: k.
+
+    above: (b, R) non-relevant items at least as similar as each relevant one. Exact wherever the
+        i-th relevant item (from 1) has i + above <= max(num_relevant, k), and for the first one
+        wherever above < deepest; elsewhere at least so large that these do not hold.
+    near, near_columns: (b, k) the most similar non-relevant items, descending, padded with −inf;
+        exact wherever the vote may depend on them.
+    """
+
+    def __init__(
+        self, relevant: np.ndarray, num_relevant: np.ndarray, deepest: int, knn_k: int
+    ) -> None:
+        self.relevant, self.num_relevant = relevant, num_relevant
+        self.deepest, self.knn_k = max(deepest, knn_k), knn_k
+        self.above = np.zeros(relevant.shape, np.int32)
+        self.near = np.full((len(relevant), knn_k), -np.inf, relevant.dtype)
+        self.near_columns = np.zeros((len(relevant), knn_k), np.int64)
+        self._place = np.arange(1, relevant.shape[1] + 1, dtype=np.int32)
+        self._is_relevant = self._place <= num_relevant[:, None]
+        self._last_rank = np.maximum(num_relevant, knn_k).astype(np.int32)
+        self._counts = np.zeros(relevant.shape, np.int32)
+        # Above −inf, which stands for what is no candidate.
+        self._near_floor = np.full(len(relevant), np.finfo(relevant.dtype).min)
+        self._gate = self._near_floor
+        self._hits: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._num_hits = 0
+        self._lock = threading.Lock()
+
+    def begin(self, tile: np.ndarray, first_column: int, scratch: Scratch) -> None:
+        """Take in the first tile (b, w), in which relevant items and the query itself are −inf."""
+        depth = max(self.relevant.shape[1], self.knn_k)
+        maxima = _group_maxima(tile, 4 * depth)
+        if maxima.shape[1] >= depth:
+            # So many groups have a maximum at or above it: no item under it has a rank to count.
+            self._gate = np.maximum(self._gate, _kth_largest(maxima, depth))
+            self._near_floor = np.maximum(self._near_floor, _kth_largest(maxima, self.knn_k))
+        gate = self._gate
+        self.absorb(tile, 0, first_column, scratch)
+        self.finish()
+        if self.deepest > depth:
+            first = self.relevant[:, 0]
+            for row in np.flatnonzero(first < gate):
+                self._counts[row, 0] = np.count_nonzero(tile[row] >= first[row])
+            np.cumsum(self._counts, axis=1, out=self.above)
+            self._raise_gate()
+
+    def absorb(self, tile: np.ndarray, axis: int, first_column: int, scratch: Scratch) -> None:
+        """Take in a tile (b, w) of non-relevant items; with axis=1 (w, b), queries as columns.
+
+        first_column: where the tile's items start in the gallery.
+        """
+        gate = self._gate
+        hits = scratch.at_least(tile, gate[:, None] if axis == 0 else gate[None, :])
+        if not len(hits):
+            return
+        values = tile.reshape(-1)[hits]
+        rows, columns = np.divmod(hits, tile.shape[1])
+        if axis == 1:
+            rows, columns = columns, rows
+        with self._lock:
+            self._hits.append((rows, columns + first_column, values))
+            self._num_hits += len(hits)
+            if self._num_hits >= _HITS_A_QUERY * len(self.relevant):
+                self._settle()
+
+    def finish(self) -> None:
+        """Count the hits that still wait."""
+        with self._lock:
+            if self._num_hits:
+                self._settle()
+
+    def _settle(self) -> None:
+        rows, columns, values = (np.concatenate(part) for part in zip(*self._hits, strict=True))
+        self._hits, self._num_hits = [], 0
+        place = self._relevant_above(rows, values)
+        counted = place < self.relevant.shape[1]
+        flat = rows[counted] * self.relevant.shape[1] + place[counted]
+        self._counts += np.bincount(flat, minlength=self._counts.size).reshape(self._counts.shape)
+        np.cumsum(self._counts, axis=1, out=self.above)
+        self._keep_nearest(rows, columns, values)
+        self._raise_gate()
+
+    def _relevant_above(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """How many relevant items are more similar than each hit (h,): a search by halves."""
+        width = self.relevant.shape[1]
+        # A column of −inf ends each row, for the search to stop at.
+        flat = np.pad(self.relevant, ((0, 0), (0, 1)), constant_values=-np.inf).reshape(-1)
+        start = rows * (width + 1)
+        above = np.zeros(len(rows), np.int64)
+        step = 1 << (width.bit_length() - 1)
+        while step:
+            probe = np.minimum(above + step, width + 1)
+            above = np.where(flat[start + probe - 1] > values, probe, above)
+            step >>= 1
+        return above
+
+    def _keep_nearest(self, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> None:
+        new = values >= self._near_floor[rows]
+        new &= values > self.near[rows, -1]
+        new &= self._vote_open()[rows]
+        rows, columns, values = rows[new], columns[new], values[new]
+        if not len(rows):
+            return
+        changed, local = np.unique(rows, return_inverse=True)
+        rows = np.concatenate([np.repeat(np.arange(len(changed)), self.knn_k), local])
+        values = np.concatenate([self.near[changed].reshape(-1), values])
+        columns = np.concatenate([self.near_columns[changed].reshape(-1), columns])
+        order = np.lexsort((-values, rows))
+        first = np.searchsorted(rows[order], np.arange(len(changed)))
+        best = order[first[:, None] + np.arange(self.knn_k)]
+        self.near[changed], self.near_columns[changed] = values[best], columns[best]
+
+    def _vote_open(self) -> np.ndarray:
+        """Whether the vote (b,) may depend on the labels of non-relevant neighbours.
+
+        With one vote, and an item of another class at least as near, the vote is lost.
+        """
+        open_vote = self.above[:, 0] == 0
+        if self.relevant.shape[1] > 1:
+            open_vote |= self.above[:, 1] + 2 <= self.knn_k
+        return open_vote
+
+    def _raise_gate(self) -> None:
+        counting = (self.above + self._place <= self._last_rank[:, None]) & self._is_relevant
+        counting = counting.sum(axis=1)
+        rows = np.arange(len(self.relevant))
+        gate = self.relevant[rows, np.maximum(counting - 1, 0)]
+        gate[(counting == 0) & (self.above[:, 0] >= self.deepest)] = np.inf
+        near = np.maximum(self.near[:, -1], self._near_floor)
+        self._gate = np.where(self._vote_open(), np.minimum(gate, near), gate)
+
+
+def _group_maxima(tile: np.ndarray, at_least: int) -> np.ndarray:
+    """Maxima (b, groups) of groups of columns; the tile itself where it is too narrow."""
+    width = tile.shape[1]
+    size = min(width // at_least, 8)
+    if size < 2:
+        return tile
+    groups = width // size
+    maxima = tile[:, : groups * size].reshape(len(tile), size, groups).max(axis=1)
+    rest = tile[:, groups * size :]
+    np.maximum(maxima[:, : rest.shape[1]], rest, out=maxima[:, : rest.shape[1]])
+    return maxima
+
+
+def _kth_largest(values: np.ndarray, k: int) -> np.ndarray:
+    """The k-th largest value of each row, (b,)."""
+    place = values.shape[1] - k
+    return np.partition(values, place, axis=1)[:, place].copy()
