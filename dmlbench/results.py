@@ -1,4 +1,4 @@
-"""Finished trials of a configuration: those in trial folders, and those that only an entry holds."""
+"""Finished trials of a configuration: in trial folders, or held by an entry alone."""
 
 from __future__ import annotations
 

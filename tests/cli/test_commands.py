@@ -95,11 +95,15 @@ def test_info_shows_paper_and_parameters(capsys):
         (["plan", "--combiner", "none", "--no-singles"], 2, "Nothing to train"),
         (["plan", "--pretrained"], 2, "has no pretrained weights"),
         (["plan", "--without", "nobody"], 3, "no installed distribution of that name"),
-        (["info", "0123456789abcdef"], 2, "0123456789abcdef"),
+        (["info", "0123456789abcdef"], 2, "There is no folder leaderboards"),
         (["leaderboard", "show", "/not/there"], 2, "/not/there"),
     ],
 )
-def test_what_cannot_be_meant_is_said_on_stderr(capsys, arguments, code, message):
+def test_what_cannot_be_meant_is_said_on_stderr(
+    capsys, tmp_path, monkeypatch, arguments, code, message
+):
+    # A leaderboards folder of the user's must not matter, nor its absence.
+    monkeypatch.chdir(tmp_path)
     given, out, err = call(capsys, *arguments)
     assert (given, out) == (code, "") and message in " ".join(err.split())
 
