@@ -34,6 +34,7 @@ def run(
     recipe: str = Request.recipe,
     overrides: Mapping[str, Any] | None = None,
     singles: bool = True,
+    tuned: bool = False,
     jobs: int | None = None,
     threads: int = 1,
     device: str = "auto",
@@ -49,6 +50,7 @@ def run(
     seeds: how many, from 0, or which.
     out: folder of the leaderboards; what is there already is not trained again.
     overrides: values by dotted key, such as ``{"recipe.epochs": 4, "protocol.width": "paper"}``.
+    tuned: take the parameters that `dmlbench tune` found in `out`.
     watch: called with every event of every trial.
     Returns the entries, in the order of the configurations; failed trials stand in them.
     Raises `dmlbench.errors.UsageError` for a name or value that cannot be meant, `TrialFailure`
@@ -65,6 +67,7 @@ def run(
         seeds=seeds,
         overrides=overrides or {},
         singles=singles,
+        tuned=tuned,
         out=Path(out),
     )
     outcome = carry_out(

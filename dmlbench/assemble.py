@@ -7,7 +7,7 @@ from typing import Any
 
 from dmlbench.config import Component, Configuration
 from dmlbench.errors import DmlbenchError
-from dmlbench.leaderboard.entry import Entry
+from dmlbench.leaderboard.entry import Entry, TuningRecord
 from dmlbench.plan import component_sources, core_sha256
 from dmlbench.registry import Registry
 from dmlbench.version import __version__, commit
@@ -18,6 +18,7 @@ def assemble_entry(
     registry: Registry,
     results: Sequence[dict[str, Any]],
     submitter: str | None = None,
+    tuning: Sequence[TuningRecord] = (),
 ) -> Entry:
     """Build the entry of one configuration from its trials' results, in the order of the seeds.
 
@@ -64,6 +65,7 @@ def assemble_entry(
             "embedding_dim": facts["embedding_dim"],
             "head_dims": facts["head_dims"],
             "trials": [result["trial"] for result in ordered],
+            "tuning": [record.model_dump() for record in tuning],
             "dmlbench_version": __version__,
             "dmlbench_commit": commit(),
             "core_sha256": core_sha256(),

@@ -29,6 +29,8 @@ class Spec:
     reference: the paper, as "Author, Title, Venue Year (arXiv id)".
     defaults: every parameter a user may set, with its default; JSON values only.
     aliases: further short names.
+    search: what `dmlbench tune` may try for some of the parameters: a list of choices, or
+        ``{"low": a, "high": b, "log": bool}`` (whole numbers where both ends are).
     """
 
     name: str
@@ -37,6 +39,7 @@ class Spec:
     reference: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    search: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from dmlbench.recipe import Recipe, load_recipe
 from dmlbench.registry import Registered, Registry
 from dmlbench.results import finished_results
 from dmlbench.sources import source_sha256
+from dmlbench.tuning_records import tuned
 from dmlbench.workspace import TrialFolder
 
 #: The modules of dmlbench that decide the numbers, whatever the configuration.
@@ -30,6 +31,7 @@ class Request:
     seeds: how many (0, 1, ...), or which.
     overrides: ``recipe.*`` and ``protocol.*`` values by dotted key.
     singles: train each loss alone as well.
+    tuned: take the parameters that `dmlbench.tune` found, for all that are not named here.
     """
 
     losses: Sequence[str] = ("triplet", "multi-similarity")
@@ -41,6 +43,7 @@ class Request:
     seeds: int | Sequence[int] = 5
     overrides: Mapping[str, Any] = field(default_factory=dict)
     singles: bool = True
+    tuned: bool = False
     out: Path = Path("leaderboards")
 
 
@@ -110,36 +113,67 @@ def component_sources(configuration: Configuration, registry: Registry) -> dict[
 
 
 def _configurations(request: Request, registry: Registry) -> list[Configuration]:
-    losses = [_component(registry, "losses", text) for text in request.losses]
-    if not losses:
+    singles = single_configurations(request, registry)
+    losses = tuple(single.losses[0] for single in singles)
+    chosen = singles if request.singles or len(losses) == 1 else []
+    if len(losses) > 1:
+        if not request.combiners and not request.singles:
+            raise UsageError("Nothing to train: no combiner is named and --no-singles is given.")
+        chosen = [*chosen, *ensemble_configurations(request, registry, losses)]
+    return list({c.entry_id: c for c in chosen}.values())
+
+
+def single_configurations(request: Request, registry: Registry) -> list[Configuration]:
+    """Each loss of a request alone, in their order."""
+    named = [_resolve(registry, "losses", text)[1] for text in request.losses]
+    if not named:
         raise UsageError("Name at least one loss: --losses triplet,ms. `dmlbench list losses`.")
-    combiners = [_component(registry, "combiners", text) for text in request.combiners]
-    repeated = [loss.id for index, loss in enumerate(losses) if loss in losses[:index]]
+    repeated = [loss.id for index, loss in enumerate(named) if loss in named[:index]]
     if repeated:
         raise UsageError(f"The loss {repeated[0]} is named twice with the same parameters.")
-    recipe = load_recipe(request.recipe, _overrides(request, "recipe"))
-    dataset_item, dataset = _resolve(registry, "datasets", request.dataset)
-    protocol = _protocol(request, dataset_item)
-    backbone = _backbone(request, registry, recipe)
-    shared = {"dataset": dataset, "backbone": backbone, "recipe": recipe}
+    shared, protocol = _surroundings(request, registry)
     # With one head the width rule changes nothing, and the row is the same under both.
     fair = dataclasses.replace(protocol, width="fair")
-    chosen: list[Configuration] = []
-    if request.singles or len(losses) == 1:
-        chosen += [
-            Configuration(losses=(loss,), combiner=None, protocol=fair, **shared)
-            for loss in losses
+    singles = [
+        Configuration(losses=(loss,), combiner=None, protocol=fair, **shared) for loss in named
+    ]
+    if request.tuned:
+        singles = [
+            dataclasses.replace(c, losses=(tuned(request.out, c, registry, _given(text)),))
+            for c, text in zip(singles, request.losses, strict=True)
         ]
-    if len(losses) > 1:
-        if not combiners and not request.singles:
-            raise UsageError("Nothing to train: no combiner is named and --no-singles is given.")
-        for combiner in combiners:
-            heads = registry.resolve("combiners", combiner.id).spec.heads
-            rules = protocol if heads == "per-loss" else fair
-            chosen.append(
-                Configuration(losses=tuple(losses), combiner=combiner, protocol=rules, **shared)
-            )
-    return list({c.entry_id: c for c in chosen}.values())
+    return singles
+
+
+def ensemble_configurations(
+    request: Request, registry: Registry, losses: tuple[Component, ...]
+) -> list[Configuration]:
+    """Every combiner of a request over all of these losses."""
+    shared, protocol = _surroundings(request, registry)
+    fair = dataclasses.replace(protocol, width="fair")
+    chosen = []
+    for text in request.combiners:
+        item, combiner = _resolve(registry, "combiners", text)
+        rules = protocol if item.spec.heads == "per-loss" else fair
+        c = Configuration(losses=losses, combiner=combiner, protocol=rules, **shared)
+        if request.tuned:
+            combiner = tuned(request.out, c, registry, _given(text))
+            c = dataclasses.replace(c, combiner=combiner)
+        chosen.append(c)
+    return chosen
+
+
+def _surroundings(request: Request, registry: Registry) -> tuple[dict[str, Any], Protocol]:
+    """Dataset, backbone and recipe of every configuration of a request, and the protocol."""
+    recipe = load_recipe(request.recipe, _overrides(request, "recipe"))
+    item, dataset = _resolve(registry, "datasets", request.dataset)
+    backbone = _backbone(request, registry, recipe)
+    shared = {"dataset": dataset, "backbone": backbone, "recipe": recipe}
+    return shared, _protocol(request, item)
+
+
+def _given(text: str) -> set[str]:
+    return set(parse_call(text)[1])
 
 
 def _resolve(registry: Registry, kind: str, text: str) -> tuple[Registered, Component]:
@@ -149,10 +183,6 @@ def _resolve(registry: Registry, kind: str, text: str) -> tuple[Registered, Comp
         distribution=item.distribution, name=item.spec.name, params=item.resolve_params(params)
     )
     return item, component
-
-
-def _component(registry: Registry, kind: str, text: str) -> Component:
-    return _resolve(registry, kind, text)[1]
 
 
 def _backbone(request: Request, registry: Registry, recipe: Recipe) -> Component:

@@ -142,10 +142,36 @@ def _spec_problem(spec: Spec) -> str | None:
         json.dumps(dict(spec.defaults), allow_nan=False)
     except (TypeError, ValueError) as error:
         return f"defaults must be JSON values: {error}"
+    problem = _search_problem(spec)
+    if problem:
+        return problem
     heads = getattr(spec, "heads", "shared")
     if heads not in ("shared", "per-loss"):
         return f"heads must be 'shared' or 'per-loss', not {heads!r}"
     recall_at = getattr(spec, "recall_at", (1,))
     if not all(isinstance(k, int) and k >= 1 for k in recall_at) or 1 not in recall_at:
         return f"recall_at must be positive whole numbers with 1 among them, not {recall_at!r}"
+    return None
+
+
+def _search_problem(spec: Spec) -> str | None:
+    if not isinstance(spec.search, Mapping):
+        return "search must be a mapping of parameter names to what may be tried"
+    for name, tried in spec.search.items():
+        if name not in spec.defaults:
+            return f"search names {name!r}, which is not among the defaults"
+        if isinstance(tried, (list, tuple)) and tried:
+            continue
+        if not isinstance(tried, Mapping) or not {"low", "high"} <= set(tried) <= {
+            "low", "high", "log"
+        }:
+            return (
+                f"search[{name!r}] must be a list of choices or "
+                f"{{'low': a, 'high': b, 'log': bool}}, not {tried!r}"
+            )
+        low, high = tried["low"], tried["high"]
+        if any(isinstance(end, bool) or not isinstance(end, int | float) for end in (low, high)):
+            return f"search[{name!r}] must go from a number to a number, not {tried!r}"
+        if not low < high or (tried.get("log") and low <= 0):
+            return f"search[{name!r}] must go up, and from above 0 if log: {tried!r}"
     return None

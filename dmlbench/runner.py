@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dmlbench.assemble import assemble_entry
@@ -20,6 +21,7 @@ from dmlbench.leaderboard.store import write_entry
 from dmlbench.plan import Plan, PlannedTrial
 from dmlbench.registry import Registry
 from dmlbench.results import finished_results, set_aside
+from dmlbench.tuning_records import tuning_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,19 +73,14 @@ def carry_out(
             trial.folder.discard_result()
     listeners = [*([watch] if watch else []), *registry.listeners]
     messages = {
-        configuration.entry_id: {
-            "configuration": configuration.to_json(),
-            "without": list(without),
-            "out": str(plan.out),
-            "threads": resources.threads,
-            "device": resources.device,
-        }
+        configuration.entry_id: job_message(configuration, plan.out, resources, without)
         for configuration in plan.configurations
     }
     if pending:
         # One process first: it renders or decodes the data that the others then find cached.
         with LocalExecutor(1, resources.threads) as executor:
-            reports, device = _prepare(pending, executor, messages)
+            needed = {trial.configuration.entry_id: trial.configuration for trial in pending}
+            reports, device = prepare(needed, executor, messages)
             outcome.notes += reports
             executor.processes = resources.processes(device, len(pending))
             jobs = (
@@ -118,22 +115,35 @@ def carry_out(
     return outcome
 
 
-def _prepare(
-    pending: Sequence[PlannedTrial],
+def job_message(
+    configuration: Configuration, out: Path, resources: Resources, without: Sequence[str]
+) -> dict[str, Any]:
+    """What a worker is told of a configuration, whatever it is to do with it."""
+    return {
+        "configuration": configuration.to_json(),
+        "without": list(without),
+        "out": str(out),
+        "threads": resources.threads,
+        "device": resources.device,
+    }
+
+
+def prepare(
+    configurations: Mapping[str, Configuration],
     executor: LocalExecutor,
     messages: Mapping[str, Mapping[str, Any]],
 ) -> tuple[list[str], str]:
     """Build every configuration once, so that what is wrong shows before any training.
 
+    configurations, messages: by entry id.
     Gives the decisions that loading the data took, and the device.
     """
     device = "cpu"
-    needed = {trial.configuration.entry_id: trial.configuration for trial in pending}
     reports: dict[str, None] = {}
     errors = {UsageError.exit_code: UsageError, PluginError.exit_code: PluginError}
     jobs: Iterator[Any] = (
         (configuration, {"kind": "prepare", **messages[entry_id]})
-        for entry_id, configuration in needed.items()
+        for entry_id, configuration in configurations.items()
     )
     for event in executor.run(jobs):
         if event.kind == "done":
@@ -153,7 +163,13 @@ def _write(
     results = finished_results(plan.out, configuration, code)
     if not results:
         return None
-    entry = assemble_entry(configuration, registry, list(results.values()), submitter)
+    entry = assemble_entry(
+        configuration,
+        registry,
+        list(results.values()),
+        submitter,
+        tuning_of(plan.out, configuration),
+    )
     set_aside(plan.out, configuration, code)
     write_entry(plan.out, entry)
     return entry

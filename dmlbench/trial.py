@@ -100,6 +100,37 @@ def run_trial(
         return result
 
 
+def run_validation(
+    configuration: Configuration,
+    seed: int,
+    registry: Registry,
+    dataset: Any,
+    folder: TrialFolder,
+    device: torch.device,
+    emit: Emit,
+) -> dict[str, Any]:
+    """Train one seed and give its best validation MAP@R; the test classes are never looked at.
+
+    The result is ``{"validation_map_at_r": float | None, "reason": str | None, "train_seconds"}``.
+    """
+    with folder.locked():
+        finished = folder.read_result()
+        if finished is not None:
+            return finished
+        parts, _ = _build(configuration, registry, dataset, device, seed)
+        try:
+            progress = _train(configuration, seed, parts, dataset, folder, emit).progress
+            result = {
+                "validation_map_at_r": progress.best_value,
+                "reason": None,
+                "train_seconds": progress.train_seconds,
+            }
+        except TrialFailure as failure:
+            result = {"validation_map_at_r": None, "reason": str(failure), "train_seconds": 0.0}
+        folder.write_result(result)
+        return result
+
+
 def _train(
     configuration: Configuration,
     seed: int,

@@ -13,6 +13,7 @@ from dmlbench.errors import DmlbenchError
 COMMANDS = {
     "run": "Train losses and their combinations, and show the leaderboard.",
     "plan": "Show what run would do, without doing it.",
+    "tune": "Tune losses on validation classes, each within the same budget.",
     "list": "List losses, combiners, datasets, backbones or recipes.",
     "info": "Show one loss, combiner, dataset, backbone, recipe or entry.",
     "plugins": "List the installed plugins, broken ones included.",
@@ -25,7 +26,7 @@ class LazyGroup(click.Group):
     """A group that imports a command's module when the command is called."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
@@ -35,7 +36,8 @@ class LazyGroup(click.Group):
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            # Not list(): the module of the command of that name may stand here by then.
+            formatter.write_dl([*COMMANDS.items()])
 
     def resolve_command(self, context: click.Context, args: list[str]):
         try:

@@ -19,7 +19,21 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON o
 
 def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what is compared, the same for run and plan."""
-    for option in reversed(_REQUEST):
+    for option in reversed([*_LOSSES, *_COMPARED, *_SURROUNDINGS]):
+        command = option(command)
+    return command
+
+
+def tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Those of `request_options` that say of which losses, and in what surroundings."""
+    for option in reversed([*_LOSSES, *_SURROUNDINGS]):
+        command = option(command)
+    return command
+
+
+def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what a command may use."""
+    for option in reversed(_RESOURCES):
         command = option(command)
     return command
 
@@ -39,26 +53,27 @@ def read_request(values: dict[str, Any]) -> Any:
         backbone=values["backbone"],
         pretrained=values["pretrained"],
         recipe=values["recipe"],
-        seeds=_seeds(values["seeds"]),
+        seeds=read_seeds(values["seeds"]),
         overrides=overrides,
         singles=values["singles"],
+        tuned=values["tuned"],
         out=Path(values["out"]),
     )
 
 
-def _seeds(text: str) -> int | list[int]:
+def read_seeds(text: str) -> int | list[int]:
     from dmlbench.errors import UsageError
 
     try:
-        numbers = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.removesuffix(",").split(",")]
     except ValueError as error:
         raise UsageError(
-            f"--seeds {text!r} must be a number of seeds (5) or a list of them (0,1,7)."
+            f"--seeds {text!r} must be a number of seeds (5) or a list of them (0,1,7 or 3,)."
         ) from error
     return numbers[0] if len(numbers) == 1 and "," not in text else numbers
 
 
-_REQUEST = [
+_LOSSES = [
     click.option(
         "--losses",
         metavar="LIST",
@@ -66,6 +81,9 @@ _REQUEST = [
         show_default=True,
         help="Losses, separated by commas, with parameters if wanted: 'triplet(margin=0.1),ms'.",
     ),
+]
+
+_COMPARED = [
     click.option(
         "--combiner",
         "--combiners",
@@ -80,6 +98,27 @@ _REQUEST = [
         default=True,
         help="Train each loss alone as well, to compare with.  [default: singles]",
     ),
+    click.option(
+        "--tuned",
+        is_flag=True,
+        help="Parameters as `dmlbench tune` found them, but for those named here.",
+    ),
+    click.option(
+        "--seeds",
+        metavar="N|LIST",
+        default="5",
+        show_default=True,
+        help="How many seeds (5 means 0 to 4), or which (0,1,7).",
+    ),
+    click.option(
+        "--width",
+        type=click.Choice(["fair", "paper"]),
+        help="fair: an ensemble's embedding is as wide as a single loss's. paper: M times as "
+        "wide, ranked apart.  [default: fair]",
+    ),
+]
+
+_SURROUNDINGS = [
     click.option(
         "--dataset",
         metavar="NAME",
@@ -105,19 +144,6 @@ _REQUEST = [
         help="How to train: a packaged recipe or a TOML file.",
     ),
     click.option(
-        "--seeds",
-        metavar="N|LIST",
-        default="5",
-        show_default=True,
-        help="How many seeds (5 means 0 to 4), or which (0,1,7).",
-    ),
-    click.option(
-        "--width",
-        type=click.Choice(["fair", "paper"]),
-        help="fair: an ensemble's embedding is as wide as a single loss's. paper: M times as "
-        "wide, ranked apart.  [default: fair]",
-    ),
-    click.option(
         "--set",
         "assignments",
         metavar="KEY=VALUE",
@@ -133,4 +159,23 @@ _REQUEST = [
         help="Folder of the leaderboards.",
     ),
     without_option,
+]
+
+_RESOURCES = [
+    click.option(
+        "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one a core; 1 on a GPU]"
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="CPU threads of each trial.",
+    ),
+    click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="cpu, cuda, cuda:1, ...; auto takes CUDA where it is there.",
+    ),
 ]

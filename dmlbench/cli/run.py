@@ -7,27 +7,12 @@ from typing import Any
 
 import click
 
-from dmlbench.cli.options import json_option, read_request, request_options
+from dmlbench.cli.options import json_option, read_request, request_options, resource_options
 
 
 @click.command("run")
 @request_options
-@click.option(
-    "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one a core; 1 on a GPU]"
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="CPU threads of each trial.",
-)
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="cpu, cuda, cuda:1, ...; auto takes CUDA where it is there.",
-)
+@resource_options
 @click.option("--retry-failed", is_flag=True, help="Train trials again that failed before.")
 @click.option("--submitter", metavar="TEXT", help="Who stands behind the entries.")
 @json_option

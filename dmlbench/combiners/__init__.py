@@ -7,6 +7,7 @@ _ENSEMBLE = (
     "Deep Metric Learning methods, Multimedia Tools and Applications 2023 (arXiv 2107.01130)"
 )
 _SELF_WEIGHTING = {"prior": None, "penalty": 1e4}
+_DIVERSITY = {"diversity": {"low": 0.01, "high": 0.1, "log": True}}
 
 COMBINERS: tuple[CombinerSpec, ...] = (
     CombinerSpec(
@@ -33,6 +34,7 @@ COMBINERS: tuple[CombinerSpec, ...] = (
         summary="Diverse ensemble: one head per loss, weights learned, heads pushed apart",
         reference=_ENSEMBLE,
         defaults={**_SELF_WEIGHTING, "diversity": 0.05},
+        search=_DIVERSITY,
         aliases=("learned",),
         heads="per-loss",
     ),
@@ -42,6 +44,7 @@ COMBINERS: tuple[CombinerSpec, ...] = (
         summary="Diverse ensemble compressed to the width of one loss by a small network",
         reference=_ENSEMBLE,
         defaults={**_SELF_WEIGHTING, "diversity": 0.05, "hidden_dim": None},
+        search=_DIVERSITY,
         heads="per-loss",
     ),
     CombinerSpec(
@@ -58,6 +61,7 @@ COMBINERS: tuple[CombinerSpec, ...] = (
         reference="Liu, Johns, Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019 "
         "(arXiv 1803.10704)",
         defaults={"temperature": 2.0},
+        search={"temperature": {"low": 0.5, "high": 8.0, "log": True}},
     ),
     CombinerSpec(
         name="rlw",
@@ -73,6 +77,7 @@ COMBINERS: tuple[CombinerSpec, ...] = (
         reference="Chen, Badrinarayanan, Lee, Rabinovich, GradNorm: Gradient Normalization for "
         "Adaptive Loss Balancing in Deep Multitask Networks, ICML 2018 (arXiv 1711.02257)",
         defaults={"asymmetry": 1.5},
+        search={"asymmetry": {"low": 0.0, "high": 3.0}},
     ),
     CombinerSpec(
         name="pcgrad",

@@ -66,17 +66,16 @@ class Worker:
     def _trial(self, job: Mapping[str, Any]) -> dict[str, Any]:
         configuration = configuration_from_json(job["configuration"])
         registry = self._registry(job["without"])
-        folder = TrialFolder(
-            Path(job["out"]), configuration.entry_id, job["code"], job["seed"]
-        )
+        folder = TrialFolder(Path(job["out"]), configuration.entry_id, job["code"], job["seed"])
         folder.create()
         with _output_to(folder.log_file):
             import torch
 
-            from dmlbench.trial import run_trial
+            from dmlbench.trial import run_trial, run_validation
 
             torch.set_num_threads(job["threads"])
-            return run_trial(
+            carry_out = run_validation if job["kind"] == "validation" else run_trial
+            return carry_out(
                 configuration,
                 job["seed"],
                 registry,

@@ -157,8 +157,45 @@ class Trial(Record):
         return self
 
 
+class TuningTrial(Record):
+    """One try of a tuning: its parameters and mean validation MAP@R, or why there is none."""
+
+    params: dict[str, JsonValue]
+    validation_map_at_r: Fraction | None
+    reason: str | None
+    train_seconds: Seconds
+
+
+class TuningRecord(Record):
+    """How a component's parameters were chosen: on validation classes, within a budget of trials.
+
+    setting_sha256: hash of what was held fixed: the configuration without the parameters tried.
+    code_sha256: hash of the code that the trials ran through.
+    seeds: each try is trained once a seed. space: what was tried, as in the plugin's spec.
+    """
+
+    kind: Literal["losses", "combiners"]
+    distribution: Name
+    name: Name
+    setting_sha256: Sha256
+    code_sha256: Sha256
+    budget: Count
+    seeds: Annotated[list[Count], Field(min_length=1)]
+    space: dict[str, JsonValue]
+    sampler: Name
+    trials: list[TuningTrial]
+
+    @property
+    def best(self) -> TuningTrial | None:
+        """The try with the best validation MAP@R, the earliest of equal ones."""
+        scored = [trial for trial in self.trials if trial.validation_map_at_r is not None]
+        return max(scored, key=lambda trial: trial.validation_map_at_r, default=None)
+
+
 class Entry(Record):
     """One row of a leaderboard.
+
+    tuning: how parameters were chosen, a record a component; empty where none was tuned.
 
     embedding_dim: width of the evaluated embedding; head_dims: of the heads it is made from.
     core_sha256: hash of the code of dmlbench that decides the numbers.
@@ -176,6 +213,7 @@ class Entry(Record):
     embedding_dim: Count
     head_dims: list[Count]
     trials: list[Trial]
+    tuning: list[TuningRecord] = Field(default_factory=list)
     dmlbench_version: Name
     dmlbench_commit: str | None
     core_sha256: Sha256

@@ -11,6 +11,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         reference="Hadsell, Chopra, LeCun, Dimensionality Reduction by Learning an Invariant "
         "Mapping, CVPR 2006",
         defaults={"pos_margin": 0.0, "neg_margin": 1.0},
+        search={"pos_margin": {"low": 0.0, "high": 0.6}, "neg_margin": {"low": 0.4, "high": 1.4}},
         family="pair",
     ),
     LossSpec(
@@ -20,6 +21,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         reference="Schroff, Kalenichenko, Philbin, FaceNet: A Unified Embedding for Face "
         "Recognition and Clustering, CVPR 2015 (arXiv 1503.03832)",
         defaults={"margin": None, "mining": "all", "squared": False},
+        search={"margin": {"low": 0.02, "high": 0.6, "log": True}},
         family="triplet",
     ),
     LossSpec(
@@ -30,6 +32,12 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         "Weighting for Deep Metric Learning, CVPR 2019 (arXiv 1904.06627)",
         defaults={"alpha": 2.0, "beta": 50.0, "base": 0.5, "mining": True, "epsilon": 0.1},
         aliases=("ms",),
+        search={
+            "alpha": {"low": 0.5, "high": 10.0, "log": True},
+            "beta": {"low": 10.0, "high": 100.0, "log": True},
+            "base": {"low": 0.2, "high": 0.9},
+            "epsilon": {"low": 0.02, "high": 0.4},
+        },
         family="pair",
     ),
     LossSpec(
@@ -39,6 +47,11 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         reference="Yi, Lei, Li, Deep Metric Learning for Practical Person Re-Identification, "
         "ICPR 2014 (arXiv 1407.4979)",
         defaults={"alpha": 25.0, "positive_alpha": 2.0, "margin": 0.5},
+        search={
+            "alpha": {"low": 5.0, "high": 60.0, "log": True},
+            "positive_alpha": {"low": 0.5, "high": 8.0, "log": True},
+            "margin": {"low": 0.2, "high": 0.8},
+        },
         family="pair",
     ),
     LossSpec(
@@ -49,6 +62,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         "of Visual Representations, ICML 2020 (arXiv 2002.05709)",
         defaults={"temperature": 0.07},
         aliases=("infonce",),
+        search={"temperature": {"low": 0.02, "high": 0.5, "log": True}},
         family="pair",
     ),
     LossSpec(
@@ -58,6 +72,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         reference="Khosla, Teterwak, Wang, Sarna, Tian, Isola, Maschinot, Liu, Krishnan, "
         "Supervised Contrastive Learning, NeurIPS 2020 (arXiv 2004.11362)",
         defaults={"temperature": 0.1},
+        search={"temperature": {"low": 0.02, "high": 0.5, "log": True}},
         family="pair",
     ),
     LossSpec(
@@ -67,6 +82,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         reference="Goldberger, Roweis, Hinton, Salakhutdinov, Neighbourhood Components Analysis, "
         "NIPS 2004",
         defaults={"softmax_scale": 1.0},
+        search={"softmax_scale": {"low": 1.0, "high": 50.0, "log": True}},
         family="pair",
     ),
     LossSpec(
@@ -86,6 +102,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
             "nonzero_loss_cutoff": 1.4,
             "seed": 0,
         },
+        search={"margin": {"low": 0.05, "high": 0.5}, "beta": {"low": 0.6, "high": 1.4}},
         family="triplet",
     ),
     LossSpec(
@@ -95,6 +112,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         reference="Sun, Cheng, Zhang, Zhang, Zheng, Wang, Wei, Circle Loss: A Unified Perspective "
         "of Pair Similarity Optimization, CVPR 2020 (arXiv 2002.10857)",
         defaults={"m": 0.4, "gamma": 80.0},
+        search={"m": {"low": 0.1, "high": 0.6}, "gamma": {"low": 16.0, "high": 256.0, "log": True}},
         family="pair",
     ),
     LossSpec(
@@ -104,6 +122,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         reference="Yuan, Deng, Tang, Tang, Chen, Signal-to-Noise Ratio: A Robust Distance Metric "
         "for Deep Metric Learning, CVPR 2019 (arXiv 1904.02616)",
         defaults={"pos_margin": 0.0, "neg_margin": 1.0},
+        search={"pos_margin": {"low": 0.0, "high": 0.5}, "neg_margin": {"low": 0.2, "high": 1.5}},
         family="pair",
     ),
     LossSpec(
@@ -113,6 +132,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         reference="Hermans, Beyer, Leibe, In Defense of the Triplet Loss for Person "
         "Re-Identification, 2017 (arXiv 1703.07737)",
         defaults={"neg_margin": 1.0, "pos_margin": 0.0},
+        search={"neg_margin": {"low": 0.5, "high": 2.0}, "pos_margin": {"low": 0.0, "high": 0.5}},
         family="pair",
     ),
     LossSpec(
@@ -130,6 +150,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         reference="Wang, Zhou, Wen, Liu, Lin, Deep Metric Learning with Angular Loss, ICCV 2017 "
         "(arXiv 1708.01682)",
         defaults={"alpha_degrees": 40.0},
+        search={"alpha_degrees": {"low": 20.0, "high": 60.0}},
         family="triplet",
     ),
     LossSpec(
@@ -138,6 +159,10 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         summary="A softmax over cosines, the positive's angle slackened by a margin",
         reference="Yu, Tao, Deep Metric Learning with Tuplet Margin Loss, ICCV 2019",
         defaults={"margin_degrees": 5.73, "scale": 64.0},
+        search={
+            "margin_degrees": {"low": 0.0, "high": 15.0},
+            "scale": {"low": 16.0, "high": 128.0, "log": True},
+        },
         family="pair",
     ),
     LossSpec(
@@ -148,6 +173,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         "CVPR 2020 (arXiv 1912.06798)",
         defaults={"loss": "contrastive", "memory_size": 1024, "params": None},
         aliases=("xbm",),
+        search={"memory_size": [256, 1024, 4096]},
         family="pair",
     ),
 )
@@ -161,6 +187,10 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         reference="Kim, Kim, Cho, Kwak, Proxy Anchor Loss for Deep Metric Learning, CVPR 2020 "
         "(arXiv 2003.13911)",
         defaults={"margin": 0.1, "alpha": 32.0},
+        search={
+            "margin": {"low": 0.0, "high": 0.4},
+            "alpha": {"low": 8.0, "high": 64.0, "log": True},
+        },
         family="proxy",
     ),
     LossSpec(
@@ -170,6 +200,10 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         reference="Movshovitz-Attias, Toshev, Leung, Ioffe, Singh, No Fuss Distance Metric "
         "Learning using Proxies, ICCV 2017 (arXiv 1703.07464)",
         defaults={"softmax_scale": 1.0, "smoothing": 0.0},
+        search={
+            "softmax_scale": {"low": 1.0, "high": 20.0, "log": True},
+            "smoothing": {"low": 0.0, "high": 0.2},
+        },
         family="proxy",
     ),
     LossSpec(
@@ -180,6 +214,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         "BMVC 2019 (arXiv 1811.12649)",
         defaults={"temperature": 0.05},
         aliases=("normalised-softmax", "normalized-softmax"),
+        search={"temperature": {"low": 0.02, "high": 0.3, "log": True}},
         family="classification",
     ),
     LossSpec(
@@ -190,6 +225,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         "Architecture for Computer Vision, CVPR 2016 (arXiv 1512.00567)",
         defaults={"smoothing": 0.15},
         aliases=("label-smoothed-cross-entropy",),
+        search={"smoothing": {"low": 0.0, "high": 0.3}},
         family="classification",
     ),
     LossSpec(
@@ -199,6 +235,10 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         reference="Wang, Wang, Zhou, Ji, Gong, Zhou, Li, Liu, CosFace: Large Margin Cosine Loss "
         "for Deep Face Recognition, CVPR 2018 (arXiv 1801.09414)",
         defaults={"margin": 0.35, "scale": 64.0},
+        search={
+            "margin": {"low": 0.0, "high": 0.5},
+            "scale": {"low": 8.0, "high": 128.0, "log": True},
+        },
         family="classification",
     ),
     LossSpec(
@@ -208,6 +248,10 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         reference="Deng, Guo, Xue, Zafeiriou, ArcFace: Additive Angular Margin Loss for Deep "
         "Face Recognition, CVPR 2019 (arXiv 1801.07698)",
         defaults={"margin_degrees": 28.6, "scale": 64.0},
+        search={
+            "margin_degrees": {"low": 0.0, "high": 40.0},
+            "scale": {"low": 8.0, "high": 128.0, "log": True},
+        },
         family="classification",
     ),
     LossSpec(
@@ -217,6 +261,10 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         reference="Deng, Guo, Liu, Gong, Zafeiriou, Sub-center ArcFace: Boosting Face "
         "Recognition by Large-Scale Noisy Web Faces, ECCV 2020",
         defaults={"margin_degrees": 28.6, "scale": 64.0, "sub_centers": 3},
+        search={
+            "margin_degrees": {"low": 0.0, "high": 40.0},
+            "scale": {"low": 8.0, "high": 128.0, "log": True},
+        },
         family="classification",
     ),
     LossSpec(
@@ -227,6 +275,11 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         "Triplet Sampling, ICCV 2019 (arXiv 1909.05235)",
         defaults={"centers_per_class": 10, "scale": 20.0, "gamma": 0.1, "margin": 0.01},
         aliases=("softtriple",),
+        search={
+            "scale": {"low": 5.0, "high": 50.0, "log": True},
+            "gamma": {"low": 0.05, "high": 0.3, "log": True},
+            "margin": {"low": 0.0, "high": 0.1},
+        },
         family="proxy",
     ),
     LossSpec(
@@ -236,6 +289,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         reference="Cakir, He, Xia, Kulis, Sclaroff, Deep Metric Learning to Rank, CVPR 2019",
         defaults={"num_bins": 10},
         aliases=("fast-ap",),
+        search={"num_bins": [5, 10, 20, 40]},
         family="listwise",
     ),
     LossSpec(
@@ -245,6 +299,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         reference="Ustinova, Lempitsky, Learning Deep Embeddings with Histogram Loss, "
         "NeurIPS 2016 (arXiv 1611.00822)",
         defaults={"num_bins": 101},
+        search={"num_bins": [51, 101, 201]},
         family="listwise",
     ),
     LossSpec(
@@ -255,6 +310,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         "Large-Scale Image Retrieval, ECCV 2020 (arXiv 2007.12163)",
         defaults={"temperature": 0.01},
         aliases=("smoothap",),
+        search={"temperature": {"low": 0.003, "high": 0.1, "log": True}},
         family="listwise",
     ),
     LossSpec(
@@ -269,6 +325,10 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
             "similarity_temperature": 0.01,
         },
         aliases=("surrogate-recall", "surrogate-precision"),
+        search={
+            "rank_temperature": {"low": 0.3, "high": 3.0, "log": True},
+            "similarity_temperature": {"low": 0.003, "high": 0.1, "log": True},
+        },
         family="listwise",
     ),
 )

@@ -1,0 +1,256 @@
+"""Tuning: the same small budget of validation trials for every loss, no look at test classes.
+
+Optuna proposes parameters out of the space in a plugin's spec; its studies lie in an SQLite file.
+A try is trained like any trial, up to its best validation MAP@R, which is its score. The first
+try is the defaults, so that tuning never ends below them on validation classes. Tries of one
+component follow one another, those of different components run side by side: what is proposed
+depends on nothing but the scores before.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dmlbench.config import canonical_json, sha256_of
+from dmlbench.errors import UsageError
+from dmlbench.executors.local import LocalExecutor
+from dmlbench.leaderboard.entry import TuningRecord, TuningTrial
+from dmlbench.plan import code_sha256
+from dmlbench.registry import Registry
+from dmlbench.runner import Resources, job_message, prepare
+from dmlbench.tuning_records import Setting
+from dmlbench.workspace import TRIALS, write_atomically
+
+#: Apart from the seeds 0, 1, ... of a run, so that no validation split decides twice.
+TUNING_SEEDS = (1000,)
+BUDGET = 8
+
+
+@dataclass
+class _Study:
+    """The tries of one component so far, and the one that is being trained."""
+
+    setting: Setting
+    code: str
+    budget: int
+    seeds: Sequence[int]
+    trials: list[TuningTrial] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+    proposed: Any = None
+    results: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        return len(self.trials) >= self.budget
+
+    def record(self) -> TuningRecord:
+        import optuna
+
+        component = self.setting.component
+        return TuningRecord(
+            kind=self.setting.kind,
+            distribution=component.distribution,
+            name=component.name,
+            setting_sha256=self.setting.sha256,
+            code_sha256=self.code,
+            budget=self.budget,
+            seeds=list(self.seeds),
+            space={name: _plain(tried) for name, tried in self.setting.space.items()},
+            sampler=f"optuna {optuna.__version__} TPE, after the defaults",
+            trials=self.trials,
+        )
+
+
+def tune(
+    settings: Sequence[Setting],
+    registry: Registry,
+    resources: Resources,
+    out: Path,
+    *,
+    budget: int = BUDGET,
+    seeds: Sequence[int] = TUNING_SEEDS,
+    without: Sequence[str] = (),
+    watch: Callable[[Setting, TuningTrial, int], None] | None = None,
+) -> list[TuningRecord]:
+    """Try `budget` settings of the parameters of each component; goes on from earlier tries.
+
+    seeds: every try is trained once a seed; its score is the mean of the best validation MAP@R.
+    watch: called with the setting, the try and its number, from 1, after every try.
+    Records lie in `out` as `dmlbench.tuning_records` says. Raises `UsageError` where optuna is
+    missing or a component has nothing to tune.
+    """
+    studies = [_Study(s, code_sha256(s.configuration, registry), budget, seeds) for s in settings]
+    for study in studies:
+        if not study.setting.space:
+            raise UsageError(
+                f"{study.setting.component.id} has nothing to tune: its spec names no search "
+                f"space, or every parameter in it was given a value."
+            )
+    storage = _storage(out)
+    for study in studies:
+        _go_on(study, out)
+    waiting = _Queue(out, resources, without)
+    with LocalExecutor(1, resources.threads) as executor:
+        needed = {s.setting.configuration.entry_id: s.setting.configuration for s in studies}
+        messages = {i: job_message(c, out, resources, without) for i, c in needed.items()}
+        _, device = prepare(needed, executor, messages)
+        pending = [study for study in studies if not study.done]
+        for study in pending:
+            _propose(study, storage)
+            waiting.add(study)
+        executor.processes = resources.processes(device, len(pending) * len(seeds))
+        for event in executor.run(waiting):
+            if event.kind == "progress":
+                continue
+            study, seed = event.job
+            study.results[seed] = _result(event.kind, event.values)
+            if len(study.results) < len(seeds):
+                continue
+            _take(study, storage)
+            _write(study, out)
+            if watch is not None:
+                watch(study.setting, study.trials[-1], len(study.trials))
+            if not study.done:
+                _propose(study, storage)
+                waiting.add(study)
+    return [study.record() for study in studies]
+
+
+class _Queue:
+    """Jobs as they become known; unlike a generator it may go on after it has run empty."""
+
+    def __init__(self, out: Path, resources: Resources, without: Sequence[str]) -> None:
+        # Apart from the trials of runs, whose results hold test metrics.
+        self.out = out / TRIALS / "tuning"
+        self.resources, self.without = resources, without
+        self.jobs: deque[tuple[Any, Mapping[str, Any]]] = deque()
+
+    def add(self, study: _Study) -> None:
+        configuration = study.setting.at(study.params)
+        message = job_message(configuration, self.out, self.resources, self.without)
+        for seed in study.seeds:
+            job = {"kind": "validation", **message, "seed": seed, "code": study.code}
+            self.jobs.append(((study, seed), job))
+
+    def __iter__(self) -> _Queue:
+        return self
+
+    def __next__(self) -> tuple[Any, Mapping[str, Any]]:
+        if not self.jobs:
+            raise StopIteration
+        return self.jobs.popleft()
+
+
+def _storage(out: Path) -> str:
+    try:
+        import optuna
+    except ImportError as error:
+        raise UsageError("Tuning needs optuna: pip install 'dmlbench[tune]'.") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = out / TRIALS / "tuning"
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = out / TRIALS / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    return f"sqlite:///{folder / 'studies.db'}"
+
+
+def _study(study: _Study, storage: str) -> Any:
+    """Optuna's study of a component; its sampler is a function of the number of tries."""
+    import optuna
+
+    name = sha256_of([study.setting.sha256, study.code, list(study.seeds)])
+    number = len(study.trials)
+    seed = int(sha256_of([name, number])[:8], 16)
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=5),
+        load_if_exists=True,
+    )
+
+
+def _propose(study: _Study, storage: str) -> None:
+    """Choose what to try next: the defaults first, then what Optuna asks for."""
+    study.results = {}
+    if not study.trials:
+        study.params, study.proposed = {}, None
+        return
+    optuna_study = _study(study, storage)
+    study.proposed = optuna_study.ask()
+    study.params = {
+        name: _suggest(study.proposed, name, tried) for name, tried in study.setting.space.items()
+    }
+
+
+def _suggest(trial: Any, name: str, tried: Any) -> Any:
+    if not isinstance(tried, Mapping):
+        return trial.suggest_categorical(name, list(tried))
+    low, high, log = tried["low"], tried["high"], bool(tried.get("log"))
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(name, low, high, log=log)
+    # Three digits: a row of a leaderboard has to be read.
+    return min(max(float(f"{trial.suggest_float(name, low, high, log=log):.3g}"), low), high)
+
+
+def _take(study: _Study, storage: str) -> None:
+    """Turn the results of a try into its record, and tell Optuna."""
+    import optuna
+
+    values = [result["validation_map_at_r"] for result in study.results.values()]
+    reasons = [result["reason"] for result in study.results.values() if result["reason"]]
+    score = None if reasons else statistics.fmean(values)
+    params = {name: study.setting.component.params[name] for name in study.setting.space}
+    study.trials.append(
+        TuningTrial(
+            params={**params, **study.params},
+            validation_map_at_r=score,
+            reason=reasons[0] if reasons else None,
+            train_seconds=sum(result["train_seconds"] for result in study.results.values()),
+        )
+    )
+    if study.proposed is None:
+        return
+    failed = optuna.trial.TrialState.FAIL
+    optuna_study = _study(study, storage)
+    if score is None:
+        optuna_study.tell(study.proposed.number, state=failed)
+    else:
+        optuna_study.tell(study.proposed.number, score)
+
+
+def _result(kind: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if kind == "done":
+        return values["result"]
+    return {"validation_map_at_r": None, "reason": values["message"], "train_seconds": 0.0}
+
+
+def _go_on(study: _Study, out: Path) -> None:
+    """Take over the tries that are there, unless other code or other seeds made them."""
+    record = study.setting.read(out)
+    if record is None:
+        return
+    same = (record.code_sha256, list(record.seeds), canonical_json(record.space)) == (
+        study.code,
+        list(study.seeds),
+        canonical_json({name: _plain(tried) for name, tried in study.setting.space.items()}),
+    )
+    if same:
+        study.trials = list(record.trials)
+        study.budget = max(study.budget, len(study.trials))
+
+
+def _write(study: _Study, out: Path) -> None:
+    path = study.setting.path(out)
+    text = study.record().model_dump_json(indent=1) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def _plain(tried: Any) -> Any:
+    return dict(tried) if isinstance(tried, Mapping) else list(tried)

@@ -1,0 +1,144 @@
+"""Tuning: a budget of tries on validation classes, gone on with, and told in the entries."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+import dmlbench
+from dmlbench.errors import TrialFailure, UsageError
+from dmlbench.plan import Request, ensemble_configurations, single_configurations
+from dmlbench.plugins import load_plugins
+from dmlbench.runner import Resources
+from dmlbench.tune import tune
+from dmlbench.tuning_records import setting_of
+
+GUARDED = """
+    from dmlbench.hookspecs import DatasetSpec, hookimpl
+
+    @hookimpl
+    def dmlbench_datasets():
+        return [DatasetSpec(name="guarded", target="guarded_plugin:Guarded", summary="No peeking")]
+
+    class Locked:
+        def __init__(self, images):
+            self.images, self.shape, self.dtype = images, images.shape, images.dtype
+        def __len__(self):
+            return len(self.images)
+        def __getitem__(self, rows):
+            if len(rows) > 1:  # one image tells that the array has the right form
+                raise RuntimeError("the test images were looked at")
+            return self.images[rows]
+
+    class Guarded:
+        gallery, report = None, ()
+
+        def __init__(self, image_size=16):
+            import dataclasses
+            from tiny_dataset_plugin import Tiny
+            tiny = Tiny(image_size=image_size)
+            self.train = tiny.train
+            self.test = dataclasses.replace(tiny.test, images=Locked(tiny.test.images))
+"""
+
+
+def request_of(tiny, out, **changes):
+    values = {"dataset": tiny["dataset"], "overrides": tiny["overrides"], "out": out}
+    return Request(**(values | changes))
+
+
+def tune_losses(request, registry, budget=3, seeds=(1000,)):
+    singles = single_configurations(request, registry)
+    settings = [setting_of(configuration, registry) for configuration in singles]
+    resources = Resources(jobs=2, device="cpu")
+    return tune(settings, registry, resources, request.out, budget=budget, seeds=seeds)
+
+
+def test_tuning_starts_at_the_defaults_and_never_sees_test_images(tiny, install, tmp_path):
+    install("guarded", GUARDED)
+    registry = load_plugins()
+    request = request_of(tiny, tmp_path, losses=["triplet", "ms"], dataset="guarded")
+    triplet, ms = tune_losses(request, registry)
+    assert triplet.trials[0].params == {"margin": None} and len(triplet.trials) == 3
+    assert all(trial.validation_map_at_r is not None for trial in triplet.trials + ms.trials)
+    tried = [trial.params["margin"] for trial in triplet.trials[1:]]
+    assert all(0.02 <= margin <= 0.6 for margin in tried) and len(set(tried)) == 2
+    # A run does look, which shows that the guard works.
+    with pytest.raises(TrialFailure, match="test images were looked at"):
+        dmlbench.run(**{**tiny, "dataset": "guarded", "losses": ["triplet"], "combiners": [],
+                        "out": tmp_path, "seeds": 1})
+
+
+def test_an_interrupted_tuning_gives_the_tries_of_an_uninterrupted_one(tiny, tmp_path):
+    registry = load_plugins()
+    whole = tune_losses(request_of(tiny, tmp_path / "a", losses=["ms"]), registry, budget=4)
+    for budget in (2, 4):
+        parts = tune_losses(request_of(tiny, tmp_path / "b", losses=["ms"]), registry, budget)
+
+    def tries(records):
+        return [(t.params, t.validation_map_at_r) for r in records for t in r.trials]
+
+    assert tries(parts) == tries(whole) and len(tries(whole)) == 4
+
+
+def test_run_takes_what_was_found_and_the_entry_tells_how(tiny, tmp_path):
+    registry = load_plugins()
+    request = request_of(tiny, tmp_path, losses=["triplet", "ms"])
+    records = tune_losses(request, registry)
+    arguments = {**tiny, "losses": ["triplet", "ms"], "combiners": ["sum"], "out": tmp_path}
+    entries = dmlbench.run(**arguments, tuned=True)
+    for entry, record in zip(entries, records, strict=False):
+        params = {name: entry.losses[0].params[name] for name in record.best.params}
+        assert params == record.best.params and entry.tuning == [record]
+    assert entries[2].tuning == records
+    assert entries[2].losses == [entries[0].losses[0], entries[1].losses[0]]
+    text = (tmp_path / "zsl-v1" / "tiny" / f"{entries[0].entry_id}.json").read_text()
+    assert json.loads(text)["tuning"][0]["budget"] == 3
+
+
+def test_a_named_parameter_stays_and_an_untuned_loss_is_refused(tiny, tmp_path):
+    registry = load_plugins()
+    request = request_of(tiny, tmp_path, losses=["triplet(margin=0.3)"], tuned=True)
+    assert single_configurations(request, registry)[0].losses[0].params["margin"] == 0.3
+    with pytest.raises(UsageError, match="dmlbench tune --losses nca"):
+        single_configurations(dataclasses.replace(request, losses=["nca"]), registry)
+    with pytest.raises(UsageError, match="n-pairs has nothing to tune"):
+        tune_losses(request_of(tiny, tmp_path, losses=["n-pairs"]), registry)
+
+
+def test_a_combiner_is_tuned_over_its_losses(tiny, tmp_path):
+    registry = load_plugins()
+    request = request_of(tiny, tmp_path, losses=["triplet", "ms"], combiners=["wedl"])
+    losses = tuple(c.losses[0] for c in single_configurations(request, registry))
+    (configuration,) = ensemble_configurations(request, registry, losses)
+    setting = setting_of(configuration, registry)
+    assert list(setting.space) == ["diversity"]
+    (record,) = tune([setting], registry, Resources(jobs=1, device="cpu"), tmp_path, budget=2)
+    assert record.kind == "combiners" and record.best is not None
+    tuned = dataclasses.replace(request, tuned=True)
+    (chosen,) = ensemble_configurations(tuned, registry, losses)
+    assert chosen.combiner.params["diversity"] == record.best.params["diversity"]
+
+
+def test_a_try_that_fails_is_recorded_and_the_others_go_on(tiny, install, tmp_path):
+    install("cliff", """
+        from dmlbench.hookspecs import LossSpec, hookimpl
+
+        @hookimpl
+        def dmlbench_losses():
+            return [LossSpec(name="cliff", target="cliff_plugin:build", summary="NaN if wild",
+                             defaults={"wild": 0}, search={"wild": [1, 2]})]
+
+        def build(wild=0):
+            from dmlbench.losses.triplet import TripletLoss
+            class Cliff(TripletLoss):
+                def forward(self, embeddings, labels):
+                    value = super().forward(embeddings, labels)
+                    return value * float("nan") if wild else value
+            return Cliff()
+    """)
+    (record,) = tune_losses(request_of(tiny, tmp_path, losses=["cliff"]), load_plugins(), budget=3)
+    assert [trial.validation_map_at_r is None for trial in record.trials] == [False, True, True]
+    assert "nan" in record.trials[1].reason and record.best is record.trials[0]
