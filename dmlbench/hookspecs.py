@@ -89,9 +89,11 @@ class BackboneSpec(Spec):
 class TrialEvent:
     """Something that happened in a trial. Read-only; no listener can change a run.
 
-    kind: "trial_started", "epoch_finished", "trial_finished" or "trial_failed".
+    kind: "features_progress" (a frozen backbone's pass over the images), "trial_started",
+        "epoch_finished", "trial_finished" or "trial_failed".
     values: JSON values, among them (where known) ``epoch``, ``loss``, ``losses``, ``weights``,
-        ``validation_map_at_r``, ``seconds`` and, at the end, ``metrics`` or ``reason``.
+        ``validation_map_at_r``, ``seconds``, ``images_done`` of ``images`` and, at the end,
+        ``metrics`` or ``reason``.
     """
 
     kind: str

@@ -17,10 +17,15 @@ from dmlbench.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Batch composition: `classes` distinct classes of `images` images each."""
+    """Batch composition: `classes` distinct classes of `images` images each.
+
+    micro: the most images that go through the backbone at once; 0 for the whole batch. The losses
+        see the whole batch all the same (`dmlbench.backbone_pass`).
+    """
 
     classes: int = 32
     images: int = 4
+    micro: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,8 @@ class Recipe:
     """Everything that decides how a network is trained.
 
     backbone: the backbone where the user names none; `pretrained` is passed to a timm backbone.
+    frozen: the backbone stays as it is. Its features are computed once (`dmlbench.data.features`),
+        and only heads, losses and combiner learn.
     embedding_dim: width of a single loss's embedding, the budget that combiners share.
     precision: "float32", or "bfloat16" for autocast of the backbone.
     augment: transforms of `dmlbench.data.transforms`, in order: tables with `name` and parameters.
@@ -73,6 +80,7 @@ class Recipe:
     summary: str = ""
     backbone: str = "resnet-mini"
     pretrained: bool = False
+    frozen: bool = False
     embedding_dim: int = 64
     epochs: int = 20
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -97,6 +105,14 @@ class Recipe:
         for key, value in positive.items():
             if value < 1:
                 raise UsageError(f"recipe.{key} must be at least 1, not {value}.")
+        if self.batch.micro < 0:
+            raise UsageError(f"recipe.batch.micro must not be negative: {self.batch.micro}.")
+        if self.frozen and (self.augment or self.batch.micro):
+            given = "recipe.augment" if self.augment else "recipe.batch.micro"
+            raise UsageError(
+                f"recipe.frozen computes the features once, from images as they are, so that "
+                f"{given} has nothing to act on. Leave one of the two out."
+            )
         for spec in dataclasses.fields(self.optimizer):
             value = getattr(self.optimizer, spec.name)
             if not isinstance(value, str) and not 0 <= value < float("inf"):

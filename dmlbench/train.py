@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dmlbench.backbone_pass import BackbonePass
 from dmlbench.data.images import ImageSet
 from dmlbench.data.sampler import ClassBalancedSampler
 from dmlbench.embed import embed_images
@@ -40,7 +41,8 @@ class Parts:
     """What is trained together, on one device.
 
     losses: M modules, (embeddings (B, D_j), labels (B,)) -> scalar.
-    train_transform: (uint8 images (B, C, H, W), generator) -> network input (B, 3, S, S).
+    train_transform: (uint8 images (B, C, H, W), generator) -> network input (B, 3, S, S); of a
+        frozen backbone, whose features are the input, both transforms leave them as they are.
     """
 
     model: EmbeddingModel
@@ -172,16 +174,13 @@ class Trainer:
         stored = torch.from_numpy(np.ascontiguousarray(self.train_set.images[batch]))
         images = parts.train_transform(stored.to(parts.device, non_blocking=True), generator)
         labels = self.labels[torch.as_tensor(batch, device=parts.device)]  # (B,)
-        if recipe.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(
-            parts.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"
-        ):
-            features = parts.model.backbone(images)  # (B, F)
-        features = features.float()
-        # Gradient surgery needs the losses' gradients at the features before the backbone.
+        through = BackbonePass(parts.model.backbone, recipe, parts.device)
+        features = through.forward(images)  # (B, F)
+        # Gradient surgery needs the losses' gradients at the features before the backbone, and
+        # micro-batches need the objective's.
         surgery = parts.combiner.combines_gradients
-        shared = features.detach().requires_grad_() if surgery else features
+        apart = surgery or len(through.parts) > 1
+        shared = features.detach().requires_grad_() if apart else features
         heads = parts.model.embed(shared)  # (B, D_j) each
         seen = heads * len(parts.losses) if len(heads) == 1 else heads
         losses = torch.stack(
@@ -191,10 +190,12 @@ class Trainer:
         values = torch.cat([objective.detach().reshape(1), losses.detach()]).double().cpu()
         self._check_finite(values, step)
         self.optimizer.zero_grad(set_to_none=True)
+        gradients = _gradients(losses, shared) if surgery else None
+        objective.backward()
         if surgery:
-            _surgical_backward(parts.combiner, objective, losses, shared, features)
-        else:
-            objective.backward()
+            through.backward(parts.combiner.combine_gradients(gradients, losses.detach()))
+        elif apart:
+            through.backward(shared.grad)
         if recipe.optimizer.max_gradient_norm:
             # The combiner's penalty is no part of the norm: it would shrink the network's steps.
             nn.utils.clip_grad_norm_(parts.model.parameters(), recipe.optimizer.max_gradient_norm)
@@ -234,18 +235,14 @@ def validation_map_at_r(parts: Parts, recipe: Recipe, images: ImageSet) -> float
     from dmlbench.evaluate.retrieval import retrieval
 
     embeddings = embed_images(parts, recipe, images)
-    return retrieval(embeddings, images.labels, ks=(1,)).map_at_r
+    return retrieval(embeddings, images.labels, ks=(1,), device=parts.device).map_at_r
 
 
-def _surgical_backward(
-    combiner: nn.Module, objective: Tensor, losses: Tensor, shared: Tensor, features: Tensor
-) -> None:
-    """Heads, losses and combiner get the objective's gradient, the backbone the combined one."""
-    gradients = torch.stack(
+def _gradients(losses: Tensor, shared: Tensor) -> Tensor:
+    """Each loss's gradient at the features, (M, B, F)."""
+    return torch.stack(
         [torch.autograd.grad(loss, shared, retain_graph=True)[0] for loss in losses]
-    )  # (M, B, F)
-    objective.backward()
-    features.backward(combiner.combine_gradients(gradients, losses.detach()))
+    )
 
 
 def _parameter_groups(parts: Parts, recipe: Recipe) -> list[dict[str, Any]]:

@@ -56,6 +56,9 @@ class RunView:
                 self.started = self.clock()
             epoch = event.values["epoch"]
             self.running[key] = {"label": event.configuration, "epoch": epoch, "from": epoch}
+        elif event.kind == "features_progress":
+            self.running.setdefault(key, {"label": event.configuration, "epoch": 0})
+            self.running[key]["features"] = event.values
         elif event.kind == "epoch_finished":
             self.epochs_done += 1
             self.running.setdefault(key, {"label": event.configuration}).update(event.values)
@@ -88,7 +91,7 @@ class RunView:
             table.add_row(
                 Text(trial["label"]),
                 str(seed),
-                f"{trial['epoch']}/{self.epochs}",
+                _stage(trial, self.epochs),
                 "" if loss is None else f"{loss:.4f}",
                 "" if value is None else f"{100 * value:.1f} %",
                 Text(self._weights(entry_id, trial.get("weights"))),
@@ -111,3 +114,13 @@ class RunView:
             return f"{text}; getting ready" if not self.running else text
         minutes, seconds = divmod(round(left), 60)
         return f"{text}, about {minutes}:{seconds:02d} left"
+
+
+def _stage(trial: dict[str, Any], epochs: int) -> str:
+    """The epoch, or how far the pass over the images has come for a frozen backbone."""
+    features = trial.get("features")
+    if features is None or features.get("images_done") == features.get("images", 0):
+        return f"{trial['epoch']}/{epochs}"
+    if features.get("waiting"):
+        return "features: another trial's"
+    return f"features {features['images_done']}/{features['images']}"

@@ -7,6 +7,9 @@ that no reader sees half of one.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import logging
@@ -111,33 +114,57 @@ class CacheEntry:
         chunks: Callable[[], Iterator[np.ndarray]],
         notes: Callable[[], Mapping[str, Any]] = dict,
         in_memory: bool = False,
+        dtype: str = "|u1",
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Make the array, keep it, and return it with its notes; in memory if it cannot be kept.
 
-        shape: of the uint8 array.
+        shape, dtype: of the array; numpy's text for the type, "|u1" or "<f4".
         chunks: yields it in pieces along the first axis; called again if the disk fails.
         notes: called after the last chunk; JSON values to keep beside the array.
         Raises `DatasetError` where the cache cannot be written and memory would not do.
         """
         try:
-            self._write(shape, chunks, notes)
+            self._write(shape, np.dtype(dtype), chunks, notes)
         except _CannotWrite as error:
-            size = int(np.prod(shape))
+            size = np.dtype(dtype).itemsize * int(np.prod(shape))
             if size > MEMORY_LIMIT_BYTES:
                 raise DatasetError(
-                    f"The images take {size / 2**30:.1f} GiB in the cache {self.folder}, which "
+                    f"{size / 2**30:.1f} GiB are to go into the cache {self.folder}, which "
                     f"cannot be written ({error}). Set DMLBENCH_CACHE to a folder with room."
                 ) from error
             _log.warning(
-                "The cache %s cannot be written (%s); the images stay in memory. "
-                "Set DMLBENCH_CACHE to a writable folder to keep them.",
+                "The cache %s cannot be written (%s); what would be in it stays in memory. "
+                "Set DMLBENCH_CACHE to a writable folder to keep it.",
                 self.folder,
                 error,
             )
-            array = np.concatenate([np.empty((0, *shape[1:]), np.uint8), *chunks()])
+            array = np.concatenate([np.empty((0, *shape[1:]), dtype), *chunks()])
             return array, dict(notes())
         array = np.load(self.folder / "images.npy", mmap_mode=None if in_memory else "r")
         return array, self._facts()["notes"]
+
+    @contextlib.contextmanager
+    def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Hold this entry, so that no two processes make it at once; without a cache, at once.
+
+        waiting: called where another process has it, before waiting for that.
+        """
+        path = self.folder.with_name(f"{self.folder.name}.lock")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = open(path, "w")  # noqa: SIM115 (closed below)
+        except OSError:
+            yield
+            return
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:
+                pass  # a file system without locks: at worst it is made twice
+            yield
 
     def _facts(self) -> dict[str, Any]:
         return json.loads((self.folder / "entry.json").read_text("utf-8"))
@@ -145,6 +172,7 @@ class CacheEntry:
     def _write(
         self,
         shape: tuple[int, ...],
+        dtype: np.dtype,
         chunks: Callable[[], Iterator[np.ndarray]],
         notes: Callable[[], Mapping[str, Any]],
     ) -> None:
@@ -155,20 +183,25 @@ class CacheEntry:
                 _remove_stale(self.folder.parent)
                 file = open(unfinished / "images.npy", "w+b")  # noqa: SIM115 (closed below)
             with file:
-                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
                 with _disk():
                     np.lib.format.write_array_header_1_0(file, header)
                     file.flush()
                     file.seek(0)
                     digest = hashlib.sha256(file.read())
+                    size = file.tell() + dtype.itemsize * int(np.prod(shape))
+                    _reserve(file.fileno(), size)
                 for chunk in chunks():
-                    data = np.ascontiguousarray(chunk, dtype=np.uint8).data
+                    data = np.ascontiguousarray(chunk, dtype=dtype).data
                     digest.update(data)
                     with _disk():
                         file.write(data)
                 with _disk():
                     file.flush()
-                    size = file.tell()
+                if file.tell() != size:
+                    raise ValueError(
+                        f"the chunks for {self.folder} fill {file.tell()} bytes, not {size}"
+                    )
             facts = {
                 "made_from": self.made_from,
                 "bytes": size,
@@ -217,6 +250,17 @@ class _disk:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, OSError):
             raise _CannotWrite(error.errno, error.strerror or str(error)) from error
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take the room on the disk beforehand: a full one shows before the work, not after it."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENODEV):
+            raise
 
 
 def _remove_stale(folder: Path) -> None:
