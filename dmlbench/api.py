@@ -37,6 +37,7 @@ def run(
     jobs: int | None = None,
     threads: int = 1,
     device: str = "auto",
+    clustering: bool = True,
     without: Sequence[str] = (),
     retry_failed: bool = False,
     submitter: str | None = None,
@@ -49,6 +50,7 @@ def run(
     seeds: how many, from 0, or which.
     out: folder of the leaderboards; what is there already is not trained again.
     overrides: values by dotted key, such as ``{"recipe.epochs": 4, "protocol.width": "paper"}``.
+    clustering: whether to compute NMI and AMI, which can cost more than all retrieval metrics.
     watch: called with every event of every trial.
     Returns the entries, in the order of the configurations; failed trials stand in them.
     Raises `dmlbench.errors.UsageError` for a name or value that cannot be meant, `TrialFailure`
@@ -70,7 +72,7 @@ def run(
     outcome = carry_out(
         make_plan(request, registry),
         registry,
-        Resources(jobs=jobs, threads=threads, device=device),
+        Resources(jobs=jobs, threads=threads, device=device, clustering=clustering),
         without=without,
         retry_failed=retry_failed,
         submitter=submitter,

@@ -28,11 +28,14 @@ class Resources:
 
     jobs: None for as many as the processor has room for, or 1 on a GPU.
     device: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA where it is there.
+    clustering: whether to spend time on NMI and AMI; without, they are None, and nothing else
+        about an entry changes.
     """
 
     jobs: int | None = None
     threads: int = 1
     device: str = "auto"
+    clustering: bool = True
 
     def processes(self, device: str, pending: int) -> int:
         """How many trials run at once, of `pending`, on the device that was found."""
@@ -77,6 +80,7 @@ def carry_out(
             "out": str(plan.out),
             "threads": resources.threads,
             "device": resources.device,
+            "clustering": resources.clustering,
         }
         for configuration in plan.configurations
     }

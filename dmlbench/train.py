@@ -234,7 +234,7 @@ def validation_map_at_r(parts: Parts, recipe: Recipe, images: ImageSet) -> float
     from dmlbench.evaluate.retrieval import retrieval
 
     embeddings = embed_images(parts, recipe, images)
-    return retrieval(embeddings, images.labels, ks=(1,)).map_at_r
+    return retrieval(embeddings, images.labels, ks=(1,), device=parts.device).map_at_r
 
 
 def _surgical_backward(

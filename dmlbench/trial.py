@@ -70,9 +70,11 @@ def run_trial(
     folder: TrialFolder,
     device: torch.device,
     emit: Emit,
+    cluster: bool = True,
 ) -> dict[str, Any]:
     """Train and test one seed, going on from its checkpoint; gives and records its result.
 
+    cluster: whether to compute NMI and AMI.
     The result is ``{"facts": ..., "trial": ...}``, JSON values. A loss that becomes NaN gives a
     result whose trial is "failed".
     """
@@ -84,7 +86,7 @@ def run_trial(
         parts, weights_sha256 = _build(configuration, registry, dataset, device, seed)
         try:
             trainer = _train(configuration, seed, parts, dataset, folder, emit)
-            outcome = _test(configuration, parts, trainer, dataset, folder)
+            outcome = _test(configuration, parts, trainer, dataset, folder, cluster)
         except TrialFailure as failure:
             outcome = _failed(failure)
         result = {
@@ -128,9 +130,14 @@ def _train(
 
 
 def _test(
-    configuration: Configuration, parts: Parts, trainer: Trainer, dataset: Any, folder: TrialFolder
+    configuration: Configuration,
+    parts: Parts,
+    trainer: Trainer,
+    dataset: Any,
+    folder: TrialFolder,
+    cluster: bool,
 ) -> dict[str, Any]:
-    """See the test classes, once, and score them."""
+    """See the test classes, once, and score them; without `cluster`, NMI and AMI are None."""
     started = time.perf_counter()
     embeddings = embed_images(parts, configuration.recipe, dataset.test)
     tensors = {"embeddings": embeddings, "labels": torch.as_tensor(dataset.test.labels)}
@@ -142,13 +149,13 @@ def _test(
         tensors["gallery_labels"] = torch.as_tensor(dataset.gallery.labels)
     _require_finite(tensors)
     scores = retrieval(
-        embeddings, dataset.test.labels, ks=configuration.protocol.recall_at, **gallery
+        embeddings,
+        dataset.test.labels,
+        ks=configuration.protocol.recall_at,
+        device=parts.device,
+        **gallery,
     )
-    try:
-        clusters = clustering(embeddings, dataset.test.labels)
-        nmi, ami = clusters.nmi, clusters.ami
-    except FaissMissing:
-        nmi = ami = None
+    nmi, ami = _cluster(embeddings, dataset.test.labels) if cluster else (None, None)
     content = safetensors.torch.save(tensors)
     write_atomically(folder.embeddings_file, lambda file: file.write(content))
     weights = parts.combiner.weights()
@@ -180,6 +187,15 @@ def _test(
             "evaluate_seconds": time.perf_counter() - started,
         },
     }
+
+
+def _cluster(embeddings: Tensor, labels: Any) -> tuple[float | None, float | None]:
+    """NMI and AMI, None where faiss is missing."""
+    try:
+        found = clustering(embeddings, labels)
+    except FaissMissing:
+        return None, None
+    return found.nmi, found.ami
 
 
 def _failed(failure: TrialFailure) -> dict[str, Any]:

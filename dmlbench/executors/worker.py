@@ -55,13 +55,15 @@ class Worker:
         return self.registries[key]
 
     def _prepare(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        from dmlbench.evaluate.clustering import obstacles
         from dmlbench.trial import check
 
         configuration = configuration_from_json(job["configuration"])
         registry = self._registry(job["without"])
         dataset = self._dataset(configuration, registry)
         check(configuration, registry, dataset)
-        return {"report": list(dataset.report), "device": _device(job["device"])}
+        report = [*dataset.report, *(obstacles() if job["clustering"] else ())]
+        return {"report": report, "device": _device(job["device"])}
 
     def _trial(self, job: Mapping[str, Any]) -> dict[str, Any]:
         configuration = configuration_from_json(job["configuration"])
@@ -84,6 +86,7 @@ class Worker:
                 folder,
                 torch.device(_device(job["device"])),
                 lambda kind, values: self.send("progress", kind=kind, values=dict(values)),
+                cluster=job["clustering"],
             )
 
     def _dataset(self, configuration: Configuration, registry: Any) -> Any:
