@@ -38,6 +38,7 @@ def run(
     jobs: int | None = None,
     threads: int = 1,
     device: str = "auto",
+    clustering: bool = True,
     without: Sequence[str] = (),
     retry_failed: bool = False,
     submitter: str | None = None,
@@ -51,6 +52,7 @@ def run(
     out: folder of the leaderboards; what is there already is not trained again.
     overrides: values by dotted key, such as ``{"recipe.epochs": 4, "protocol.width": "paper"}``.
     tuned: take the parameters that `dmlbench tune` found in `out`.
+    clustering: whether to compute NMI and AMI, which can cost more than all retrieval metrics.
     watch: called with every event of every trial.
     Returns the entries, in the order of the configurations; failed trials stand in them.
     Raises `dmlbench.errors.UsageError` for a name or value that cannot be meant, `TrialFailure`
@@ -73,7 +75,7 @@ def run(
     outcome = carry_out(
         make_plan(request, registry),
         registry,
-        Resources(jobs=jobs, threads=threads, device=device),
+        Resources(jobs=jobs, threads=threads, device=device, clustering=clustering),
         without=without,
         retry_failed=retry_failed,
         submitter=submitter,

@@ -30,11 +30,14 @@ class Resources:
 
     jobs: None for as many as the processor has room for, or 1 on a GPU.
     device: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA where it is there.
+    clustering: whether to spend time on NMI and AMI; without, they are None, and nothing else
+        about an entry changes.
     """
 
     jobs: int | None = None
     threads: int = 1
     device: str = "auto"
+    clustering: bool = True
 
     def processes(self, device: str, pending: int) -> int:
         """How many trials run at once, of `pending`, on the device that was found."""
@@ -125,6 +128,7 @@ def job_message(
         "out": str(out),
         "threads": resources.threads,
         "device": resources.device,
+        "clustering": resources.clustering,
     }
 
 

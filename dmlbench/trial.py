@@ -63,9 +63,11 @@ def run_trial(
     folder: TrialFolder,
     device: torch.device,
     emit: Emit,
+    cluster: bool = True,
 ) -> dict[str, Any]:
     """Train and test one seed, going on from its checkpoint; gives and records its result.
 
+    cluster: whether to compute NMI and AMI.
     The result is ``{"facts": ..., "trial": ...}``, JSON values. A loss that becomes NaN gives a
     result whose trial is "failed".
     """
@@ -77,7 +79,7 @@ def run_trial(
         built = build(configuration, registry, dataset, device, seed, emit)
         try:
             trainer = _train(configuration, seed, built, dataset, folder, emit)
-            outcome = _test(configuration, built, trainer, dataset, folder)
+            outcome = _test(configuration, built, trainer, dataset, folder, cluster)
         except TrialFailure as failure:
             outcome = _failed(failure)
         result = {
@@ -110,8 +112,8 @@ def run_validation(
         finished = folder.read_result()
         if finished is not None:
             return finished
+        built = build(configuration, registry, dataset, device, seed, emit)
         try:
-            built = build(configuration, registry, dataset, device, seed, emit)
             progress = _train(configuration, seed, built, dataset, folder, emit).progress
             result = {
                 "validation_map_at_r": progress.best_value,
@@ -153,9 +155,14 @@ def _train(
 
 
 def _test(
-    configuration: Configuration, built: Built, trainer: Trainer, dataset: Any, folder: TrialFolder
+    configuration: Configuration,
+    built: Built,
+    trainer: Trainer,
+    dataset: Any,
+    folder: TrialFolder,
+    cluster: bool,
 ) -> dict[str, Any]:
-    """See the test classes, once, and score them."""
+    """See the test classes, once, and score them; without `cluster`, NMI and AMI are None."""
     parts = built.parts
     sets = {
         name: built.images(name, images)
@@ -179,11 +186,7 @@ def _test(
         device=parts.device,
         **gallery,
     )
-    try:
-        clusters = clustering(embeddings, dataset.test.labels)
-        nmi, ami = clusters.nmi, clusters.ami
-    except FaissMissing:
-        nmi = ami = None
+    nmi, ami = _cluster(embeddings, dataset.test.labels) if cluster else (None, None)
     content = safetensors.torch.save(tensors)
     write_atomically(folder.embeddings_file, lambda file: file.write(content))
     weights = parts.combiner.weights()
@@ -215,6 +218,15 @@ def _test(
             "evaluate_seconds": time.perf_counter() - started,
         },
     }
+
+
+def _cluster(embeddings: Tensor, labels: Any) -> tuple[float | None, float | None]:
+    """NMI and AMI, None where faiss is missing."""
+    try:
+        found = clustering(embeddings, labels)
+    except FaissMissing:
+        return None, None
+    return found.nmi, found.ami
 
 
 def _failed(failure: TrialFailure) -> dict[str, Any]:

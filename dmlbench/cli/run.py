@@ -13,6 +13,12 @@ from dmlbench.cli.options import json_option, read_request, request_options, res
 @click.command("run")
 @request_options
 @resource_options
+@click.option(
+    "--clustering/--no-clustering",
+    default=True,
+    show_default=True,
+    help="Compute NMI and AMI, which at many classes cost more than all else of the evaluation.",
+)
 @click.option("--retry-failed", is_flag=True, help="Train trials again that failed before.")
 @click.option("--submitter", metavar="TEXT", help="Who stands behind the entries.")
 @json_option
@@ -31,7 +37,10 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     registry = load_plugins(without)
     plan = make_plan(read_request({**options, "without": without}), registry)
     resources = Resources(
-        jobs=options["jobs"], threads=options["threads"], device=options["device"]
+        jobs=options["jobs"],
+        threads=options["threads"],
+        device=options["device"],
+        clustering=options["clustering"],
     )
     try:
         with watch_run(plan, options["retry_failed"]) as watch:

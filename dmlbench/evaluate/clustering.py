@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import importlib.util
 import re
 import warnings
 from dataclasses import dataclass
@@ -23,11 +24,15 @@ _MAX_SEED = 2**31 - 1
 
 
 class FaissMissing(ImportError):
-    """NMI and AMI were asked for, and faiss, whose k-means the protocol fixes, is not installed."""
+    """NMI and AMI were asked for, and faiss, whose k-means the protocol fixes, is not there.
 
-    def __init__(self) -> None:
+    cause: why an installed one cannot be imported.
+    """
+
+    def __init__(self, cause: str | None = None) -> None:
+        state = f"cannot be imported ({cause})" if cause else "is not installed"
         super().__init__(
-            "NMI and AMI need faiss, which is not installed. Install one of the two: "
+            f"NMI and AMI need faiss, which {state}. Install one of the two: "
             "pip install 'dmlbench[cpu]' or pip install 'dmlbench[gpu]'. "
             "Retrieval metrics do not need it.",
             name="faiss",
@@ -94,7 +99,7 @@ def _kmeans(
     """Cluster ids (N,) of seeded k-means, and the algorithm's name."""
     faiss = _faiss()
     normalised = normalise(rows, np.dtype(np.float32), "embeddings", np.arange(len(rows)))
-    gpu = device is not None and "cuda" in str(device) and faiss.get_num_gpus() > 0
+    gpu = device is not None and "cuda" in str(device) and _num_gpus(faiss) > 0
     kmeans = faiss.Kmeans(
         normalised.shape[1],
         num_clusters,
@@ -119,15 +124,38 @@ def _kmeans(
 def _faiss() -> ModuleType:
     try:
         import faiss
+    except ModuleNotFoundError as error:
+        raise FaissMissing(None if error.name == "faiss" else str(error)) from error
     except ImportError as error:
-        raise FaissMissing from error
+        raise FaissMissing(str(error)) from error
     _warn_of_two_faiss()
     return faiss
 
 
+def _num_gpus(faiss: ModuleType) -> int:
+    """The GPUs that faiss can use: none where it was built without any."""
+    if not hasattr(faiss, "index_cpu_to_all_gpus"):
+        return 0
+    return getattr(faiss, "get_num_gpus", int)()
+
+
 @functools.cache
 def _warn_of_two_faiss() -> None:
-    """Say once that two distributions wrote the same faiss folder, if two did."""
+    conflict = two_faiss()
+    if conflict:
+        warnings.warn(conflict, stacklevel=4)
+
+
+def obstacles() -> list[str]:
+    """What stands in the way of NMI and AMI here, in sentences; faiss is looked for, not loaded."""
+    if importlib.util.find_spec("faiss") is None:
+        return [str(FaissMissing())]
+    conflict = two_faiss()
+    return [conflict] if conflict else []
+
+
+def two_faiss() -> str | None:
+    """What to do where two distributions wrote the same faiss folder, if two did."""
     names = sorted(
         {
             name.lower()
@@ -136,10 +164,10 @@ def _warn_of_two_faiss() -> None:
             and re.fullmatch(r"faiss[-_.](cpu|gpu)([-_.].*)?", name.lower())
         }
     )
-    if len(names) > 1:
-        warnings.warn(
-            f"{' and '.join(names)} are both installed and overwrite each other's files: which "
-            "of them runs depends on the order of installation. Uninstall all of them, then "
-            "install one: pip install 'dmlbench[cpu]' or pip install 'dmlbench[gpu]'.",
-            stacklevel=4,
-        )
+    if len(names) < 2:
+        return None
+    return (
+        f"{' and '.join(names)} are both installed and overwrite each other's files: which "
+        "of them runs depends on the order of installation. Uninstall all of them, then "
+        "install one: pip install 'dmlbench[cpu]' or pip install 'dmlbench[gpu]'."
+    )

@@ -26,7 +26,7 @@ class Rows:
         self, source: np.ndarray, order: np.ndarray, dtype: np.dtype, name: str, resident: bool
     ) -> None:
         self.source, self.order, self.dtype, self.name = source, order, dtype, name
-        self.width = source.shape[1]
+        self.width, self.resident = source.shape[1], resident
         self._resident: np.ndarray | None = None
         self._last = (0, 0, np.empty((0, self.width), dtype))
         if resident:
@@ -37,6 +37,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.order)
+
+    @property
+    def num_bytes(self) -> int:
+        """What all rows take in memory."""
+        return len(self) * self.width * self.dtype.itemsize
 
     def block(self, start: int, stop: int) -> np.ndarray:
         """Rows start to stop, (stop − start, D)."""

@@ -69,15 +69,18 @@ def retrieval(
         read piece by piece.
     ks: the K of Recall@K, each at least 1; more than N is as good as N.
     knn_k: how many neighbours vote for the kNN accuracy.
-    device: where to multiply; by default where the embeddings are.
-    block_bytes: memory to use above a copy of the embeddings. The N x N matrix never exists.
+    device: where to multiply, "cpu", "cuda", ...; by default where the embeddings are.
+    block_bytes: memory of the device to use above a copy of the embeddings. The N x N matrix
+        never exists.
 
     Raises ValueError on shapes that do not fit, labels that are not integers, NaN or infinity,
-    K below 1, and if no query has a relevant item.
+    K below 1, a device that is not there, and if no query has a relevant item.
 
     The rank of a relevant item counts every non-relevant item at least as similar: equal
-    similarities count against the query. Of each query with R > 0 relevant items, the others
-    being skipped and counted:
+    similarities count against the query. Items with one and the same normalised embedding are
+    always equally similar; of others, similarities closer than the rounding of the precision
+    that they are compared in stand in either order. Queries without a relevant item are skipped
+    and counted. Of each other query, with R > 0 relevant items:
 
     - Recall@K: 1 if a relevant item has a rank up to K.
     - R-Precision: relevant items with a rank up to R, over R.
@@ -106,12 +109,14 @@ def retrieval(
             )
         arrays.append(gallery)
     task = prepare(rows, classes, gallery, gallery_labels, working_dtype(*arrays), block_bytes)
-    deepest = max(depths, default=1)
-    if device.startswith("cpu"):
-        from dmlbench.evaluate.tiles import scan
+    if device == "cpu":
+        from dmlbench.evaluate import tiles
+
+        parts = list(tiles.scan(task, max(depths, default=1), knn_k, block_bytes))
     else:
-        raise NotImplementedError
-    parts = list(scan(task, deepest, knn_k, block_bytes))
+        from dmlbench.evaluate import rowwise
+
+        parts = list(rowwise.scan(task, knn_k, block_bytes, device))
     return _result(parts, task.query_index, depths, len(rows))
 
 

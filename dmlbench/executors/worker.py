@@ -55,13 +55,15 @@ class Worker:
         return self.registries[key]
 
     def _prepare(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        from dmlbench.evaluate.clustering import obstacles
         from dmlbench.trial import check
 
         configuration = configuration_from_json(job["configuration"])
         registry = self._registry(job["without"])
         dataset = self._dataset(configuration, registry)
         check(configuration, registry, dataset)
-        return {"report": list(dataset.report), "device": _device(job["device"])}
+        report = [*dataset.report, *(obstacles() if job["clustering"] else ())]
+        return {"report": report, "device": _device(job["device"])}
 
     def _trial(self, job: Mapping[str, Any]) -> dict[str, Any]:
         configuration = configuration_from_json(job["configuration"])
@@ -74,8 +76,7 @@ class Worker:
             from dmlbench.trial import run_trial, run_validation
 
             torch.set_num_threads(job["threads"])
-            carry_out = run_validation if job["kind"] == "validation" else run_trial
-            return carry_out(
+            arguments = (
                 configuration,
                 job["seed"],
                 registry,
@@ -84,6 +85,9 @@ class Worker:
                 torch.device(_device(job["device"])),
                 lambda kind, values: self.send("progress", kind=kind, values=dict(values)),
             )
+            if job["kind"] == "validation":
+                return run_validation(*arguments)
+            return run_trial(*arguments, cluster=job["clustering"])
 
     def _dataset(self, configuration: Configuration, registry: Any) -> Any:
         from dmlbench.trial import load_data
