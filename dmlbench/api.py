@@ -31,6 +31,7 @@ def run(
     *,
     backbone: str | None = None,
     pretrained: bool | None = None,
+    weights: str | os.PathLike[str] | None = None,
     recipe: str = Request.recipe,
     overrides: Mapping[str, Any] | None = None,
     singles: bool = True,
@@ -48,6 +49,7 @@ def run(
 
     losses, combiners, dataset, backbone: names, with parameters if wanted:
         ``"triplet(margin=0.1)"``.
+    weights: a file that the backbone starts from, safetensors or a state dict.
     seeds: how many, from 0, or which.
     out: folder of the leaderboards; what is there already is not trained again.
     overrides: values by dotted key, such as ``{"recipe.epochs": 4, "protocol.width": "paper"}``.
@@ -65,6 +67,7 @@ def run(
         dataset=dataset,
         backbone=backbone,
         pretrained=pretrained,
+        weights=None if weights is None else Path(weights),
         recipe=recipe,
         seeds=seeds,
         overrides=overrides or {},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dmlbench.backbones.weight_files import weights_reference
 from dmlbench.config import Component, Configuration, Protocol, sha256_of
 from dmlbench.errors import UsageError
 from dmlbench.expressions import parse_call
@@ -28,6 +29,7 @@ class Request:
 
     losses, combiners: ``name`` or ``name(key=value, ...)``. Every loss alone and every combiner
     over all of them is a configuration.
+    weights: a file that the backbone starts from.
     seeds: how many (0, 1, ...), or which.
     overrides: ``recipe.*`` and ``protocol.*`` values by dotted key.
     singles: train each loss alone as well.
@@ -39,6 +41,7 @@ class Request:
     dataset: str = "glyphs"
     backbone: str | None = None
     pretrained: bool | None = None
+    weights: Path | None = None
     recipe: str = "quick"
     seeds: int | Sequence[int] = 5
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -193,14 +196,34 @@ def _backbone(request: Request, registry: Registry, recipe: Recipe) -> Component
         text = f"dmlbench:timm(model={name!r})"
         name, params = "dmlbench:timm", {"model": name, **params}
     item = registry.resolve("backbones", name)
+    if request.weights is not None:
+        if "weights" not in item.spec.defaults:
+            raise UsageError(f"The backbone {item.id} takes no weights of a file; drop --weights.")
+        params = {**params, "weights": str(request.weights)}
+    if isinstance(params.get("weights"), str):
+        params["weights"] = weights_reference(params["weights"])
     if "pretrained" in item.spec.defaults:
-        wanted = recipe.pretrained if request.pretrained is None else request.pretrained
+        wanted = recipe.pretrained and not params.get("weights")
+        wanted = wanted if request.pretrained is None else request.pretrained
         params = {"pretrained": wanted, **params}
     elif request.pretrained:
         raise UsageError(f"The backbone {item.id} has no pretrained weights; drop --pretrained.")
+    if recipe.frozen and not (params.get("pretrained") or params.get("weights")):
+        _refuse_random_features(request, item)
     return Component(
         distribution=item.distribution, name=item.spec.name, params=item.resolve_params(params)
     )
+
+
+def _refuse_random_features(request: Request, item: Registered) -> None:
+    """A frozen backbone with random weights is a control, not what anyone gets by accident."""
+    said = request.pretrained is False or request.overrides.get("recipe.pretrained") is False
+    if not said:
+        raise UsageError(
+            f"The recipe keeps the backbone frozen, and {item.id} would start from random weights. "
+            f"Name one with pretrained weights (--backbone resnet50 --pretrained) or give a file "
+            f"(--weights FILE); for random features on purpose add --no-pretrained."
+        )
 
 
 def _protocol(request: Request, dataset: Registered) -> Protocol:

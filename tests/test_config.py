@@ -108,7 +108,7 @@ def test_a_value_that_cannot_be_meant_is_named(overrides, message):
 
 
 def test_an_unknown_recipe_names_the_packaged_ones():
-    with pytest.raises(UsageError, match="no recipe 'fast'. Packaged: paper, quick, standard"):
+    with pytest.raises(UsageError, match="no recipe 'fast'. Packaged: frozen, paper, quick, sta"):
         load_recipe("fast")
 
 

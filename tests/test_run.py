@@ -215,7 +215,8 @@ def test_a_timm_backbone_trains_from_scratch(tiny, tmp_path):
     tiny["overrides"] |= {"recipe.epochs": 1, "recipe.precision": "bfloat16",
                           "recipe.freeze_batch_norm": True}
     (entry,) = dmlbench.run(["ms"], out=tmp_path, **tiny)
-    assert entry.backbone.params == {"model": "test_resnet", "pretrained": False}
+    params = {"model": "test_resnet", "pretrained": False, "weights": None}
+    assert entry.backbone.params == params
     assert entry.backbone.weights_sha256 is None and entry.trials[0].status == "completed"
 
 

@@ -8,6 +8,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from dmlbench.backbones.weight_files import weights_path
+from dmlbench.backbones.weight_loading import load_weights, read_weights
 from dmlbench.errors import UsageError
 
 
@@ -16,15 +18,26 @@ class TimmBackbone(nn.Module):
 
     model: timm's name of the model, such as "resnet50" or "resnet50.a1_in1k".
     pretrained: load the pretrained weights; never replaced by a random start.
+    weights: a file to start from instead, or its hash; see `dmlbench.backbones.weight_files`.
     image_size: pixels a side of the input.
-    Raises `UsageError` for an unknown model, weights that do not exist or cannot be fetched.
+    Raises `UsageError` for an unknown model, weights that do not exist, cannot be fetched or do
+    not fit.
     """
 
     def __init__(
-        self, image_size: int, model: str | None = None, pretrained: bool = False
+        self,
+        image_size: int,
+        model: str | None = None,
+        pretrained: bool = False,
+        weights: str | None = None,
     ) -> None:
         super().__init__()
         check_model_name(model)
+        if pretrained and weights:
+            raise UsageError(
+                f"The backbone {model} can start from its pretrained weights or from a file, "
+                f"not from both: leave out --pretrained or --weights."
+            )
         config = timm.get_pretrained_cfg(model)
         size = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
         try:
@@ -36,8 +49,13 @@ class TimmBackbone(nn.Module):
                 f"The pretrained weights of the backbone {model} cannot be loaded "
                 f"({type(error).__name__}: {' '.join(str(error).split())[:300]}). Ways out: "
                 f"connect to the model hub once, so that the weights are cached; copy a cache made "
-                f"elsewhere and point HF_HOME at it; or train from scratch with --no-pretrained."
+                f"elsewhere and point HF_HOME at it; give a local file with --weights FILE; take a "
+                f"backbone whose weights come as a package (dmlbench list backbones); or train "
+                f"from scratch with --no-pretrained."
             ) from error
+        if weights:
+            path = weights_path(weights)
+            load_weights(self.network, read_weights(path), path, _classifiers(self.network))
         self.num_features = _feature_width(self.network, image_size)
         self.mean = tuple(self.network.pretrained_cfg["mean"])
         self.std = tuple(self.network.pretrained_cfg["std"])
@@ -54,6 +72,12 @@ def _feature_width(network: nn.Module, image_size: int) -> int:
         features = network(torch.zeros(1, 3, image_size, image_size))
     network.train(was_training)
     return features.shape[1]
+
+
+def _classifiers(network: nn.Module) -> tuple[str, ...]:
+    """The names of the classifier's modules, of which some models have two."""
+    names = network.pretrained_cfg.get("classifier") or ()
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def check_model_name(model: str | None) -> None:

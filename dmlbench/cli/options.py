@@ -52,6 +52,7 @@ def read_request(values: dict[str, Any]) -> Any:
         dataset=values["dataset"],
         backbone=values["backbone"],
         pretrained=values["pretrained"],
+        weights=Path(values["weights"]) if values["weights"] else None,
         recipe=values["recipe"],
         seeds=read_seeds(values["seeds"]),
         overrides=overrides,
@@ -135,6 +136,12 @@ _SURROUNDINGS = [
         "--pretrained/--no-pretrained",
         default=None,
         help="Start from pretrained weights, or from scratch.  [default: as the recipe says]",
+    ),
+    click.option(
+        "--weights",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Start the backbone from this file: safetensors, or a state dict.",
     ),
     click.option(
         "--recipe",

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -160,6 +161,71 @@ def test_a_full_disk_halfway(monkeypatch, caplog):
     array, _ = make(entry)
     assert np.array_equal(array, ROWS) and "No space left" in caplog.text
     assert not list(entry.folder.parent.iterdir())
+
+
+def test_a_full_disk_shows_before_the_work(monkeypatch, caplog):
+    calls = []
+
+    def refuse(descriptor, start, size):
+        raise OSError(28, "No space left on device")
+
+    def chunks():
+        calls.append(1)
+        return iter([ROWS])
+
+    monkeypatch.setattr(cache.os, "posix_fallocate", refuse)
+    array, _ = CacheEntry.of("toy", {"a": 1}).make(ROWS.shape, chunks)
+    assert np.array_equal(array, ROWS) and "No space left" in caplog.text
+    assert calls == [1]  # once, for the copy in memory
+
+
+def test_a_file_system_that_cannot_reserve_is_written_to(monkeypatch):
+    def refuse(descriptor, start, size):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(cache.os, "posix_fallocate", refuse)
+    entry = CacheEntry.of("toy", {"a": 1})
+    make(entry)
+    assert np.array_equal(entry.read()[0], ROWS)
+
+
+@pytest.mark.parametrize("rows", [4, 6])
+def test_chunks_of_another_number_of_rows_are_an_error(rows):
+    entry = CacheEntry.of("toy", {"a": 1})
+    with pytest.raises(ValueError, match="fill .* bytes, not"):
+        entry.make(ROWS.shape, lambda: iter([np.zeros((rows, 1, 4, 4), np.uint8)]))
+    assert entry.read() is None and not list(entry.folder.parent.iterdir())
+
+
+def test_floats_are_kept_as_they_are():
+    values = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+    entry = CacheEntry.of("toy", {"a": 1})
+    entry.make(values.shape, lambda: iter([values[:1], values[1:]]), dtype="<f4")
+    array, _ = entry.read()
+    assert array.dtype == np.float32 and np.array_equal(array, values)
+
+
+def test_one_holder_of_a_lock_at_a_time(folder):
+    entry, waited = CacheEntry.of("toy", {"a": 1}), []
+    with entry.locked(waiting=lambda: waited.append("first")):
+        thread = threading.Thread(target=lambda: _hold(entry, waited))
+        thread.start()
+        while not waited:
+            time.sleep(0.001)
+        assert waited == ["second"]
+    thread.join(10)
+    assert waited == ["second", "has it"]
+
+
+def _hold(entry, waited):
+    with entry.locked(waiting=lambda: waited.append("second")):
+        waited.append("has it")
+
+
+def test_without_a_cache_there_is_nothing_to_lock(folder):
+    folder.write_text("a file where the folder should be")
+    with CacheEntry.of("toy", {"a": 1}).locked(waiting=lambda: pytest.fail("nobody has it")):
+        pass
 
 
 def test_too_large_for_memory(folder, monkeypatch):
