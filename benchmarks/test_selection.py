@@ -1,0 +1,136 @@
+"""What picking the epoch on the test classes gives, which dmlbench's protocol rules out.
+
+    python benchmarks/test_selection.py
+    python benchmarks/test_selection.py --losses triplet,ms --seeds 3 --json out.json
+
+Every trial is trained as `dmlbench run` trains it, but its test classes are scored after every
+epoch too. Three ways to choose the reported epoch are then compared on one and the same training:
+by validation MAP@R (the protocol's), the last one, and the best Recall@1 on the test classes
+themselves. The gain of the last way over the first is what a paper adds to its number by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+
+def trial(task: tuple[str, str, int, list[str]]) -> list[dict[str, float]]:
+    """Validation MAP@R, test MAP@R and test Recall@1 of one seed after each epoch."""
+    import torch
+
+    from dmlbench.build import build, training_split
+    from dmlbench.embed import embed_images
+    from dmlbench.evaluate.retrieval import retrieval
+    from dmlbench.expressions import parse_assignment, split_list
+    from dmlbench.plan import Request, make_plan
+    from dmlbench.plugins import load_plugins
+    from dmlbench.train import Trainer, validation_map_at_r
+    from dmlbench.trial import load_data
+
+    torch.set_num_threads(1)
+    losses, combiner, seed, settings = task
+    registry = load_plugins()
+    request = Request(
+        losses=split_list(losses),
+        combiners=[combiner] if combiner else [],
+        singles=not combiner,
+        seeds=[seed],
+        overrides=dict(parse_assignment(text) for text in settings),
+    )
+    (configuration,) = make_plan(request, registry).configurations
+    dataset = load_data(configuration, registry)
+    parts = build(configuration, registry, dataset, torch.device("cpu"), seed).parts
+    recipe = configuration.recipe
+    train, held_out = training_split(configuration, dataset.train, seed)
+    trainer = Trainer(
+        parts, recipe, train, seed, lambda: validation_map_at_r(parts, recipe, held_out)
+    )
+    records = []
+    for record in trainer.run():
+        # Scoring changes neither weights nor the next epoch's random state, which is set anew.
+        embeddings = embed_images(parts, recipe, dataset.test)
+        scores = retrieval(embeddings, dataset.test.labels, ks=(1,))
+        records.append(
+            {
+                "validation_map_at_r": record["validation_map_at_r"],
+                "test_map_at_r": scores.map_at_r,
+                "test_recall_at_1": scores.recall_at[1],
+            }
+        )
+    return records
+
+
+def chosen(records: list[dict[str, float]]) -> dict[str, float]:
+    """Test Recall@1 of the epoch that each way chooses."""
+
+    def best(key: str) -> float:
+        return max(records, key=lambda record: record[key])["test_recall_at_1"]
+
+    return {
+        "validation": best("validation_map_at_r"),
+        "last": records[-1]["test_recall_at_1"],
+        "test": best("test_recall_at_1"),
+    }
+
+
+def interval(values: list[float]) -> str:
+    """Mean and half of the 95 % interval (Student t), in points."""
+    from dmlbench.leaderboard.statistics import mean_interval
+
+    found = mean_interval([100 * value for value in values])
+    half = "" if found.low is None else f" ± {(found.high - found.low) / 2:.2f}"
+    return f"{found.mean:.2f}{half}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--losses", default="triplet,multi-similarity,proxy-anchor,norm-softmax")
+    parser.add_argument("--ensemble", default="triplet,multi-similarity", help="losses of wedl")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--json", metavar="FILE")
+    options = parser.parse_args()
+    from dmlbench.expressions import split_list
+
+    rows = [(loss, "") for loss in split_list(options.losses)]
+    rows += [(options.ensemble, "wedl")] if options.ensemble else []
+    tasks = [(*row, seed, options.set) for row in rows for seed in range(options.seeds)]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        curves = dict(zip([task[:3] for task in tasks], pool.map(trial, tasks), strict=True))
+    names = [f"wedl({losses})" if combiner else losses for losses, combiner in rows]
+    width = max(map(len, names))
+    print(f"Test Recall@1 in percent, by how the epoch was chosen; {options.seeds} seeds\n")
+    print(f"{'':{width}}  {'validation':>14}  {'last epoch':>14}  {'test':>14}  {'test gives':>14}")
+    gains: list[float] = []
+    for name, row in zip(names, rows, strict=True):
+        found = [chosen(curves[(*row, seed)]) for seed in range(options.seeds)]
+        columns = [interval([way[key] for way in found]) for key in ("validation", "last", "test")]
+        gain = [way["test"] - way["validation"] for way in found]
+        gains += gain
+        cells = "  ".join(f"{cell:>14}" for cell in [*columns, interval(gain)])
+        print(f"{name:{width}}  {cells}")
+    print(f"\nMean gain from choosing on test classes: {100 * statistics.fmean(gains):.2f} points")
+    if options.json:
+        content: dict[str, Any] = {
+            "machine": platform.processor() or platform.machine(),
+            "settings": options.set,
+            "trials": [
+                {"losses": losses, "combiner": combiner or None, "seed": seed, "epochs": epochs}
+                for (losses, combiner, seed), epochs in curves.items()
+            ],
+        }
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
