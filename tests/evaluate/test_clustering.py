@@ -29,9 +29,9 @@ def entropy(*sequences):
 
 
 def test_classes_that_are_clusters_score_one():
-    rows, labels = clusters(np.random.default_rng(0), classes=4)
+    rows, labels = clusters(np.random.default_rng(0), classes=2)
     found = clustering(rows, labels + 2**40)
-    assert found.num_clusters == 4
+    assert found.num_clusters == 2
     assert found.nmi == pytest.approx(1.0) and found.ami == pytest.approx(1.0)
 
 
@@ -108,7 +108,7 @@ class Distribution:
         self.metadata = {"Name": name}
 
 
-@pytest.mark.parametrize("names", [("faiss-cpu", "faiss-gpu"), ("faiss_cpu", "faiss-gpu-cu12")])
+@pytest.mark.parametrize("names", [("faiss-cpu", "faiss-gpu"), ("faiss-gpu-cu12", "faiss_cpu")])
 def test_two_faiss_are_warned_of_once(monkeypatch, names):
     found = [Distribution(name) for name in (*names, "torch", None)]
     monkeypatch.setattr(MODULE.importlib.metadata, "distributions", lambda: found)
