@@ -60,6 +60,19 @@ def test_the_same_run_twice_gives_the_same_entries(tiny, tmp_path):
     assert [without_times(e) for e in one] == [without_times(e) for e in other]
 
 
+def test_without_clustering_the_row_is_the_same_but_for_nmi_and_ami(tiny, tmp_path):
+    tiny["overrides"]["recipe.epochs"] = 1
+    (whole,) = dmlbench.run(["ms"], out=tmp_path / "whole", **{**tiny, "seeds": 1})
+    (bare,) = dmlbench.run(
+        ["ms"], out=tmp_path / "bare", clustering=False, **{**tiny, "seeds": 1}
+    )
+    expected = without_times(whole)
+    metrics = expected["trials"][0]["metrics"]
+    assert metrics["nmi"] is not None and metrics["ami"] is not None
+    metrics["nmi"] = metrics["ami"] = None
+    assert without_times(bare) == expected
+
+
 def test_a_finished_run_is_not_repeated_and_seeds_are_added(tiny, tmp_path):
     seen = []
     watch = {"watch": lambda event: seen.append((event.kind, event.seed))}
