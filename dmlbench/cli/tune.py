@@ -61,7 +61,10 @@ def tune_command(
 
     registry = load_plugins(without)
     resources = Resources(
-        jobs=options.pop("jobs"), threads=options.pop("threads"), device=options.pop("device")
+        jobs=options.pop("jobs"),
+        threads=options.pop("threads"),
+        device=options.pop("device"),
+        clustering=False,  # validation knows MAP@R alone
     )
     filled = {"singles": True, "width": None, "seeds": "1", **options}
     request = read_request({**filled, "combiners": options["combiners"]})
