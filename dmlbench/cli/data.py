@@ -89,10 +89,14 @@ def get_command(
     """
     from dmlbench.data.fetch import fetch
 
-    with _progress() as progress:
-        place = fetch(
-            name, root, urls, keep, progress, say=lambda line: click.echo(line, err=True)
-        )
+    try:
+        with _progress() as progress:
+            place = fetch(
+                name, root, urls, keep, progress, say=lambda line: click.echo(line, err=True)
+            )
+    except KeyboardInterrupt:
+        click.echo("Interrupted. What was downloaded is kept: run again to go on.", err=True)
+        raise
     if as_json:
         click.echo(json.dumps({"name": name, "place": str(place)}))
     else:

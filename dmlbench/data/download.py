@@ -6,11 +6,13 @@ is, so that parts of two versions are never put together.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import json
 import logging
 import os
+import shutil
 import time
 import urllib.error
 import urllib.parse
@@ -251,6 +253,12 @@ def _append(
 ) -> None:
     """Write an answer behind the first `start` bytes. Raises `OSError` where it ends too early."""
     done = start
+    if total is not None:
+        free = shutil.disk_usage(part.path.parent).free
+        if free < total - start:
+            raise _CannotWrite(
+                errno.ENOSPC, f"{total - start:,} bytes are to come, and {free:,} are free"
+            )
     with _writing(lambda: open(part.path, "r+b" if start else "wb")) as file:
         file.truncate(start)
         file.seek(start)

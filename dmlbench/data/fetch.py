@@ -63,9 +63,9 @@ def fetch(
     if _is_there(dataset, place):
         say(f"{name} is there already: {place}")
     else:
+        files = _choose(name, origin, mirrors, place)
         place.mkdir(parents=True, exist_ok=True)
         with _locked(place):
-            files = _choose(name, origin, mirrors, place)
             record = _Record(place)
             for file in files:
                 urls_of_file = mirrors.get(file.name, file.urls)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from dmlbench.data.images import DatasetError
 from dmlbench.data.listed import ListedImage
 from dmlbench.data.places import Found, Layout
@@ -35,12 +33,13 @@ class Flowers(BenchmarkDataset):
     def _list(cls, found: Found) -> Iterator[ListedImage]:
         file = found.parts["labels"]
         labels = read_mat(cls.name, file, "labels")
-        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 1:
+        whole = labels.ndim == 1 and labels.dtype.kind in "iuf" and (labels == labels.round()).all()
+        if not whole or labels.min() < 1:
             raise DatasetError(
                 f"{cls.name}: labels in {file} should be whole numbers from 1 on, one an image, "
                 f"not {labels.dtype} {labels.shape}."
             )
-        for number, label in enumerate(labels.tolist(), 1):
+        for number, label in enumerate(labels.astype(int).tolist(), 1):
             image = f"image_{number:05d}.jpg"
             yield ListedImage(
                 id=f"jpg/{image}",

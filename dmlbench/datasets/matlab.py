@@ -49,5 +49,9 @@ def read_fields(name: str, file: Path, variable: str, *fields: str) -> list[tupl
 
 
 def _plain(value: Any) -> Any:
-    """Numbers come as arrays of one element where MATLAB wrote them so."""
-    return value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+    """Numbers come as arrays of one element, and as floats, where MATLAB wrote them so."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    elif isinstance(value, np.generic):
+        value = value.item()
+    return int(value) if isinstance(value, float) and value.is_integer() else value

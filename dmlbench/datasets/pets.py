@@ -39,9 +39,9 @@ class Pets(BenchmarkDataset):
             if not cells or line.startswith("#"):
                 continue
             place = f"line {number} of {file.name}"
-            if len(cells) != 5:
+            if len(cells) != 4:
                 raise DatasetError(
-                    f"{cls.name}: {place} has {len(cells)} columns instead of 5: {line[:80]!r}."
+                    f"{cls.name}: {place} has {len(cells)} columns instead of 4: {line[:80]!r}."
                 )
             breed = _breed(cells[0])
             wanted = whole_number(cls.name, cells[1], place)
