@@ -201,8 +201,6 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
         yield _Member(
             info.name, info.isdir(), problem, lambda info=info: archive.extractfile(info)
         )
-        # tarfile remembers every member, which a hostile archive could make a great many.
-        archive.members = []
     # The checksum of a compressed archive comes after its last byte.
     drained = 0
     while chunk := archive.fileobj.read(_CHUNK):

@@ -259,9 +259,7 @@ def _append(
             raise _CannotWrite(
                 errno.ENOSPC, f"{total - start:,} bytes are to come, and {free:,} are free"
             )
-    with _writing(lambda: open(part.path, "r+b" if start else "wb")) as file:
-        file.truncate(start)
-        file.seek(start)
+    with _writing(lambda: open(part.path, "ab" if start else "wb")) as file:
         progress(done, total)
         while chunk := response.read1(_CHUNK):
             _writing(lambda data=chunk: file.write(data))
