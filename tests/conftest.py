@@ -8,6 +8,7 @@ import os
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,7 +144,7 @@ class Web:
     files: content by path. etags, modified: what the server says of a version of a file.
     ranges: whether it knows them. cut: how many bytes of its body each next answer sends, though
     it announces all; None for all. status, kind: of every answer. length: announce it or not.
-    asked: the path and the range of each request, in order.
+    pause_seconds: between pieces of a body. asked: the path and the range of each request.
     """
 
     def __init__(self, port: int) -> None:
@@ -152,6 +153,7 @@ class Web:
         self.etags: dict[str, str] = {}
         self.modified: dict[str, str] = {}
         self.ranges = self.length = True
+        self.pause_seconds = 0.0
         self.cut: list[int | None] = []
         self.status: list[int] = []
         self.kind = "application/octet-stream"
@@ -188,8 +190,12 @@ class Web:
             request.send_header("Last-Modified", self.modified[name])
         request.end_headers()
         cut = self.cut.pop(0) if self.cut else None
+        body = body[start:] if cut is None else body[start : start + cut]
+        step = 1 << 14 if self.pause_seconds else len(body) or 1
         with contextlib.suppress(ConnectionError):
-            request.wfile.write(body[start:] if cut is None else body[start : start + cut])
+            for at in range(0, len(body), step):
+                request.wfile.write(body[at : at + step])
+                time.sleep(self.pause_seconds)
         request.close_connection = True
 
 

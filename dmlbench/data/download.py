@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dmlbench.data.places import write_text_atomically
 from dmlbench.errors import DmlbenchError
+from dmlbench.workspace import write_atomically
 
 ATTEMPTS = 4
 """Attempts in a row that brought nothing, after which a download gives up."""
@@ -153,7 +153,8 @@ class _Part:
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Start anew with a version of the file."""
         self.path.unlink(missing_ok=True)
-        write_text_atomically(self.facts_file, json.dumps(dict(facts)))
+        text = json.dumps(dict(facts))
+        write_atomically(self.facts_file, lambda file: file.write(text.encode()))
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -1,15 +1,9 @@
-"""Get a set: take what is there, download the rest, check it, unpack it, and remember where.
-
-``downloads.json`` in the set's folder records what each file was: its address, size and digests,
-and what it unpacked to. A file without a published checksum is trusted the first time and must
-be the same afterwards.
-"""
+"""Get a set: take what is there, download the rest, check it, unpack it, and remember where."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import urllib.parse
@@ -28,11 +22,10 @@ from dmlbench.data.download import (
 )
 from dmlbench.data.images import DatasetError
 from dmlbench.data.origins import ORIGINS, Origin, OriginFile
-from dmlbench.data.places import place_of, remember_place, write_text_atomically
+from dmlbench.data.places import place_of
+from dmlbench.data.record import Record, remember_place
 from dmlbench.data.verify import benchmark
 from dmlbench.errors import UsageError
-
-RECORD = "downloads.json"
 
 Progress = Callable[[str, int, "int | None"], None]
 """Called with what is being done, the bytes done and, where known, the bytes in all."""
@@ -64,9 +57,15 @@ def fetch(
         say(f"{name} is there already: {place}")
     else:
         files = _choose(name, origin, mirrors, place)
-        place.mkdir(parents=True, exist_ok=True)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DownloadError(
+                f"{place} cannot be made ({error.strerror}). Name a folder that can be written, "
+                "with --root or DMLBENCH_DATA."
+            ) from error
         with _locked(place):
-            record = _Record(place)
+            record = Record(place)
             for file in files:
                 urls_of_file = mirrors.get(file.name, file.urls)
                 _get_file(file, urls_of_file, origin.by_hand, record, keep, progress, say)
@@ -114,7 +113,7 @@ def _choose(
     name: str, origin: Origin, mirrors: Mapping[str, Sequence[str]], place: Path
 ) -> tuple[OriginFile, ...]:
     """Return the files to get: the first choice of which none has to be fetched by hand."""
-    record = _Record(place)
+    record = Record(place)
     lacking = []
     for choice in origin.choices:
         missing = [
@@ -140,7 +139,7 @@ def _get_file(
     file: OriginFile,
     urls: Sequence[str],
     by_hand: str,
-    record: _Record,
+    record: Record,
     keep: bool,
     progress: Progress,
     say: Say,
@@ -195,7 +194,7 @@ def _download(
     )
 
 
-def _require(file: OriginFile, had: Downloaded, record: _Record, theirs: bool) -> None:
+def _require(file: OriginFile, had: Downloaded, record: Record, theirs: bool) -> None:
     """Raise `ChecksumError` unless a file is what was published, or what it was the last time.
 
     theirs: the user put it there, so that it is not removed.
@@ -214,7 +213,7 @@ def _require(file: OriginFile, had: Downloaded, record: _Record, theirs: bool) -
     )
 
 
-def _unpack(file: OriginFile, archive: Path, record: _Record, progress: Progress) -> None:
+def _unpack(file: OriginFile, archive: Path, record: Record, progress: Progress) -> None:
     """Unpack beside the final place, then move the folders over."""
     place = record.place
     unfinished = place / f".unpacking-{file.name}"
@@ -241,53 +240,6 @@ def _unpack(file: OriginFile, archive: Path, record: _Record, progress: Progress
                 os.rename(unfinished / name, place / name)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-class _Record:
-    """``downloads.json``: what the files of one folder were."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.file = place / RECORD
-        try:
-            self._facts: dict[str, dict[str, Any]] = json.loads(self.file.read_text("utf-8"))
-            if not all(isinstance(value, dict) for value in self._facts.values()):
-                raise ValueError("not an object of objects")
-        except FileNotFoundError:
-            self._facts = {}
-        except (OSError, ValueError, AttributeError) as error:
-            raise DatasetError(
-                f"{self.file}, which says what was downloaded, cannot be read ({error}). "
-                "Correct it, or remove it to trust what is downloaded next."
-            ) from error
-
-    def checksum(self, name: str) -> str:
-        known = self._facts.get(name, {}).get("sha256")
-        return f"sha256:{known}" if known else ""
-
-    def url(self, name: str) -> str | None:
-        return self._facts.get(name, {}).get("url")
-
-    def entries(self, name: str) -> list[str]:
-        return self._facts.get(name, {}).get("entries", [])
-
-    def is_unpacked(self, name: str) -> bool:
-        entries = self.entries(name)
-        return bool(entries) and all((self.place / entry).exists() for entry in entries)
-
-    def note(self, name: str, url: str | None, had: Downloaded) -> None:
-        facts = {"url": url, "num_bytes": had.num_bytes, **had.digests}
-        if self._facts.get(name, {}).get("sha256") == had.digests["sha256"]:
-            facts = {**self._facts[name], **facts}
-        self._facts[name] = facts
-        self._write()
-
-    def note_entries(self, name: str, entries: Sequence[str]) -> None:
-        self._facts[name]["entries"] = list(entries)
-        self._write()
-
-    def _write(self) -> None:
-        write_text_atomically(self.file, json.dumps(self._facts, indent=1, sort_keys=True) + "\n")
 
 
 @contextlib.contextmanager

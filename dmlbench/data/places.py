@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,33 +28,11 @@ def place_of(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     """
     if root:
         return Path(root).expanduser().absolute()
-    return _places().get(name) or data_home().absolute() / name
+    return places().get(name) or data_home().absolute() / name
 
 
-def remember_place(name: str, folder: Path) -> None:
-    """Make `folder` the place of a set from now on. Raises `OSError` where that cannot be noted."""
-    before = _places()
-    places = {**before, name: folder.absolute()}
-    if places[name] == data_home().absolute() / name:
-        del places[name]
-    if places == before:
-        return
-    text = json.dumps({key: str(path) for key, path in sorted(places.items())}, indent=1)
-    write_text_atomically(data_home() / PLACES, text + "\n")
-
-
-def write_text_atomically(file: Path, text: str) -> None:
-    """Replace a file's content as a whole, so that no reader sees half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
-    try:
-        unfinished.write_text(text, "utf-8")
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _places() -> dict[str, Path]:
+def places() -> dict[str, Path]:
+    """Return the folders remembered for sets. Raises `DatasetError` where they cannot be read."""
     file = data_home() / PLACES
     try:
         values = json.loads(file.read_text("utf-8"))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from dmlbench.data.images import DatasetError, check_dataset, fingerprint
-from dmlbench.data.places import place_of, remember_place
+from dmlbench.data.places import place_of
+from dmlbench.data.record import remember_place
 from dmlbench.data.verify import benchmark, names
 from dmlbench.datasets import DATASETS
 from dmlbench.datasets.published import PUBLISHED

@@ -292,6 +292,13 @@ def test_a_damaged_record_is_named(serve, tmp_path, text):
         fetch("cub")
 
 
+def test_a_folder_that_cannot_be_made(serve, tmp_path):
+    serve("cub")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DownloadError, match="cannot be made.*--root or DMLBENCH_DATA"):
+        fetch("cub", str(tmp_path / "file" / "below"))
+
+
 def test_an_unknown_set():
     with pytest.raises(UsageError, match="These are: cub, cars, sop, inshop, flowers, pets"):
         fetch("imagenet")
