@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import os
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,3 +136,84 @@ def tiny(install) -> dict:
             "recipe.embedding_dim": 8,
         },
     }
+
+
+class Web:
+    """A server on this machine whose misdeeds a test decides.
+
+    files: content by path. etags, modified: what the server says of a version of a file.
+    ranges: whether it knows them. cut: how many bytes of its body each next answer sends, though
+    it announces all; None for all. status, kind: of every answer. length: announce it or not.
+    pause_seconds: between pieces of a body. asked: the path and the range of each request.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/"
+        self.files: dict[str, bytes] = {}
+        self.etags: dict[str, str] = {}
+        self.modified: dict[str, str] = {}
+        self.ranges = self.length = True
+        self.pause_seconds = 0.0
+        self.cut: list[int | None] = []
+        self.status: list[int] = []
+        self.kind = "application/octet-stream"
+        self.asked: list[tuple[str, str | None]] = []
+
+    def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
+        name = request.path.partition("?")[0].lstrip("/")
+        span = request.headers.get("Range")
+        self.asked.append((name, span))
+        status = self.status.pop(0) if self.status else 200
+        if status != 200 or name not in self.files:
+            request.send_error(status if status != 200 else 404)
+            return
+        body = self.files[name]
+        version = self.etags.get(name) or self.modified.get(name)
+        wanted = request.headers.get("If-Range")
+        start = 0
+        if span and self.ranges and (wanted is None or wanted == version):
+            start = int(span.removeprefix("bytes=").rstrip("-"))
+            if start >= len(body):
+                request.send_error(416)
+                return
+            request.send_response(206)
+            last = f"{start}-{len(body) - 1}/{len(body)}"
+            request.send_header("Content-Range", f"bytes {last}")
+        else:
+            request.send_response(200)
+        request.send_header("Content-Type", self.kind)
+        if self.length:
+            request.send_header("Content-Length", str(len(body) - start))
+        if name in self.etags:
+            request.send_header("ETag", self.etags[name])
+        if name in self.modified:
+            request.send_header("Last-Modified", self.modified[name])
+        request.end_headers()
+        cut = self.cut.pop(0) if self.cut else None
+        body = body[start:] if cut is None else body[start : start + cut]
+        step = 1 << 14 if self.pause_seconds else len(body) or 1
+        with contextlib.suppress(ConnectionError):
+            for at in range(0, len(body), step):
+                request.wfile.write(body[at : at + step])
+                time.sleep(self.pause_seconds)
+        request.close_connection = True
+
+
+@pytest.fixture
+def web():
+    """A `Web` on 127.0.0.1, gone after the test."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.server.web.answer(self)
+
+        def log_message(self, *values: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.web = Web(server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield server.web
+        server.shutdown()
+        thread.join()

@@ -17,6 +17,7 @@ COMMANDS = {
     "list": "List losses, combiners, datasets, backbones or recipes.",
     "info": "Show one loss, combiner, dataset, backbone, recipe or entry.",
     "plugins": "List the installed plugins, broken ones included.",
+    "data": "Get and verify datasets, and say where they lie.",
     "leaderboard": "Show leaderboards.",
     "doctor": "Check the installation.",
 }
