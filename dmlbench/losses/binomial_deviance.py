@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
-from dmlbench.losses.rowwise import ABSENT, softplus
+from dmlbench.losses.rowwise import ABSENT, softplus, softplus_matrix
 from dmlbench.losses.similarity import closed_form
 
 
@@ -56,7 +56,7 @@ class BinomialDevianceLoss(PairLoss):
             share = 1 / (positives.negatives.clamp_min(1) * anchors).to(similarity.dtype)
             push = (similarity - self.margin).mul_(self.alpha)  # (B, N)
             push.scatter_(1, positives.classmates, ABSENT)
-            push_cost = (softplus(push).sum(1, keepdim=True) * share).sum()
+            push_cost = (softplus_matrix(push).sum(1, keepdim=True) * share).sum()
             gradient = push.sigmoid_().mul_(share * self.alpha)
             gradient.scatter_(1, positives.columns, pulling * -self.positive_alpha)
         return closed_form(pull_cost + push_cost, (pairs.similarity, gradient), keep=pairs)

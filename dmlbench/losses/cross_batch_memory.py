@@ -101,7 +101,7 @@ class CrossBatchMemoryLoss(nn.Module):
             )
         if batch == 0:
             return nothing_to_learn(embeddings)
-        labels = labels.to(embeddings.device)
+        labels = labels.to(embeddings.device, torch.int64)
         memory, remembered, own = self._remember(embeddings.detach(), labels)
         if len(memory) < 2:
             return nothing_to_learn(embeddings)
@@ -117,7 +117,7 @@ class CrossBatchMemoryLoss(nn.Module):
         seen = int(self.seen)
         own = (torch.arange(len(labels), device=labels.device) + seen) % self.memory_size
         self.embedding_memory[own] = embeddings.to(dtype)
-        self.label_memory[own] = labels.to(torch.int64)
+        self.label_memory[own] = labels
         self.seen += len(labels)
         filled = min(seen + len(labels), self.memory_size)
         # Views: they are read before the queue moves on, and backward needs nothing of them.

@@ -46,7 +46,7 @@ class FastAPLoss(PairLoss):
         columns, own = pairs.positives.columns, pairs.positives.own
         scale = self.num_bins / LARGEST_SQUARE
         share = pairs.squared_distances().mul_(scale)  # (B, N), in bins
-        bins = share.to(torch.int64).clamp_(max=self.num_bins - 1)  # (B, N)
+        bins = share.to(torch.int64).clamp_(0, self.num_bins - 1)  # (B, N)
         share.sub_(bins)  # of an item, what falls to the farther of its two bins
         own_bins, positive_bins = bins.gather(1, own), bins.gather(1, columns)
 

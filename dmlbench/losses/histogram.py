@@ -30,7 +30,6 @@ class HistogramLoss(PairLoss):
     """
 
     name = "histogram"
-    against_memory = False
 
     def __init__(self, num_bins: int = 101) -> None:
         super().__init__()

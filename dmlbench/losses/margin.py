@@ -137,6 +137,7 @@ class MarginLoss(PairLoss):
         logits = (1 - clamped.square() / 4).clamp_min_(torch.finfo(clamped.dtype).tiny)
         logits.log_().mul_((3 - width) / 2).add_(clamped.log(), alpha=2 - width)
         logits.masked_fill_(clamped >= self.nonzero_loss_cutoff, ABSENT)
+        logits.nan_to_num_(nan=ABSENT)  # the loss is NaN by itself, where a draw would be an error
         logits.scatter_(1, pairs.positives.classmates, ABSENT)
         possible = logits.amax(1, keepdim=True) > ABSENT / 2
         generator = torch.Generator(distance.device)

@@ -64,7 +64,7 @@ class MultiSimilarityLoss(PairLoss):
                     similarity, farthest - self.epsilon, out=torch.empty_like(similarity)
                 )
                 nearest = logits.amax(1, keepdim=True).div_(self.beta).add_(self.base)
-                kept = kept & (near - self.epsilon < nearest)
+                kept = kept & ~(near - self.epsilon >= nearest)  # NaN is kept
                 logits.add_(too_easy, alpha=ABSENT)
             push, gradient = log_one_plus_sum_exp(logits)
             pull_logits = (self.base - near).mul_(self.alpha).masked_fill_(~kept, ABSENT)

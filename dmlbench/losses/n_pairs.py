@@ -33,14 +33,16 @@ class NPairsLoss(nn.Module):
         Without a class of two items it is 0. Raises `ValueError` for other shapes or types.
         """
         check_batch(self.name, embeddings, labels)
-        anchors, positives = first_two(labels.to(embeddings.device))
+        anchors, positives = first_two(labels.to(embeddings.device, torch.int64))
         if not len(anchors):
             return nothing_to_learn(embeddings)
         with without_autocast(embeddings.device):
             exact = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
             a, p = (nn.functional.normalize(exact[items]) for items in (anchors, positives))
             targets = torch.arange(len(anchors), device=exact.device)
-            return nn.functional.cross_entropy(a @ p.T, targets)  # (C, C)
+            value = nn.functional.cross_entropy(a @ p.T, targets)  # (C, C)
+        # Items that are in no pair may not hide that training has diverged.
+        return value + nothing_to_learn(embeddings.detach())
 
 
 def first_two(labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,6 +28,7 @@ class Positives:
     """
 
     def __init__(self, labels: Tensor, references: Tensor, own: Tensor) -> None:
+        labels = labels.contiguous()  # or searchsorted copies it twice, and warns
         self.labels = labels
         order = references.argsort(stable=True)
         ranked = references[order]
@@ -39,7 +40,7 @@ class Positives:
         rank = position[own][:, None] - first  # (B, 1), the anchor's place among its classmates
 
         slots = torch.arange(widest, device=order.device)
-        self.classmates = order[first + slots % size]
+        self.classmates = order[first + torch.where(slots < size, slots, 0)]
         slots = slots[: max(widest - 1, 1)]
         self.count = size - 1
         self.filled = slots < self.count
@@ -90,7 +91,7 @@ def batch_pairs(embeddings: Tensor, labels: Tensor) -> Pairs:
     """
     positives = _latest_positives.get(labels)
     if positives is None or positives.labels.device != embeddings.device:
-        moved = labels.to(embeddings.device).contiguous()
+        moved = labels.to(embeddings.device, torch.int64)
         positives = Positives(moved, moved, torch.arange(len(moved), device=moved.device))
         _latest_positives.put(labels, positives)
     return Pairs(cosines(embeddings), positives)
@@ -139,6 +140,5 @@ class PairLoss(nn.Module):
 
 
 def nothing_to_learn(embeddings: Tensor) -> Tensor:
-    """Exactly 0, connected to `embeddings`."""
-    # A sum over no columns: 0 whatever the embeddings hold, infinities included.
-    return embeddings[:, :0].to(torch.promote_types(embeddings.dtype, torch.float32)).sum()
+    """Exactly 0, connected to `embeddings`; NaN where they hold NaN or infinities."""
+    return (embeddings.to(torch.promote_types(embeddings.dtype, torch.float32)) * 0).sum()

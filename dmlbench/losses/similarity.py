@@ -19,9 +19,11 @@ _NORM_FLOOR = 1e-12  # torch.nn.functional.normalize's own
 class Latest:
     """Remembers what was last made from a tensor, for as long as someone else holds it.
 
-    Both sides are weak references, so nothing is kept alive. A copy of the tensor is compared on
-    the way out, since a tensor may be written to behind autograd's back (through ``tensor.data``,
-    as `torch.autograd.gradcheck` does).
+    Both sides are weak references: nothing is kept alive, but for a copy of the tensor while what
+    was made from it lives. The copy is compared on the way out, since a tensor may be written to
+    behind autograd's back (through ``tensor.data``, as `torch.autograd.gradcheck` does); copying
+    and comparing read B x D numbers, where a B x B x D product is saved. Threads may share one:
+    an entry is replaced as a whole, and at worst another thread's is forgotten.
     """
 
     def __init__(self) -> None:
@@ -47,7 +49,10 @@ class Latest:
 
     @staticmethod
     def _state(source: Tensor) -> tuple[Any, ...]:
-        return source.dtype, source.device, source.requires_grad, torch.is_grad_enabled()
+        # Equal numbers written in place may come from another graph.
+        version = None if source.is_inference() else source._version
+        graph = source.requires_grad, torch.is_grad_enabled(), version
+        return source.dtype, source.device, *graph
 
 
 _latest = Latest()

@@ -68,7 +68,7 @@ class TripletLoss(PairLoss):
         """The loss, (B, P) its slope along positive, (B, N) minus that along negative distances."""
         reach = positive + self.margin
         active = torch.empty_like(negative)
-        closer = torch.empty_like(negative)
+        farther = torch.empty_like(negative)
         pushes = torch.zeros_like(negative)  # triplets that a negative takes part in
         pulls = torch.empty_like(positive)  # triplets that a positive takes part in
         # Comparisons write floats: on a CPU five times as fast as bool, and ready to be summed.
@@ -79,7 +79,7 @@ class TripletLoss(PairLoss):
             else:
                 torch.lt(negative, bound, out=active)
             if self.mining == "semi-hard":
-                active.sub_(torch.le(negative, own, out=closer))
+                active.mul_(torch.gt(negative, own, out=farther))
             pushes.add_(active)
             torch.sum(active, 1, out=pulls[:, slot])
         count = pulls.sum().clamp_min_(1)

@@ -57,6 +57,7 @@ AGAINST_PML = {
         TripletLoss(0.5, "semi-hard", True),
         triplets(0.5, "semihard", power=2),
     ),
+    "triplet, semi-hard, margin 0": (TripletLoss(0, "semi-hard"), triplets(0, "semihard")),
     "triplet, hard": (TripletLoss(mining="hard"), triplets(0.05, "hard")),
     "triplet, hard, margin 0": (TripletLoss(0, "hard"), triplets(0, "hard")),
     "triplet, batch-hard": (TripletLoss(mining="batch-hard"), hardest(0.05)),

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -115,6 +116,34 @@ def test_a_batch_changed_in_place_is_computed_again(products):
     assert len(products) == 3
     fresh = [THREE[0](embeddings.detach().clone(), labels), third]
     assert fresh[0] == fresh[1] and first != second != third
+
+
+def test_equal_numbers_from_another_graph_are_not_mixed_up(products):
+    first_leaf, labels = example()
+    second_leaf = first_leaf.detach().clone().requires_grad_()
+    embeddings = first_leaf * 1.0
+    first = THREE[0](embeddings, labels)
+    embeddings.copy_(second_leaf)
+    second = THREE[0](embeddings, labels)
+    assert first == second and len(products) == 2
+    second.backward()
+    assert not first_leaf.grad.any() and second_leaf.grad.any()
+
+
+def test_threads_share_the_memory_of_products():
+    """Each gets its own value, whoever computes in between."""
+
+    def work(seed):
+        generator = torch.Generator().manual_seed(seed)
+        embeddings = torch.randn(12, 6, generator=generator, dtype=torch.float64)
+        labels = torch.randint(0, 4, (12,), generator=generator)
+        return [
+            torch.stack([loss(embeddings, labels) for loss in THREE]).tolist() for _ in range(20)
+        ]
+
+    expected = [work(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == expected
 
 
 def test_labels_changed_in_place_count():

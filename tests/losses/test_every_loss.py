@@ -1,0 +1,160 @@
+"""What holds for every built-in loss, new ones included, on the batches that break losses."""
+
+import importlib
+import inspect
+import warnings
+
+import pytest
+import torch
+
+from dmlbench.losses import LOSSES
+
+C, D = 8, 10
+VARIANTS = {
+    "triplet": [{"mining": "hard"}, {"mining": "semi-hard"}, {"mining": "batch-hard"}]
+    + [{"squared": True}],
+    "multi-similarity": [{"mining": False}],
+    "margin": [{"mining": "distance-weighted"}, {"learn_beta": True, "class_beta": True}],
+    "cross-batch-memory": [{"loss": "triplet"}, {"loss": "multi-similarity"}],
+    "proxy-nca": [{"smoothing": 0.1}],
+}
+EVERY = {
+    " ".join([spec.name, *(f"{key}={value}" for key, value in parameters.items())]): (
+        spec,
+        parameters,
+    )
+    for spec in LOSSES
+    for parameters in [{}, *VARIANTS.get(spec.name, [])]
+}
+EACH = pytest.mark.parametrize("name", EVERY)
+WITH_CLASSES = [n for n, (spec, _) in EVERY.items() if spec.family in ("proxy", "classification")]
+CLASSLESS = [name for name in EVERY if name not in WITH_CLASSES and "class_beta" not in name]
+
+LABELS = {
+    "equal classes": torch.arange(16) % 4,
+    "unequal classes": torch.tensor([0] * 7 + [1] * 5 + [2] * 2 + [3, 4]),
+    "no positives": torch.arange(8),
+    "one class": torch.zeros(8, dtype=torch.int64),
+    "one item": torch.tensor([3]),
+    "a pair": torch.tensor([3, 3]),
+    "two singles": torch.tensor([3, 4]),
+}
+
+
+def build(name):
+    """A fresh loss, the same each time."""
+    spec, parameters = EVERY[name]
+    module, _, attribute = spec.target.partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    offers = {"num_classes": C, "embedding_dim": D}
+    asked = inspect.signature(found).parameters
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return found(**parameters, **{k: v for k, v in offers.items() if k in asked})
+
+
+def batch(case, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(2)
+    labels = LABELS[case]
+    embeddings = torch.randn(len(labels), D, generator=generator, dtype=torch.float64) + 0.5
+    return embeddings.to(dtype), labels
+
+
+def value_and_gradient(loss, embeddings, labels):
+    leaf = embeddings.clone().requires_grad_()
+    value = loss(leaf, labels)
+    value.backward()
+    return value.detach(), leaf.grad
+
+
+@pytest.mark.parametrize("case", LABELS)
+@EACH
+def test_an_embedding_that_is_no_number_makes_the_loss_nan(name, case):
+    """Neither an error of some operation within nor a number: training has diverged."""
+    for bad, place, dtype in [
+        (torch.nan, (0, 0), torch.float32),
+        (torch.nan, (-1, 5), torch.bfloat16),
+        (torch.inf, (-1, 5), torch.float32),
+        (-torch.inf, (0, 0), torch.float64),
+    ]:
+        embeddings, labels = batch(case, dtype)
+        embeddings[place] = bad
+        assert build(name)(embeddings, labels).isnan(), (bad, place)
+        leaf = embeddings.requires_grad_()
+        assert build(name)(leaf, labels).isnan(), (bad, place)
+
+
+@pytest.mark.parametrize("case", [*LABELS, "duplicates", "all equal"])
+@EACH
+def test_precisions_agree(name, case):
+    """float64 keeps its precision, and bfloat16 is computed in float32."""
+    coincide = case in ("duplicates", "all equal")
+    embeddings, labels = batch("unequal classes" if coincide else case, torch.bfloat16)
+    if case == "all equal":
+        embeddings[:] = embeddings[0]
+    elif case == "duplicates":  # within classes and across them
+        embeddings[1::2] = embeddings[::2]
+    value, gradient = value_and_gradient(build(name), embeddings.float(), labels)
+    assert value.dtype == gradient.dtype == torch.float32
+    assert value.isfinite() and gradient.isfinite().all()
+
+    rough, rough_gradient = value_and_gradient(build(name), embeddings, labels)
+    assert rough.dtype == torch.float32 and rough_gradient.dtype == torch.bfloat16
+    torch.testing.assert_close(rough, value)
+    torch.testing.assert_close(rough_gradient, gradient.bfloat16(), rtol=0.01, atol=1e-6)
+
+    exact, exact_gradient = value_and_gradient(build(name).double(), embeddings.double(), labels)
+    assert exact.dtype == exact_gradient.dtype == torch.float64
+    torch.testing.assert_close(exact.float(), value, rtol=1e-4, atol=1e-5)
+    # Where items coincide, which of two equal distances is the smaller is up to rounding.
+    if not coincide:
+        scale = exact_gradient.abs().max().clamp_min(1)
+        difference = (exact_gradient - gradient.double()).abs().max()
+        assert difference <= 1e-4 * scale
+
+
+@pytest.mark.parametrize("name", CLASSLESS)
+def test_labels_from_2_to_the_24_up_stay_apart(name):
+    """Neighbours there are one number in float32."""
+    embeddings, labels = batch("unequal classes")
+    value, gradient = value_and_gradient(build(name), embeddings, labels)
+    for start in (2**24, 2**53, -(2**62)):
+        also, slope = value_and_gradient(build(name), embeddings, labels + start)
+        assert also == value and torch.equal(slope, gradient), start
+
+
+@pytest.mark.parametrize("name", WITH_CLASSES)
+def test_a_label_of_2_to_the_24_is_named_exactly(name):
+    embeddings, labels = batch("unequal classes")
+    labels = labels.clone()
+    labels[-1] = 2**24 + 1
+    with pytest.raises(ValueError, match="16777217"):
+        build(name)(embeddings, labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+@EACH
+def test_labels_may_be_any_whole_numbers(name, dtype):
+    embeddings, labels = batch("unequal classes")
+    loss, also = build(name), build(name)
+    for _ in range(2):  # a memory is filled by the first batch
+        assert also(embeddings, labels.to(dtype)) == loss(embeddings, labels)
+
+
+@pytest.fixture
+def every_warning():
+    """Warnings are errors, also those that PyTorch gives once a process."""
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+    torch.set_warn_always(before)
+
+
+@EACH
+def test_no_warning_is_given_for_any_layout(name, every_warning):
+    embeddings, labels = batch("unequal classes")
+    strided = embeddings.T.contiguous().T, torch.stack([labels, labels], 1)[:, 0]
+    for given in (embeddings, labels), strided:
+        value_and_gradient(build(name), *given)
