@@ -2,258 +2,275 @@
 
     python benchmarks/losses.py                                # all losses, three sizes
     python benchmarks/losses.py --losses triplet,ms --sizes 512x128x4 --repeats 50 --json out.json
+    python benchmarks/losses.py --losses contrastive+triplet+ms   # together, on one embedding
 
 One run measures both sides on the same embeddings, turn by turn, and reports medians. A size is
 batch x width x items a class. The floor is one B x B x D product, forward and backward, through
-autograd; "products" is the two matrix products that no gradient can do without.
+autograd; "products" is the two matrix products that no gradient can do without. Peak memory is
+what a step adds to the process. Every measurement runs in a process with bounds on its time and
+memory: what does not fit is "out of reach", with the reason. Measuring everything writes
+benchmarks/results/losses.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
+import datetime
 import json
 import os
 import platform
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+from confined import OutOfReach, confined, peak_bytes
+from twins import QUEUE, built_in, pml_factories, split_names, twin
+
 SIZES = "128x128x4,512x128x4,1024x512x8"
+RESULTS = Path(__file__).parent / "results" / "losses.json"
 CLASSES = 100  # for losses with proxies, at least; four times those in the batch, if more
-MEMORY_LIMIT_BYTES = 4e9
+TOGETHER = "contrastive+triplet+multi-similarity"
+KEYS = ("loss", "batch", "dim", "per_class", "ours_ms", "pml_ms", "floor_ms")
+KEYS += ("ours_peak_mb", "pml_peak_mb", "note")  # of a row in JSON
 # Processor time leaves out what other processes took, and counts all threads of this one.
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+Size = tuple[int, int, int]
+Step = Callable[[], None]
 
 
-def pml_factories() -> dict[str, Callable[[int, int], Callable]]:
-    """Built-in name -> (number of classes, width) -> pytorch-metric-learning's equivalent."""
-    from pytorch_metric_learning import losses, miners
-
-    def plain(make: Callable[[], Any]) -> Callable[[int, int], Callable]:
-        return lambda classes, width: make()
-
-    def mined(loss: Any, miner: Any) -> Callable[[int, int], Callable]:
-        return lambda classes, width: lambda e, y: loss(e, y, miner(e, y))
-
-    semi_hard = miners.TripletMarginMiner(0.2, "semihard")
-    hard = miners.TripletMarginMiner(0.05, "hard")
-    return {
-        "contrastive": plain(losses.ContrastiveLoss),
-        "triplet": plain(losses.TripletMarginLoss),
-        "triplet(mining=semi-hard)": mined(losses.TripletMarginLoss(0.2), semi_hard),
-        "triplet(mining=hard)": mined(losses.TripletMarginLoss(), hard),
-        "triplet(mining=batch-hard)": mined(losses.TripletMarginLoss(), miners.BatchHardMiner()),
-        "multi-similarity": mined(losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner()),
-        "multi-similarity(mining=false)": plain(losses.MultiSimilarityLoss),
-        "nt-xent": plain(losses.NTXentLoss),
-        "supcon": plain(losses.SupConLoss),
-        "nca": plain(losses.NCALoss),
-        "margin": plain(losses.MarginLoss),
-        "margin(mining=distance-weighted)": mined(
-            losses.MarginLoss(), miners.DistanceWeightedMiner()
-        ),
-        "circle": plain(losses.CircleLoss),
-        "snr": plain(losses.SignalToNoiseRatioContrastiveLoss),
-        "lifted-structure": plain(losses.GeneralizedLiftedStructureLoss),
-        "n-pairs": plain(losses.NPairsLoss),
-        "angular": plain(losses.AngularLoss),
-        "tuplet-margin": plain(losses.TupletMarginLoss),
-        "cross-batch-memory": lambda classes, width: losses.CrossBatchMemory(
-            losses.ContrastiveLoss(), width, memory_size=1024
-        ),
-        "proxy-anchor": losses.ProxyAnchorLoss,
-        "proxy-nca": losses.ProxyNCALoss,
-        "norm-softmax": losses.NormalizedSoftmaxLoss,
-        "cosface": losses.CosFaceLoss,
-        "arcface": losses.ArcFaceLoss,
-        "subcenter-arcface": lambda classes, width: losses.SubCenterArcFaceLoss(
-            num_classes=classes, embedding_size=width
-        ),
-        "soft-triple": losses.SoftTripleLoss,
-        "fastap": plain(losses.FastAPLoss),
-        "histogram": plain(losses.HistogramLoss),
-        "smooth-ap": plain(losses.SmoothAPLoss),
-    }
-
-
-def pml_bytes(name: str, batch: int, width: int, items: int) -> float:
-    """About what pytorch-metric-learning holds at once, for what grows faster than B x B."""
-    pairs = batch * (items - 1)
-    triplets = pairs * (batch - items)
-    base = name.partition("(")[0]
-    if base in ("triplet", "margin") and "batch-hard" not in name and "weighted" not in name:
-        return batch**3 + 60 * triplets  # a B x B x B byte mask, index lists, and what is indexed
-    if base in ("nt-xent", "tuplet-margin"):
-        return 20.0 * pairs * batch * (batch - items)  # every positive against every negative pair
-    if base == "angular":
-        return 4.0 * pairs * (width + 4 * batch)
-    if base == "snr":
-        return 16.0 * batch**2 * width
-    if base == "smooth-ap":
-        return 24.0 * batch**3
-    if base == "histogram":
-        return batch**3 + 150.0 * triplets  # the index lists become lists of Python's numbers
-    return 0.0
-
-
-def parse_sizes(text: str) -> list[tuple[int, int, int]]:
+def parse_sizes(text: str) -> list[Size]:
     """``"512x128x4,..."`` -> [(batch, width, items a class), ...]."""
     return [tuple(int(part) for part in size.split("x")) for size in text.split(",")]
 
 
-def split_names(text: str) -> list[str]:
-    """Split at commas outside of parentheses."""
-    names, depth = [""], 0
-    for char in text:
-        depth += (char == "(") - (char == ")")
-        if char == "," and depth == 0:
-            names.append("")
-        else:
-            names[-1] += char
-    return [name.strip() for name in names if name.strip()]
+class Case:
+    """A loss at a size: the batch, and steps of either side on it."""
+
+    def __init__(self, name: str, size: Size) -> None:
+        import torch
+
+        self.name, self.size = name, size
+        self.batch, self.width, items = size
+        generator = torch.Generator().manual_seed(0)
+        units = torch.randn(self.batch, self.width, generator=generator)
+        self.embeddings = torch.nn.functional.normalize(units).requires_grad_()
+        order = torch.randperm(self.batch, generator=generator)
+        self.labels = (torch.arange(self.batch) // items)[order]
+        self.classes = max(CLASSES, 4 * (self.batch // items))
+        memory = any(part.startswith(("cross-batch-memory", "xbm")) for part in name.split("+"))
+        self.settling = -(-QUEUE // self.batch) if memory else 1  # steps until all is in place
+
+    def ours(self) -> Step:
+        return self._step([built_in(part, self.classes, self.width) for part in self._parts()])
+
+    def theirs(self) -> Step:
+        return self._step([twin(part)(self.classes, self.width) for part in self._parts()])
+
+    def floor(self) -> Step:
+        seed = self._seed()
+
+        def step() -> None:
+            self.embeddings.grad = None
+            (self.embeddings @ self.embeddings.T).backward(seed)
+
+        return step
+
+    def products(self) -> Step:
+        seed, plain = self._seed(), self.embeddings.detach()
+
+        def step() -> None:
+            plain @ plain.T
+            seed @ plain
+
+        return step
+
+    def _parts(self) -> list[str]:
+        return self.name.split("+")
+
+    def _seed(self):
+        import torch
+
+        return torch.randn(self.batch, self.batch, generator=torch.Generator().manual_seed(1))
+
+    def _step(self, losses: list[Callable]) -> Step:
+        def step() -> None:
+            self.embeddings.grad = None
+            sum(loss(self.embeddings, self.labels) for loss in losses).backward()
+
+        return step
 
 
-def build(name: str, classes: int, width: int):
-    """The built-in loss that ``name(key=value, ...)`` means."""
-    from importlib import import_module
-
-    from dmlbench.losses import LOSSES
-
-    short, _, inside = name.partition("(")
-    spec = next((s for s in LOSSES if short in (s.name, *s.aliases)), None)
-    if spec is None:
-        raise SystemExit(f"no built-in loss is named {short!r}")
-    words = {"true": True, "false": False}
-    given = dict(part.strip().split("=", 1) for part in inside.rstrip(")").split(",") if part)
-    given = {key: words.get(value, value) for key, value in given.items()}
-    module, _, attribute = spec.target.partition(":")
-    found = getattr(import_module(module), attribute)
-    supplied = {"num_classes": classes, "embedding_dim": width}
-    asked = inspect.signature(found).parameters
-    return found(**given, **{k: v for k, v in supplied.items() if k in asked})
-
-
-def interleaved(
-    actions: dict[str, Callable[[], None]], repeats: int, clock: Callable[[], float]
-) -> dict[str, float]:
-    """Median seconds of each action, run turn by turn so that a busy moment hits them all."""
-    seconds: dict[str, list[float]] = {name: [] for name in actions}
-    slowest = 0.0
-    for action in actions.values():  # the first turn fills caches and pools
-        started = clock()
-        action()
-        slowest = max(slowest, clock() - started)
-    if slowest > 2:
-        repeats = min(repeats, 3)
-    for _ in range(repeats):
-        for name, action in actions.items():
-            started = clock()
-            action()
-            seconds[name].append(clock() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def measure(
-    name: str, size: tuple[int, int, int], repeats: int, limit: float, clock: Callable[[], float]
-) -> dict[str, Any]:
-    """One row: milliseconds of both sides and the floor, and their ratios."""
-    import torch
-
+def peak_megabytes(name: str, size: Size, side: str) -> float:
+    """The memory that a step of "ours" or "theirs" adds at its peak; for a fresh process."""
     batch, width, items = size
-    generator = torch.Generator().manual_seed(0)
-    embeddings = torch.nn.functional.normalize(
-        torch.randn(batch, width, generator=generator)
-    ).requires_grad_()
-    labels = (torch.arange(batch) // items)[torch.randperm(batch, generator=generator)]
-    classes = max(CLASSES, 4 * (batch // items))
-    seed = torch.randn(batch, batch, generator=generator)
+    # Code that is loaded when it is first used is no memory of the step.
+    getattr(Case(name, (min(batch, 4 * items), width, items)), side)()()
+    case = Case(name, size)
+    step = getattr(case, side)()
 
-    def step(loss: Callable) -> Callable[[], None]:
-        def run() -> None:
-            embeddings.grad = None
-            loss(embeddings, labels).backward()
+    def settle() -> None:
+        for _ in range(case.settling):
+            step()
 
-        return run
+    return peak_bytes(settle) / 1e6
 
-    def floor() -> None:
-        embeddings.grad = None
-        (embeddings @ embeddings.T).backward(seed)
 
-    def products() -> None:
-        with torch.no_grad():
-            embeddings @ embeddings.T
-            seed @ embeddings
+def medians(case: Case, sides: list[str], repeats: int, seconds: float, clock: str):
+    """Median milliseconds of each side, run turn by turn so that a busy moment hits them all."""
+    tick = CLOCKS[clock]
+    steps = {side: getattr(case, side)() for side in sides}
+    for _ in range(case.settling):  # the first turn fills caches and pools as well
+        started = time.perf_counter()
+        for step in steps.values():
+            step()
+        turn = time.perf_counter() - started
+    took: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(max(3, min(repeats, int(seconds / turn)))):
+        for side, step in steps.items():
+            started = tick()
+            step()
+            took[side].append((tick() - started) * 1e3)
+    return {side: statistics.median(values) for side, values in took.items()}
 
-    actions = {"floor": floor, "products": products, "ours": step(build(name, classes, width))}
-    row: dict[str, Any] = {"loss": name, "batch": batch, "width": width, "items": items}
-    factory = pml_factories().get(name)
-    needed = pml_bytes(name, batch, width, items)
-    if factory is None:
-        row["note"] = "pytorch-metric-learning has none"
-    elif needed > limit:
-        row["note"] = f"pytorch-metric-learning would need about {needed / 1e9:.0f} GB"
+
+def measure(name: str, size: Size, options: argparse.Namespace) -> dict[str, Any]:
+    """One row: milliseconds and peak memory of both sides, and why one has none."""
+    bounds = {"memory_bytes": options.memory_limit * 1e9}
+    first = {"seconds": options.step_limit, **bounds}
+    sides, note, pml_peak = ["floor", "products", "ours"], None, None
+    ours_peak = confined(lambda: peak_megabytes(name, size, "ours"), **first)
+    if None in [twin(part) for part in name.split("+")]:
+        note = "pytorch-metric-learning has none"
     else:
-        actions["pml"] = step(factory(classes, width))
-    seconds = interleaved(actions, repeats, clock)
-    row |= {f"{side}_milliseconds": value * 1e3 for side, value in seconds.items()}
-    row["ours_over_floor"] = seconds["ours"] / seconds["floor"]
-    row["ours_over_products"] = seconds["ours"] / seconds["products"]
-    if "pml" in seconds:
-        row["pml_over_ours"] = seconds["pml"] / seconds["ours"]
-    return row
+        try:
+            pml_peak = confined(lambda: peak_megabytes(name, size, "theirs"), **first)
+            sides.append("theirs")
+        except OutOfReach as reason:
+            note = f"pytorch-metric-learning's is out of reach: it {reason}"
+    seconds = options.seconds
+    found = confined(
+        lambda: medians(Case(name, size), sides, options.repeats, seconds, options.clock),
+        seconds=10 * options.step_limit + 10 * seconds,
+        **bounds,
+    )
+    batch, width, items = size
+    return {
+        "loss": name, "batch": batch, "dim": width, "per_class": items,
+        "ours_ms": found["ours"], "pml_ms": found.get("theirs"), "floor_ms": found["floor"],
+        "products_ms": found["products"],
+        "ours_peak_mb": ours_peak, "pml_peak_mb": pml_peak, "note": note,
+    }
 
 
 HEADER = (
-    f"{'loss':<34}{'ours ms':>9}{'pml ms':>10}{'pml/ours':>10}{'ours/floor':>12}"
-    f"{'ours/products':>15}"
+    f"{'loss':<38}{'ours ms':>9}{'pml ms':>10}{'pml/ours':>10}{'ours/floor':>12}"
+    f"{'ours/products':>15}{'ours MB':>9}{'pml MB':>9}"
 )
 
 
 def line(row: dict[str, Any]) -> str:
-    pml, ratio = row.get("pml_milliseconds"), row.get("pml_over_ours")
-    text = f"{row['loss']:<34}{row['ours_milliseconds']:>9.2f}"
-    text += f"{pml:>10.2f}{ratio:>10.1f}" if pml is not None else f"{'-':>10}{'-':>10}"
-    text += f"{row['ours_over_floor']:>12.2f}{row['ours_over_products']:>15.2f}"
-    return text + (f"  {row['note']}" if "note" in row else "")
+    def shown(value: float | None, width: int, digits: int) -> str:
+        return f"{'-' if value is None else format(value, f'.{digits}f'):>{width}}"
+
+    ours, pml = row["ours_ms"], row["pml_ms"]
+    text = f"{row['loss']:<38}" + shown(ours, 9, 2) + shown(pml, 10, 2)
+    text += shown(pml and pml / ours, 10, 1) + shown(ours / row["floor_ms"], 12, 2)
+    text += shown(ours / row["products_ms"], 15, 2)
+    text += shown(row["ours_peak_mb"], 9, 1) + shown(row["pml_peak_mb"], 9, 1)
+    return text + (f"  {row['note']}" if row["note"] else "")
+
+
+def extremes(rows: list[dict[str, Any]]) -> str:
+    """The rows that come closest to a bar, in words."""
+    from dmlbench.losses import PAIR_LOSSES
+
+    def place(row: dict[str, Any]) -> str:
+        return f"{row['loss']} at {row['batch']}x{row['dim']}x{row['per_class']}"
+
+    compared = [row for row in rows if row["pml_ms"] is not None]
+    pairs = {spec.name for spec in PAIR_LOSSES}
+    large = [r for r in rows if r["batch"] >= 512 and r["loss"].partition("(")[0] in pairs]
+    found = []
+    if compared:
+        row = min(compared, key=lambda row: row["pml_ms"] / row["ours_ms"])
+        found.append(f"least ahead of pytorch-metric-learning: {place(row)}, "
+                     f"{row['pml_ms'] / row['ours_ms']:.2f} times as fast")
+    if large:
+        row = max(large, key=lambda row: row["ours_ms"] / row["floor_ms"])
+        found.append(f"pair or triplet loss farthest above the floor, from 512 items: "
+                     f"{place(row)}, {row['ours_ms'] / row['floor_ms']:.2f} times the floor")
+    return "\n".join(found)
+
+
+def document(rows: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Any]:
+    """What is written as JSON."""
+    kept = [
+        {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items() if k in KEYS}
+        for row in rows
+    ]
+    packages = ("dmlbench", "torch", "pytorch-metric-learning")
+    return {
+        "machine": f"{processor()}, {os.cpu_count()} cores, {options.threads} used, "
+                   f"{options.clock} clock",
+        "date": datetime.date.today().isoformat(),
+        "versions": {"python": platform.python_version()}
+        | {package: metadata.version(package) for package in packages},
+        "rows": kept,
+    }
+
+
+def processor() -> str:
+    for text in Path("/proc/cpuinfo").read_text().splitlines():
+        if text.startswith("model name"):
+            return text.partition(":")[2].strip()
+    return platform.machine()
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default=SIZES, help="batch x width x items a class, by commas")
-    parser.add_argument("--losses", help="names by commas, as name or name(key=value)")
+    parser.add_argument("--losses", help="names by commas, as name, name(key=value) or name+name")
     parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for a row, if 3 turns fit")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu on a busy machine")
-    parser.add_argument("--memory-limit", type=float, default=MEMORY_LIMIT_BYTES, metavar="BYTES")
-    parser.add_argument("--json", metavar="FILE", help="write the rows to FILE as well")
+    parser.add_argument("--memory-limit", type=float, default=4.0, metavar="GB", help="for a step")
+    parser.add_argument("--step-limit", type=float, default=30.0, metavar="SECONDS")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows to FILE")
     options = parser.parse_args(arguments)
 
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # before torch is imported
+    import pytorch_metric_learning.losses  # noqa: F401  # once, for all processes
     import torch
 
     from dmlbench.losses import LOSSES
 
     torch.set_num_threads(options.threads)
+    warnings.simplefilter("ignore")  # pytorch-metric-learning's, of every process
     names = split_names(options.losses or "")
     if not names:
         variants = [name for name in pml_factories() if "(" in name]
         for spec in LOSSES:
             names += [spec.name, *(v for v in variants if v.startswith(spec.name + "("))]
+        names.append(TOGETHER)
     rows = []
     for size in parse_sizes(options.sizes):
         print(f"\n{'x'.join(map(str, size))}, {options.threads} thread(s)\n{HEADER}", flush=True)
         for name in names:
-            limit = options.memory_limit
-            rows.append(measure(name, size, options.repeats, limit, CLOCKS[options.clock]))
+            rows.append(measure(name, size, options))
             print(line(rows[-1]), flush=True)
-    if options.json:
-        machine = {"torch": torch.__version__, "processor": platform.processor(),
-                   "cores": os.cpu_count(), "threads": options.threads, "clock": options.clock}
-        with open(options.json, "w", encoding="utf-8") as stream:
-            json.dump({"machine": machine, "rows": rows}, stream, indent=1)
+    print(f"\n{extremes(rows)}")
+    whole = options.losses is None and options.sizes == SIZES
+    target = options.json or (RESULTS if whole else None)
+    if target:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(document(rows, options), indent=1) + "\n", encoding="utf-8")
+        print(f"written to {target}")
     return 0
 
 

@@ -69,8 +69,9 @@ class _SoftMaximum(Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, sharpness: float) -> Tensor:
-        weight = torch.softmax(x * sharpness, dim=1)
-        result = (weight * x).sum(1)
+        scratch = x * sharpness
+        weight = torch.softmax(scratch, dim=1)
+        result = torch.mul(weight, x, out=scratch).sum(1)
         ctx.save_for_backward(x, weight, result)
         ctx.sharpness = sharpness
         return result

@@ -4,15 +4,22 @@ import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
+from dmlbench.combiners.fixed import EqualSum
+from dmlbench.combiners.pcgrad import PCGrad
+from dmlbench.data.images import ImageSet
 from dmlbench.losses import pairs as pairs_module
 from dmlbench.losses import similarity
 from dmlbench.losses.contrastive import ContrastiveLoss
 from dmlbench.losses.multi_similarity import MultiSimilarityLoss
 from dmlbench.losses.pairs import Positives, batch_pairs
 from dmlbench.losses.triplet import TripletLoss
+from dmlbench.model import EmbeddingModel
+from dmlbench.recipe import Batch, Recipe
+from dmlbench.train import Parts, Trainer
 
 LABELS = [
     [0, 0, 1, 1],
@@ -91,6 +98,39 @@ def test_losses_of_one_batch_share_one_product(products):
     assert len(products) == 1
     apart = [torch.autograd.grad(loss(embeddings, labels), embeddings)[0] for loss in THREE]
     torch.testing.assert_close(together, sum(apart))
+
+
+class Mean(torch.nn.Module):
+    """A backbone: a weighted mean colour."""
+
+    num_features = 3
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, images):
+        return images.mean((2, 3)) * self.weight
+
+
+@pytest.mark.parametrize("combiner", [EqualSum, PCGrad])
+def test_a_step_of_training_computes_one_product_for_losses_on_one_head(products, combiner):
+    batch = Batch(classes=4, images=4)
+    recipe = Recipe(name="here", embedding_dim=5, epochs=1, channels_last=False, batch=batch)
+    images = np.random.default_rng(0).integers(0, 256, (16, 3, 2, 2)).astype(np.uint8)
+    parts = Parts(
+        model=EmbeddingModel(Mean(), [5]),
+        losses=torch.nn.ModuleList(THREE),
+        loss_names=("contrastive", "triplet", "ms"),
+        combiner=combiner(3),
+        train_transform=lambda stored, generator: stored.float() / 255,
+        test_transform=lambda stored: stored.float() / 255,
+        device=torch.device("cpu"),
+    )
+    train = ImageSet(images, np.arange(16) % 4, ("a", "b", "c", "d"))
+    trainer = Trainer(parts, recipe, train, seed=0, validate=lambda: 0.5)
+    list(trainer.run())
+    assert len(products) == len(trainer.sampler) == 1
 
 
 def test_shared_losses_can_go_backward_one_by_one(products):
