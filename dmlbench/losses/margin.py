@@ -133,18 +133,25 @@ class MarginLoss(PairLoss):
         """(B, P) columns of negatives, one for each positive slot, and (B, P) which count."""
         width = pairs.cosine.width
         clamped = distance.clamp(min=self.cutoff)
-        # Minus the log density of a distance between random points on a sphere in D dimensions.
-        logits = (1 - clamped.square() / 4).clamp_min_(torch.finfo(clamped.dtype).tiny)
-        logits.log_().mul_((3 - width) / 2).add_(clamped.log(), alpha=2 - width)
-        logits.masked_fill_(clamped >= self.nonzero_loss_cutoff, ABSENT)
-        logits.nan_to_num_(nan=ABSENT)  # the loss is NaN by itself, where a draw would be an error
+        # The density of a distance d between random points on a sphere in D dimensions is that of
+        # (d² (1 - d²/4))^((D - 3) / 2) d.
+        square = clamped.square()
+        scratch = torch.mul(square, -0.25).add_(1).clamp_min_(torch.finfo(square.dtype).tiny)
+        logits = square.mul_(scratch).log_().mul_((3 - width) / 2)
+        too_far = torch.ge(clamped, self.nonzero_loss_cutoff, out=scratch)
+        logits.add_(too_far, alpha=ABSENT)
         logits.scatter_(1, pairs.positives.classmates, ABSENT)
         possible = logits.amax(1, keepdim=True) > ABSENT / 2
         generator = torch.Generator(distance.device)
         generator.manual_seed(self.seed + int(self.draws))
         self.draws += 1
-        chances = torch.softmax(logits, dim=1)
-        drawn = torch.multinomial(
-            chances, filled.shape[1], replacement=True, generator=generator
-        )
-        return drawn, filled * possible
+        # Inverting the sums costs a fifth of torch.multinomial, which fails on NaN.
+        sums = torch.softmax(logits, dim=1).div_(clamped).cumsum(1)  # (B, N)
+        share = torch.rand(  # always the same ones, whatever the embeddings' precision
+            filled.shape, generator=generator, dtype=torch.float64, device=sums.device
+        ).to(sums.dtype)
+        total = sums[:, -1:].clone()
+        # Below the total, so that the first sum above it is that of an item with a chance.
+        target = (share * total).minimum(torch.nextafter(total, torch.zeros_like(total)))
+        drawn = torch.searchsorted(sums, target, right=True)
+        return drawn.clamp_(max=sums.shape[1] - 1), filled * possible

@@ -14,7 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from dmlbench.losses.pairs import check_batch
 from dmlbench.losses.parameters import whole
-from dmlbench.losses.similarity import without_autocast
+from dmlbench.losses.rowwise import log_sum_exp
+from dmlbench.losses.similarity import closed_form, without_autocast
 
 # As in torch.nn.functional.normalize: a shorter vector has no direction.
 SHORTEST = 1e-12
@@ -138,11 +139,26 @@ def scaled_cross_entropy(
     """
     batch, classes = similarity.shape
     index = labels.unsqueeze(1)  # (B, 1)
-    if own is not None:
-        similarity = similarity.scatter(1, index, own(similarity.gather(1, index)))
-    log_prob = torch.log_softmax(similarity * scale, dim=1)  # (B, C)
     each_other = smoothing / (classes - 1) if classes > 1 else 0.0
-    total = log_prob.gather(1, index).sum() * (1 - classes * each_other)
-    if each_other:
-        total = total + log_prob.sum() * each_other
-    return -total / max(batch, 1)
+    expected = 1 - classes * each_other  # of the own class, beyond what each class has
+    changed = similarity.detach().gather(1, index)  # (B, 1)
+    slope = None
+    if own is not None:
+        with torch.enable_grad():
+            leaf = changed.requires_grad_()
+            changed = own(leaf)
+            (slope,) = torch.autograd.grad(changed.sum(), leaf)
+    with torch.no_grad():
+        own_logits = changed.detach() * scale
+        logits = (similarity.detach() * scale).scatter_(1, index, own_logits)  # (B, C)
+        total, gradient = log_sum_exp(logits)  # (B, 1), (B, C)
+        cost = total - own_logits * expected
+        if each_other:
+            cost -= logits.sum(1, keepdim=True) * each_other
+            gradient.sub_(each_other)
+        gradient.scatter_add_(1, index, torch.full_like(cost, -expected))
+        if slope is not None:
+            gradient.scatter_(1, index, gradient.gather(1, index).mul_(slope))
+        gradient.mul_(scale / max(batch, 1))
+        value = cost.sum() / max(batch, 1)
+    return closed_form(value, (similarity, gradient))
