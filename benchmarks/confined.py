@@ -6,6 +6,7 @@ before the first `confined` call. Linux only.
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import resource
 import signal
@@ -67,6 +68,7 @@ def peak_bytes(action: Callable[[], None]) -> int:
 
 
 def _child(pipe: Any, function: Callable[[], Any], memory_bytes: float) -> None:
+    faulthandler.disable()  # a crash is a result, and told by the exit code
     limit = _status_bytes("VmSize") + int(memory_bytes)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
