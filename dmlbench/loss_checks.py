@@ -5,26 +5,25 @@ B batch, D embedding width.
 
 from __future__ import annotations
 
-import inspect
-import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dmlbench.conformance import (
+    Broken,
+    build_seeded,
+    check_close,
+    check_finite,
+    check_moves,
+    check_registered,
+    check_scalar,
+    need_cuda,
+)
 from dmlbench.random_states import moved_since, random_states
 
 CLASSES, PER_CLASS, WIDTH = 6, 4, 16
-
-
-class Broken(Exception):
-    """The contract does not hold; the message says how."""
-
-
-class Skip(Exception):
-    """The check cannot be made here; the message says why."""
 
 
 class Subject:
@@ -34,13 +33,8 @@ class Subject:
         self.factory, self.params = factory, params
 
     def build(self, seed: int = 0) -> nn.Module:
-        offers = {"num_classes": CLASSES, "embedding_dim": WIDTH}
-        asked = inspect.signature(self.factory).parameters
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)
-        taken = {name: value for name, value in offers.items() if name in asked}
-        return self.factory(**taken, **self.params)
+        sizes = {"num_classes": CLASSES, "embedding_dim": WIDTH}
+        return build_seeded(self.factory, self.params, seed, **sizes)
 
     def evaluate(
         self, embeddings: Tensor, labels: Tensor, loss: nn.Module | None = None
@@ -49,15 +43,14 @@ class Subject:
         loss = self.build() if loss is None else loss
         embeddings = embeddings.detach().requires_grad_()
         value = loss(embeddings, labels)
-        _check_scalar(value)
+        check_scalar(value, "the loss")
         value.backward()
         if embeddings.grad is None:
             raise Broken("the value is not connected to the embeddings: they get no gradient")
         gradients = {"the embeddings": embeddings.grad}
         gradients |= {n: p.grad for n, p in loss.named_parameters() if p.grad is not None}
         for name, gradient in gradients.items():
-            if not gradient.isfinite().all():
-                raise Broken(f"the gradient on {name} is not finite")
+            check_finite(f"the gradient on {name}", gradient)
         return value.detach(), embeddings.grad
 
 
@@ -74,27 +67,9 @@ def _batch(labels: Tensor | None = None, dtype: torch.dtype = torch.float32):
     return nn.functional.normalize(0.5 * centres[labels] + noise).to(dtype), labels
 
 
-def _check_scalar(value: Any) -> None:
-    if not isinstance(value, Tensor):
-        raise Broken(f"the loss returned {type(value).__name__}, not a tensor")
-    if value.shape != ():
-        raise Broken(f"the loss has the shape {tuple(value.shape)}, not () as a scalar")
-    if not value.is_floating_point():
-        raise Broken(f"the loss has the type {value.dtype}, which is no floating point one")
-    if not value.isfinite():
-        raise Broken(f"the loss is {value.item()}")
-
-
-def _check_close(what: str, found: Tensor, expected: Tensor, tolerance: float) -> None:
-    largest = expected.double().abs().max().item()
-    difference = (found.double() - expected.double()).abs().max().item()
-    if not difference <= tolerance * (largest + 1e-3):
-        raise Broken(f"{what}: off by {difference:.3g} where the largest is {largest:.3g}")
-
-
 def _scalar(subject: Subject) -> None:
     value = subject.build()(*_batch())
-    _check_scalar(value)
+    check_scalar(value, "the loss")
 
 
 def _gradient(subject: Subject) -> None:
@@ -121,8 +96,8 @@ def _dtype(dtype: torch.dtype, tolerance: float) -> Callable[[Subject], None]:
         found, slope = subject.evaluate(embeddings.to(dtype), labels, subject.build().to(dtype))
         if slope.dtype != dtype:
             raise Broken(f"{dtype} embeddings get a gradient of the type {slope.dtype}")
-        _check_close(f"the value in {dtype} and in float32", found, value, tolerance)
-        _check_close(f"the gradient in {dtype} and in float32", slope, gradient, tolerance)
+        check_close(f"the value in {dtype} and in float32", found, value, tolerance)
+        check_close(f"the gradient in {dtype} and in float32", slope, gradient, tolerance)
 
     return check
 
@@ -133,7 +108,7 @@ def _bfloat16_autocast(subject: Subject) -> None:
         embeddings.requires_grad_()
         with torch.autocast("cpu", torch.bfloat16):
             value = subject.build()(embeddings, labels)
-        _check_scalar(value)
+        check_scalar(value, "the loss")
         value.backward()
         if embeddings.grad is None or not embeddings.grad.isfinite().all():
             raise Broken(f"the gradient on {dtype} embeddings is missing or not finite")
@@ -144,8 +119,8 @@ def _batch_order(subject: Subject) -> None:
     value, gradient = subject.evaluate(embeddings, labels, subject.build().double())
     order = torch.arange(len(labels)).flip(0)
     also, slope = subject.evaluate(embeddings[order], labels[order], subject.build().double())
-    _check_close("the value changes with the order of the batch", also, value, 1e-6)
-    _check_close("the gradient changes with the order of the batch", slope[order], gradient, 1e-6)
+    check_close("the value changes with the order of the batch", also, value, 1e-6)
+    check_close("the gradient changes with the order of the batch", slope[order], gradient, 1e-6)
 
 
 def _non_contiguous(subject: Subject) -> None:
@@ -154,8 +129,8 @@ def _non_contiguous(subject: Subject) -> None:
     twice = torch.stack([labels, labels], dim=1)[:, 0]
     value, gradient = subject.evaluate(embeddings, labels)
     also, slope = subject.evaluate(strided, twice)
-    _check_close("the value of a strided batch", also, value, 1e-5)
-    _check_close("the gradient of a strided batch", slope, gradient, 1e-5)
+    check_close("the value of a strided batch", also, value, 1e-5)
+    check_close("the gradient of a strided batch", slope, gradient, 1e-5)
 
 
 def _without_gradient(subject: Subject) -> None:
@@ -164,8 +139,8 @@ def _without_gradient(subject: Subject) -> None:
     for context in (torch.no_grad(), torch.enable_grad()):
         with context:
             found = subject.build()(embeddings, labels)
-        _check_scalar(found)
-        _check_close("the value without a gradient", found.detach(), value, 1e-5)
+        check_scalar(found, "the loss")
+        check_close("the value without a gradient", found.detach(), value, 1e-5)
 
 
 def _inputs_unchanged(subject: Subject) -> None:
@@ -195,8 +170,8 @@ def _state_dict(subject: Subject) -> None:
     other.load_state_dict(loss.state_dict())
     value, gradient = subject.evaluate(*_batch(), loss)
     also, slope = subject.evaluate(*_batch(), other)
-    _check_close("the value after load_state_dict(state_dict())", also, value, 1e-6)
-    _check_close("the gradient after load_state_dict(state_dict())", slope, gradient, 1e-6)
+    check_close("the value after load_state_dict(state_dict())", also, value, 1e-6)
+    check_close("the gradient after load_state_dict(state_dict())", slope, gradient, 1e-6)
 
 
 def _finite_differences(subject: Subject) -> None:
@@ -211,7 +186,7 @@ def _finite_differences(subject: Subject) -> None:
             for sign in (1, -1)
         )
         slope, difference = (gradient * direction).sum(), (above - below) / (2 * step)
-        _check_close("the gradient against finite differences", slope, difference, 1e-3)
+        check_close("the gradient against finite differences", slope, difference, 1e-3)
 
 
 def _smoke_training(subject: Subject) -> None:
@@ -230,24 +205,26 @@ def _smoke_training(subject: Subject) -> None:
         raise Broken(f"20 steps of training took it from {values[0]:.4g} to {values[-1]:.4g}")
 
 
+def _moves_with_to(subject: Subject) -> None:
+    loss = subject.build()
+    check_registered(loss)
+    subject.evaluate(*_batch(), loss)  # a loss with a memory now has something to remember
+    check_moves(loss)
+
+
 def _moves_to_cuda(subject: Subject) -> None:
-    _need_cuda()
+    need_cuda()
     embeddings, labels = _batch()
     subject.evaluate(embeddings.cuda(), labels.cuda(), subject.build().cuda())
 
 
 def _cuda_agrees_with_cpu(subject: Subject) -> None:
-    _need_cuda()
+    need_cuda()
     embeddings, labels = _batch()
     value, gradient = subject.evaluate(embeddings, labels)
     found, slope = subject.evaluate(embeddings.cuda(), labels.cuda(), subject.build().cuda())
-    _check_close("the value on CUDA and on the CPU", found.cpu(), value, 1e-3)
-    _check_close("the gradient on CUDA and on the CPU", slope.cpu(), gradient, 1e-3)
-
-
-def _need_cuda() -> None:
-    if not torch.cuda.is_available():
-        raise Skip("no CUDA device here")
+    check_close("the value on CUDA and on the CPU", found.cpu(), value, 1e-3)
+    check_close("the gradient on CUDA and on the CPU", slope.cpu(), gradient, 1e-3)
 
 
 LOSS_CHECKS: Mapping[str, Callable[[Subject], None]] = {
@@ -266,6 +243,7 @@ LOSS_CHECKS: Mapping[str, Callable[[Subject], None]] = {
     "without-gradient": _without_gradient,
     "inputs-unchanged": _inputs_unchanged,
     "random-state": _random_state,
+    "moves-with-to": _moves_with_to,
     "state-dict": _state_dict,
     "finite-differences": _finite_differences,
     "smoke-training": _smoke_training,

@@ -18,6 +18,7 @@ COMMANDS = {
     "info": "Show one loss, combiner, dataset, backbone, recipe or entry.",
     "plugins": "List the installed plugins, broken ones included.",
     "data": "Get and verify datasets, and say where they lie.",
+    "check": "Check that a loss, a combiner or a plugin keeps the contract.",
     "leaderboard": "Show leaderboards.",
     "doctor": "Check the installation.",
 }
@@ -32,8 +33,9 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"dmlbench.cli.{name}")
-        return getattr(module, f"{name}_command")
+        module_name = name.replace("-", "_")
+        module = importlib.import_module(f"dmlbench.cli.{module_name}")
+        return getattr(module, f"{module_name}_command")
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -18,6 +18,9 @@ class FixedWeights(Combiner):
     Raises ValueError for a wrong number of weights or a negative one.
     """
 
+    #: What the conformance kit builds it with, since there are no weights by default.
+    check_params = {"weights": [0.5, 2.0, 1.0]}
+
     def __init__(self, num_losses: int, weights: Sequence[float] | None = None) -> None:
         super().__init__(num_losses)
         if weights is None:
@@ -45,6 +48,8 @@ class FixedWeights(Combiner):
 
 class EqualSum(FixedWeights):
     """(1/M) Σ_j l_j on one embedding: the baseline every weighting must beat."""
+
+    check_params: dict[str, list[float]] = {}
 
     def __init__(self, num_losses: int) -> None:
         super().__init__(num_losses, [1 / num_losses] * num_losses)

@@ -23,6 +23,7 @@ class NPairsLoss(nn.Module):
     """
 
     name = "n-pairs"
+    expected_failures = {"batch-order": "the first pair of each class makes the tuple"}
 
     def __init__(self) -> None:
         super().__init__()
