@@ -19,6 +19,7 @@ COMMANDS = {
     "plugins": "List the installed plugins, broken ones included.",
     "data": "Get and verify datasets, and say where they lie.",
     "check": "Check that a loss, a combiner or a plugin keeps the contract.",
+    "new-plugin": "Write the package of a new plugin.",
     "leaderboard": "Show leaderboards.",
     "doctor": "Check the installation.",
 }

@@ -1,1 +1,1 @@
-"""Alignment and uniformity as a dmlbench plugin."""
+"""The loss alignment-uniformity as a dmlbench plugin."""

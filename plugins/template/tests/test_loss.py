@@ -1,4 +1,4 @@
-"""The loss by its definition, pair by pair."""
+"""The loss by its definition, pair by pair, and against the contract."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import math
 import pytest
 import torch
 from dmlbench_template.loss import AlignmentUniformityLoss
+from dmlbench_template.plugin import dmlbench_losses
+
+from dmlbench.testing import check_loss
 
 
 def by_definition(embeddings, labels, exponent, temperature, weight):
@@ -35,3 +38,14 @@ def test_gradient():
     embeddings = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
     assert torch.autograd.gradcheck(lambda e: AlignmentUniformityLoss()(e, labels), embeddings)
+
+
+def test_contract():
+    results = check_loss(AlignmentUniformityLoss)
+    assert [result for result in results if result.outcome == "failed"] == []
+
+
+def test_spec_has_the_defaults_of_the_class():
+    (spec,) = dmlbench_losses()
+    loss = AlignmentUniformityLoss()
+    assert {name: getattr(loss, name) for name in spec.defaults} == dict(spec.defaults)

@@ -1,0 +1,63 @@
+"""``dmlbench new-plugin``: the package of a new loss, ready to be filled in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dmlbench.cli.options import json_option
+
+
+@click.command("new-plugin")
+@click.argument("name")
+@click.option(
+    "--distribution", metavar="DIST", help="What pip calls it.  [default: dmlbench-NAME]"
+)
+@click.option(
+    "--to", "folder", metavar="DIR", help="Folder to write.  [default: the distribution's name]"
+)
+@json_option
+def new_plugin_command(
+    name: str, distribution: str | None, folder: str | None, as_json: bool
+) -> None:
+    """Write a package that offers the loss NAME, with tests that pass, for yours to take its place.
+
+    Nothing is overwritten.
+    """
+    from dmlbench.new_plugin import NewPlugin, write_plugin
+    from dmlbench.plugins import load_plugins
+
+    plugin = NewPlugin(name, distribution or f"dmlbench-{name}")
+    target = Path(folder or plugin.distribution)
+    written = write_plugin(plugin, target)
+    for other in load_plugins().find("losses", name):
+        click.echo(
+            f"{other.distribution} has a loss {name} as well: with both installed, "
+            f"say {plugin.distribution}:{name}.",
+            err=True,
+        )
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "loss": plugin.loss,
+                    "distribution": plugin.distribution,
+                    "folder": str(target),
+                    "files": [str(file.relative_to(target)) for file in written],
+                },
+                indent=1,
+            )
+        )
+        return
+    click.echo(f"Wrote {target}:")
+    for file in written:
+        click.echo(f"  {file.relative_to(target)}")
+    click.echo(
+        f"\nYour loss goes into {target / plugin.package / 'loss.py'}, its paper and its defaults "
+        f"into plugin.py beside it.\nNext:\n"
+        f"  pip install -e '{target}[test]' && pytest {target}\n"
+        f"  dmlbench check {name}\n"
+        f"  dmlbench run --losses {name},triplet"
+    )
