@@ -1,0 +1,1 @@
+"""The losses of pytorch-metric-learning as a dmlbench plugin."""
