@@ -4,20 +4,24 @@
     python docs/generate.py --check  # exit with 1 if one is out of date
 
 In a page, what stands between ``<!-- help: dmlbench run -->`` and ``<!-- end -->`` is the help of
-that command.
+that command. The pages in ``losses/`` and ``combiners/`` are made as a whole, from the specs and
+the docstrings, and from ``benchmarks/results/losses.json`` where that is there.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
 
 import click
+from component_pages import COMPONENTS, component_pages
 
 from dmlbench.cli import cli
 
 DOCS = Path(__file__).parent
+RESULTS = DOCS.parent / "benchmarks" / "results" / "losses.json"
 _BLOCK = re.compile(r"(<!-- help: (?P<words>[^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -43,15 +47,31 @@ def rewritten(page: str) -> str:
     return _BLOCK.sub(block, page)
 
 
+def wanted_pages() -> dict[Path, str]:
+    """Every page by its path as it should be; empty where a component is gone."""
+    measured = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else None
+    wanted = {DOCS / path: text for path, text in component_pages(measured).items()}
+    for path in DOCS.rglob("*.md"):
+        if path.parent.name in COMPONENTS:
+            wanted.setdefault(path, "")
+        else:
+            wanted[path] = rewritten(path.read_text("utf-8"))
+    return wanted
+
+
 def main(check: bool) -> int:
-    stale = []
-    for path in sorted(DOCS.rglob("*.md")):
-        text = path.read_text("utf-8")
-        if rewritten(text) != text:
-            stale.append(path)
-            if not check:
-                path.write_text(rewritten(text), "utf-8")
+    wanted = wanted_pages()
+    stale = [
+        path
+        for path, text in sorted(wanted.items())
+        if not path.exists() or path.read_text("utf-8") != text
+    ]
     for path in stale:
+        if not check and wanted[path]:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(wanted[path], "utf-8")
+        elif not check:
+            path.unlink()
         print(f"{'out of date' if check else 'rewrote'}: {path.relative_to(DOCS.parent)}")
     return 1 if check and stale else 0
 

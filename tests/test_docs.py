@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
+import component_pages
+import generate
 import pytest
+import speed_tables
 
 from dmlbench.cli import COMMANDS
+from dmlbench.combiners import COMBINERS
 from dmlbench.hookspecs import Hooks
+from dmlbench.losses import LOSSES
 
 DOCS = Path(__file__).parents[1] / "docs"
-
-spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
-generate = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(generate)
+PAGES = generate.wanted_pages()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -24,10 +25,62 @@ def test_every_command_has_a_page_with_its_help(command):
     assert generate.help_text(f"dmlbench {command}").splitlines()[0] in page
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_what_is_made_from_the_code_is_current(page):
-    text = page.read_text("utf-8")
-    assert generate.rewritten(text) == text, "run python docs/generate.py"
+    assert page.exists() and page.read_text("utf-8") == PAGES[page], "run python docs/generate.py"
+
+
+@pytest.mark.parametrize("spec", [*LOSSES, *COMBINERS], ids=lambda spec: spec.name)
+def test_a_component_s_page_says_what_every_parameter_means(spec):
+    module, _, class_name = spec.target.partition(":")
+    prose, parameters, papers = component_pages.described(module, class_name)
+    assert prose and all(parameters[name] for name in spec.defaults)
+    assert papers or spec in COMBINERS
+
+
+def test_a_parameter_described_as_for_another_class_has_its_text():
+    _, parameters, _ = component_pages.described(
+        "dmlbench.combiners.wedl_c", "CompressedEnsemble"
+    )
+    assert parameters["penalty"] == "η."
+    assert parameters["diversity"].startswith("λ, 0.01")
+
+
+MEASURED = {
+    "machine": "a machine",
+    "date": "2026-01-02",
+    "versions": {"torch": "2.4"},
+    "rows": [
+        {"loss": "triplet(mining=hard)", "batch": 512, "dim": 128, "per_class": 4, "ours_ms": 4.0,
+         "pml_ms": 200.0, "floor_ms": 2.0, "ours_peak_mb": 6.0, "pml_peak_mb": None},
+        {"loss": "ms+triplet", "batch": 512, "dim": 128, "per_class": 4, "ours_ms": 4.0,
+         "pml_ms": None, "floor_ms": 2.0},
+        {"loss": "contrastive", "batch": 64, "dim": 32, "per_class": 4, "ours_ms": 1.0,
+         "pml_ms": None, "floor_ms": 0.5, "note": "it has none"},
+    ],
+}  # fmt: skip
+
+
+def test_measured_speed_stands_on_the_page_of_its_loss_as_ratios():
+    page = speed_tables.speed_section("triplet", MEASURED)
+    line = "| `triplet(mining=hard)` | 512 × 128 × 4 | 4 ms | 200 ms | 50 × | 2 × | 6 MB | – |"
+    assert line in page.splitlines() and "ms+triplet" not in page
+    assert "2026-01-02: a machine;" in " ".join(page.split()) and "torch 2.4." in page
+    assert "`contrastive`, 64 × 32 × 4: it has none." in speed_tables.speed_section(
+        "contrastive", MEASURED
+    )
+    assert "Not measured" in speed_tables.speed_section("circle", MEASURED)
+
+
+def test_the_table_of_ratios_has_a_line_a_loss_in_the_order_of_the_losses():
+    lines = speed_tables.ratio_section(MEASURED).splitlines()
+    assert lines[-5:] == [
+        "| loss | 64 × 32 × 4 | 512 × 128 × 4 |",
+        "| --- | --- | --- |",
+        "| `contrastive` | –, 2 × | – |",
+        "| `triplet(mining=hard)` | – | 50 ×, 2 × |",
+        "| `ms+triplet` | – | –, 2 × |",
+    ]
 
 
 def test_every_option_of_every_command_is_in_its_help():

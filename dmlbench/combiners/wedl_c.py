@@ -23,7 +23,9 @@ class CompressedEnsemble(DiverseEnsemble):
     matrix of the batch: ‖D₁/ΣD₁ − D₂/ΣD₂‖_F · B². What is evaluated is D wide, so every head may
     have the full width under the fair budget too.
 
-    num_losses: M. embedding_dim: D. head_dims: widths of the heads.
+    num_losses: M.
+    embedding_dim: D.
+    head_dims: widths of the heads, D_j.
     prior, penalty, diversity: as for `DiverseEnsemble`.
     hidden_dim: width of the hidden layer; None for that of the concatenated heads.
     """

@@ -20,6 +20,7 @@ class WeightedEnsemble(Combiner):
 
     Objective: Σ_j w_j (l̄ / l̄_j) l_j + η (Σ_j w_j − 1)², with w_j = c_j² + 1/(4M), the free
     parameters c_j, the running means l̄_j and their mean l̄, both constants for the gradient.
+
     A running mean covers the batches in which its loss had something to learn from: a loss that
     is 0 in a batch says nothing of its scale, and counting it would let the rescaled loss explode
     when it comes back.

@@ -1,0 +1,198 @@
+"""The pages of the built-in losses and combiners, from their specs and docstrings.
+
+A docstring has its first sentence, paragraphs (a formula begins with what it averages or sums),
+``name: text`` for every parameter, and the papers.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+import textwrap
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from speed_tables import ratio_section, speed_section, table
+
+from dmlbench.combiners import COMBINERS
+from dmlbench.hookspecs import Spec
+from dmlbench.losses import LOSSES
+
+COMPONENTS = {"losses": LOSSES, "combiners": COMBINERS}
+
+#: What a run gives a component by itself.
+_GIVEN = {
+    "num_classes": "the number of classes C",
+    "embedding_dim": "the width D",
+    "num_losses": "the number of losses M",
+    "head_dims": "the widths of the heads",
+}
+_PARAMETER = re.compile(r"(?P<names>[a-z]\w*(?:, [a-z]\w*)*): (?P<text>.*)")
+_FORMULA = re.compile(r"mean|Σ|Cross-entropy|Objective")
+
+_NOTATION = {
+    "losses": """## Notation
+
+B batch, D width, C classes. In a formula a is an anchor, p an item of its class (a positive), n one
+of another (a negative); s is a cosine, d a Euclidean distance, of embeddings of length 1. [x]₊ is
+max(0, x), mean⁺ a mean over the terms above 0, p_c the proxy of class c.
+
+Every loss is called as `loss(embeddings, labels)` with embeddings (B, D) and labels (B,) int64, and
+returns a scalar; a batch with nothing to learn from gives 0.
+""",
+    "combiners": """## Notation
+
+B batch, D width of the evaluated embedding, M losses, l_j the value of loss j in a batch, w_j its
+weight, e_j (B, D_j) the L2-normalised embedding of head j, g_j the gradient of loss j at the shared
+features.
+
+A combiner is called as `combiner(losses, heads)` with losses (M,) and heads (B, D_j), and returns
+the objective, a scalar; `embed(heads)` gives the evaluated embedding (B, D). Heads are shared, one
+embedding for all losses, or one per loss, which then share the width D.
+""",
+}
+_INTRODUCTION = {
+    "losses": "The built-in losses, each with the field's usual defaults. `--losses NAME` trains "
+    "one, `--losses 'NAME(parameter=value)'` with parameters of yours.",
+    "combiners": "The built-in combiners of losses. `--combiner NAME` trains one beside each loss "
+    "alone, `--combiner 'NAME(parameter=value)'` with parameters of yours.",
+}
+
+
+def component_pages(measured: Mapping[str, Any] | None) -> dict[Path, str]:
+    """The pages of every loss and combiner, and the index of each kind, by path below DOCS.
+
+    measured: what ``benchmarks/losses.py`` wrote; None where there is none.
+    """
+    pages = {}
+    for kind, specs in COMPONENTS.items():
+        for spec in specs:
+            pages[Path(kind, f"{spec.name}.md")] = component_page(kind, spec, measured)
+        pages[Path(kind, "README.md")] = index_page(kind, specs, measured)
+    return pages
+
+
+def component_page(kind: str, spec: Spec, measured: Mapping[str, Any] | None) -> str:
+    """The page of one loss or combiner."""
+    module, _, class_name = spec.target.partition(":")
+    prose, parameters, papers = described(module, class_name)
+    facts = {
+        "names": ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases)),
+        "family": getattr(spec, "family", ""),
+        "heads": getattr(spec, "heads", ""),
+        "class": f"`{module}.{class_name}`",
+    }
+    parts = [
+        f"# {spec.name}",
+        f"{spec.summary}.",
+        table(["", ""], ([key, value] for key, value in facts.items() if value)),
+        "## Definition",
+        *prose,
+        "## Parameters",
+    ]
+    rows = [
+        [f"`{name}`", f"`{json.dumps(default)}`", parameters.get(name, "")]
+        for name, default in spec.defaults.items()
+    ]
+    parts.append(table(["parameter", "default", "meaning"], rows) if rows else "None.")
+    given = [text for name, text in _GIVEN.items() if name in parameters]
+    if given:
+        listed = " and ".join(filter(None, [", ".join(given[:-1]), given[-1]]))
+        parts.append(f"The run gives it {listed}.")
+    paper = " ".join(papers.split()) or spec.reference
+    if paper:
+        parts.append(f"## Paper\n\n{linked(paper)}")
+    if kind == "losses":
+        parts.append(speed_section(spec.name, measured))
+    parts.append(f"[All {kind}, and the notation](README.md)")
+    return "\n\n".join(parts) + "\n"
+
+
+def index_page(kind: str, specs: Iterable[Spec], measured: Mapping[str, Any] | None) -> str:
+    """The table of all losses or combiners, the notation, and the table of ratios."""
+    extra = "family" if kind == "losses" else "heads"
+    rows = [
+        [
+            f"[{spec.name}]({spec.name}.md)",
+            ", ".join(spec.aliases),
+            getattr(spec, extra),
+            spec.summary,
+            linked(spec.reference),
+        ]
+        for spec in specs
+    ]
+    parts = [
+        f"# {kind.capitalize()}",
+        textwrap.fill(_INTRODUCTION[kind], 100, break_on_hyphens=False),
+        table(["name", "also", extra, "what it does", "paper"], rows),
+        _NOTATION[kind].rstrip(),
+    ]
+    if kind == "losses":
+        parts.append(ratio_section(measured))
+    return "\n\n".join(parts) + "\n"
+
+
+def described(module: str, class_name: str) -> tuple[list[str], dict[str, str], str]:
+    """A class's docstring as paragraphs in Markdown, its parameters, and the papers at its end."""
+    blocks = re.split(r"\n\s*\n", _docstring(module, class_name))
+    papers = blocks.pop() if len(blocks) > 1 and re.search(r"\b(19|20)\d\d\b", blocks[-1]) else ""
+    prose, parameters = [], {}
+    for block in blocks:
+        if block.startswith("Args:\n"):
+            block = textwrap.dedent(block.removeprefix("Args:\n"))
+        if _PARAMETER.match(block):
+            parameters |= _parameters(block, module)
+        elif prose and _FORMULA.match(block):
+            prose.append(textwrap.indent(block, "    "))
+        else:
+            prose.append(block)
+    return prose, parameters, papers
+
+
+def _parameters(block: str, module: str) -> dict[str, str]:
+    """``name: text`` with its continuation lines, for every parameter in a block."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in block.splitlines():
+        start = _PARAMETER.fullmatch(line)
+        if start:
+            names = start["names"].split(", ")
+            found |= dict.fromkeys(names, start["text"])
+        elif line.startswith(" "):
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    for name, text in found.items():
+        other = re.fullmatch(r"as for `(\w+)`\.", text)
+        if other:
+            found[name] = described(_module_of(other[1], module), other[1])[1][name]
+    return found
+
+
+def _module_of(class_name: str, near: str) -> str:
+    """The module of a class that a docstring names, among those of the same package."""
+    package = near.rpartition(".")[0]
+    targets = (spec.target for specs in COMPONENTS.values() for spec in specs)
+    return next(
+        module
+        for module, _, name in (target.partition(":") for target in targets)
+        if name == class_name and module.rpartition(".")[0] == package
+    )
+
+
+@cache
+def _docstring(module: str, class_name: str) -> str:
+    """Read from the source, so that making pages imports no torch."""
+    parent = importlib.util.find_spec(module.partition(".")[0])
+    path = Path(parent.origin).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            return ast.get_docstring(node) or ""
+    raise LookupError(f"{path} has no class {class_name}")
+
+
+def linked(text: str) -> str:
+    """A reference with its arXiv number as a link."""
+    return re.sub(r"arXiv (\d{4}\.\d{4,5})", r"[arXiv \1](https://arxiv.org/abs/\1)", text)
