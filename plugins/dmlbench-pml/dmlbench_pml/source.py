@@ -50,13 +50,16 @@ class PackageSource:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._names = cache(self._read)
+        # A class is a base of many, and a listing should take no time.
+        self.lineage = cache(self._lineage)
+        self.parameters = cache(self._parameters)
 
     def exported(self, *module: str) -> dict[str, ClassSource]:
         """The classes that a module of the package defines or imports from the package."""
         found = {name: self._find(module, name) for name in self._names(module)}
         return {name: source for name, source in found.items() if source is not None}
 
-    def lineage(self, source: ClassSource) -> list[ClassSource]:
+    def _lineage(self, source: ClassSource) -> list[ClassSource]:
         """The class and its bases within the package, in the order of method resolution."""
         found = [source]
         for base in source.node.bases:
@@ -72,7 +75,7 @@ class PackageSource:
             found = {**one.methods(), **found}
         return found
 
-    def parameters(self, source: ClassSource) -> dict[str, Any]:
+    def _parameters(self, source: ClassSource) -> dict[str, Any]:
         """What the constructor takes, by name with its default, ``**kwargs`` followed to the bases.
 
         A default is a value, `REQUIRED` or `NO_LITERAL`. What a class passes to its bases itself
@@ -125,6 +128,7 @@ class PackageSource:
         return named[1:] if named[:1] == (self.folder.name,) else None
 
 
+@cache
 def calls(function: ast.AST | None) -> set[str]:
     """The names of all that is called in a function, without what stands before the dot."""
     if function is None:
@@ -153,6 +157,7 @@ def _own_parameters(arguments: ast.arguments, constants: dict[str, Any]) -> dict
     return found
 
 
+@cache
 def _read_from_keywords(init: ast.FunctionDef) -> dict[str, Any]:
     """Parameters that are taken as ``kwargs["name"]``, and so must be given."""
     if init.args.kwarg is None:
@@ -176,6 +181,7 @@ def _literal(node: ast.expr, constants: dict[str, Any]) -> Any:
         return NO_LITERAL
 
 
+@cache
 def _passed_to_bases(init: ast.FunctionDef) -> set[str]:
     """The keywords in ``super().__init__(...)``."""
     return {
