@@ -95,10 +95,10 @@ def component_page(kind: str, spec: Spec, measured: Mapping[str, Any] | None) ->
         "## Parameters",
     ]
     rows = [
-        [f"`{name}`", f"`{json.dumps(default)}`", parameters.get(name, "")]
+        [f"`{name}`", f"`{json.dumps(default)}`", parameters.get(name, ""), _tried(spec, name)]
         for name, default in spec.defaults.items()
     ]
-    parts.append(table(["parameter", "default", "meaning"], rows) if rows else "None.")
+    parts.append(table(["parameter", "default", "meaning", "tuned"], rows) if rows else "None.")
     given = [text for name, text in _GIVEN.items() if name in parameters]
     if given:
         listed = " and ".join(filter(None, [", ".join(given[:-1]), given[-1]]))
@@ -191,6 +191,15 @@ def _docstring(module: str, class_name: str) -> str:
         if isinstance(node, ast.ClassDef) and node.name == class_name:
             return ast.get_docstring(node) or ""
     raise LookupError(f"{path} has no class {class_name}")
+
+
+def _tried(spec: Spec, name: str) -> str:
+    """What ``dmlbench tune`` tries for a parameter."""
+    tried = spec.search.get(name)
+    if isinstance(tried, Mapping):
+        scale = ", log" if tried.get("log") else ""
+        return f"{tried['low']} to {tried['high']}{scale}"
+    return ", ".join(json.dumps(choice) for choice in tried or ())
 
 
 def linked(text: str) -> str:
