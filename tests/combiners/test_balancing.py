@@ -74,13 +74,15 @@ def test_gradnorm_norms_converge_to_the_target_ratio():
     gradients = torch.zeros(2, 4, 3)
     gradients[0, 0, 0], gradients[1, 1, 1] = 1.0, 100.0
     losses = torch.tensor([2.0, 2.0])
-    for _ in range(600):
+    for step in range(600):
+        # The weight of the second ends at 0.02; a step must become small beside that.
+        optimizer.param_groups[0]["lr"] = 0.01 * 0.98**max(0, step - 300)
         optimizer.zero_grad()
         combiner(losses, [])
         combined = combiner.combine_gradients(gradients, losses)
         optimizer.step()
     norms = combiner.weights() * gradients.flatten(1).norm(dim=1)
-    assert norms[0].item() == pytest.approx(norms[1].item(), rel=0.5)
+    assert norms[0].item() == pytest.approx(norms[1].item(), rel=0.02)
     assert combiner.weights().sum().item() == pytest.approx(2.0, rel=1e-5)
     assert combined[0, 0] > 0 and combined[1, 1] > 0
 
@@ -118,6 +120,29 @@ def test_pcgrad_of_two_leaves_no_conflict_and_is_the_formula(seed):
         expected = (one - dot / (other @ other) * other + other - dot / (one @ one) * one) / 2
     np.testing.assert_allclose(combined, expected, rtol=1e-9)
     assert combined @ one >= -1e-9 and combined @ other >= -1e-9
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pcgrad_of_many_is_the_papers_algorithm(seed):
+    """Line by line, in the orders that the same seed draws."""
+    gradients = conflicting(seed, losses=4)
+    torch.manual_seed(seed)
+    orders = [torch.randperm(4).tolist() for _ in range(4)]
+    originals = gradients.flatten(1).numpy()
+    projected = []
+    for i, order in enumerate(orders):
+        own = originals[i].copy()
+        for j in order:
+            if j != i and own @ originals[j] < 0:
+                own = own - (own @ originals[j]) / (originals[j] @ originals[j]) * originals[j]
+        # What was projected last is not in conflict any more.
+        last = [j for j in order if j != i][-1]
+        assert own @ originals[last] >= -1e-9
+        projected.append(own)
+    torch.manual_seed(seed)
+    combined = PCGrad(4).combine_gradients(gradients, torch.ones(4)).flatten().numpy()
+    np.testing.assert_allclose(combined, np.mean(projected, axis=0), rtol=1e-9)
+    assert not np.allclose(combined, originals.mean(axis=0))
 
 
 def test_pcgrad_leaves_gradients_alone_that_agree():
