@@ -48,6 +48,8 @@ PLUGIN = """
                 return value / 2 + value.detach() / 2
 
         class Mean(Combiner):
+            expected_failures = {"scaler": "no such check"}
+
             def forward(self, losses, heads):
                 return losses.mean()
 
@@ -93,6 +95,7 @@ def test_a_distribution_stands_for_all_that_it_offers(install, capsys):
     assert "FAILED   defaults: power is 3 in the spec and 2 in the class" in out
     assert "FAILED   target: some-loss: the target some_loss_plugin:Gone cannot be loaded" in out
     assert "FAILED   heads: heads is 'per-loss' in the spec and 'shared' in the class" in out
+    assert "FAILED   expected-failures: expected_failures: there is no check named 'scaler'" in out
     pull = out.partition("some-loss:pull")[2].partition("some-loss:")[0]
     assert "FAILED" not in pull
 
