@@ -7,14 +7,14 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from dmlbench.cli.leaderboard import leaderboard_command
+from dmlbench.cli import cli
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.store import write_entry
 
 
 def show(*arguments):
-    arguments = ["show", *map(str, arguments)]
-    return CliRunner(env={"COLUMNS": "100"}).invoke(leaderboard_command, arguments)
+    arguments = ["leaderboard", "show", *map(str, arguments)]
+    return CliRunner(env={"COLUMNS": "100"}).invoke(cli, arguments)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_importing_the_command_imports_nothing_heavy():
     import sys
 
     code = (
-        "import sys, dmlbench.cli.leaderboard, dmlbench.leaderboard.render, "
+        "import sys, dmlbench.cli.leaderboard.show, dmlbench.leaderboard.render, "
         "dmlbench.leaderboard.export, dmlbench.leaderboard.describe, dmlbench.leaderboard.plot; "
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy', 'rich') if m in sys.modules])"
     )

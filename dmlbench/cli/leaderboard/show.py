@@ -1,4 +1,4 @@
-"""``dmlbench leaderboard``: show results that are there."""
+"""``dmlbench leaderboard show``: the entries of a folder, ranked."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.group("leaderboard")
-def leaderboard_command() -> None:
-    """Compare the entries of leaderboards."""
-
-
-@leaderboard_command.command("show")
+@click.command("show")
 @click.argument("folder", default="leaderboards", type=click.Path(path_type=Path))
 @click.option("--by", default="map_at_r", metavar="METRIC", help="Rank by this metric (MAP@R).")
 @click.option("--metrics", default="", metavar="A,B", help="Metric columns to show.")

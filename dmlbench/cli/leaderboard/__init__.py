@@ -1,0 +1,16 @@
+"""``dmlbench leaderboard``: what is done with results that are there, a file a command."""
+
+from __future__ import annotations
+
+import click
+
+from dmlbench.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "show": "Rank entries in tables, and say what beats what.",
+}
+
+
+@click.group("leaderboard", cls=LazyGroup, package=__name__, lazy=COMMANDS)
+def leaderboard_command() -> None:
+    """Compare the entries of leaderboards."""
