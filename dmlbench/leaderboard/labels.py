@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dmlbench.config import canonical_json
 from dmlbench.leaderboard.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.plain import plain
 
 _OWN_DISTRIBUTION = "dmlbench"
-
-
-def plain(text: str, limit: int = 200) -> str:
-    """Text without control, formatting and surrogate characters, cut at `limit` characters.
-
-    Entries come from other people: an escape sequence must not reach a terminal, nor a
-    right-to-left override reorder a row.
-    """
-    spaced = "".join(" " if c in "\t\n\r\v\f\u2028\u2029\x85" else c for c in text[: 4 * limit])
-    kept = "".join(c for c in spaced if unicodedata.category(c)[0] != "C")
-    joined = " ".join(kept.split())
-    return joined if len(joined) <= limit else joined[: limit - 1] + "…"
 
 
 class Labels:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import stat
 from pathlib import Path
 
 from dmlbench.errors import UsageError, VerificationError
 from dmlbench.leaderboard.entry import Entry, parse_entry
+from dmlbench.leaderboard.record import MAX_RECORD_BYTES as MAX_ENTRY_BYTES
+from dmlbench.leaderboard.record import read_text, too_large, write_text
 
-MAX_ENTRY_BYTES = 64 * 2**20
 _SAFE_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 _ID = re.compile(r"[0-9a-f]{16}")
 
@@ -44,25 +43,13 @@ def write_entry(out: str | Path, entry: Entry) -> Path:
     """
     path = entry_path(out, entry.protocol.name, entry.dataset.name, entry.entry_id)
     try:
-        data = entry.to_text().encode("utf-8")
+        text = entry.to_text()
     except ValueError as error:
         raise VerificationError(f"{path}: the entry has no JSON form: {error}.") from error
-    if len(data) > MAX_ENTRY_BYTES:
-        raise VerificationError(f"{path}: {_too_large(len(data))}")
-    parse_entry(data, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Hidden and not .json, so that a file left by a killed process is never read as an entry.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    if len(text) > MAX_ENTRY_BYTES:
+        raise VerificationError(f"{path}: {too_large(len(text))}")
+    parse_entry(text, str(path))
+    write_text(path, text)
     return path
 
 
@@ -72,26 +59,7 @@ def read_entry(path: str | Path) -> Entry:
     Raises `VerificationError` that names the file and what is wrong with it.
     """
     path = Path(path)
-    try:
-        status = path.stat()
-        # A pipe or a device would block or never end.
-        if not stat.S_ISREG(status.st_mode):
-            raise VerificationError(f"{path} is no regular file.")
-        if status.st_size > MAX_ENTRY_BYTES:
-            raise VerificationError(f"{path}: {_too_large(status.st_size)}")
-        with open(path, "rb") as file:
-            data = file.read(MAX_ENTRY_BYTES + 1)
-    except OSError as error:
-        raise VerificationError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(data) > MAX_ENTRY_BYTES:
-        raise VerificationError(f"{path}: {_too_large(len(data))}")
-    try:
-        # Decoded here: json would guess UTF-16 from the first bytes.
-        entry = parse_entry(data.decode("utf-8"), str(path))
-    except UnicodeDecodeError as error:
-        raise VerificationError(f"{path} is not UTF-8 text: {error.reason}.") from error
-    except RecursionError as error:
-        raise VerificationError(f"{path} is nested too deeply for an entry.") from error
+    entry = parse_entry(read_text(path), str(path))
     if path.name != f"{entry.entry_id}.json":
         raise VerificationError(
             f"{path} holds the entry {entry.entry_id}; its name must be {entry.entry_id}.json."
@@ -124,7 +92,8 @@ def leaderboard_folders(folder: str | Path) -> list[Path]:
     folder = _existing_folder(folder)
     levels = ("", "*/", "*/*/")
     found = {path.parent for level in levels for path in folder.glob(f"{level}*.json")}
-    hidden = {f for f in found if any(p.startswith(".") for p in f.relative_to(folder).parts)}
+    # What starts with a dot is hidden; with an underscore it lies beside the entries.
+    hidden = {f for f in found if any(p[0] in "._" for p in f.relative_to(folder).parts)}
     return sorted(found - hidden)
 
 
@@ -199,21 +168,3 @@ def _existing_folder(folder: str | Path) -> Path:
 def _listed(paths: list[Path], most: int = 10) -> str:
     more = f" and {len(paths) - most} more" if len(paths) > most else ""
     return ", ".join(str(path) for path in paths[:most]) + more
-
-
-def _too_large(num_bytes: int) -> str:
-    return f"{num_bytes} bytes are too many for an entry; the limit is {MAX_ENTRY_BYTES}."
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system lets folders be synced."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)

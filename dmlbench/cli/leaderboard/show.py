@@ -32,7 +32,7 @@ def show_command(
     each table stands whether a combination of losses beats the best of them.
     """
     from dmlbench.leaderboard.export import render_csv, render_json, render_markdown
-    from dmlbench.leaderboard.labels import plain
+    from dmlbench.leaderboard.plain import plain
     from dmlbench.leaderboard.render import render_rich, stdout_console
     from dmlbench.leaderboard.store import read_leaderboards
     from dmlbench.leaderboard.table import leaderboard_frame
