@@ -119,22 +119,28 @@ def legend(by: str) -> str:
     return (
         "Metrics in percent: mean over seeds ± half of the 95 % interval (Student t). Ranked by "
         f"{metric_title(by)}: 1 + the number of rows whose interval lies entirely above, so that "
-        "rows which do not separate share a rank. Train: mean time of a trial."
+        "rows which do not separate share a rank. Train: mean time of a trial. Tier: checked (by "
+        "schema and invariants), recomputed (from the stored embeddings) or reproduced (trained "
+        "again); `dmlbench leaderboard verify` checks anew."
     )
 
 
 def notes(rows: pandas.DataFrame) -> list[str]:
     """What a reader of a group must know: unranked rows, and each row with failed trials."""
     found = []
-    unranked = int(rows["rank"].isna().sum())
+    unranked = int((rows["rank"].isna() & (rows["seeds"] < 2)).sum())
     if unranked:
         found.append(
             f"without interval and rank, which take two completed seeds (`--seeds 5`): "
             f"{'every row' if unranked == len(rows) else f'{unranked} of {len(rows)} rows'}"
         )
     for row in rows.itertuples():
+        name = row.losses if row.combiner is None else f"{row.combiner}({row.losses})"
+        if row.concerns:
+            doubt = "not ranked, its checks fail: " if row.tier == "claimed" else ""
+            more = f" (and {len(row.concerns) - 1} more)" if len(row.concerns) > 1 else ""
+            found.append(f"{name}: {doubt}{row.concerns[0]}{more}")
         if row.failures:
-            name = row.losses if row.combiner is None else f"{row.combiner}({row.losses})"
             found.append(
                 f"{name}: {row.seeds} of {row.seeds + row.failed} seeds completed; "
                 + "; ".join(row.failures)

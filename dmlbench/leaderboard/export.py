@@ -71,6 +71,7 @@ def _markdown_table(rows: pandas.DataFrame, by: str, metrics: Sequence[str]) -> 
         ("Rank", "--:", cells.rank_cells(rows)),
         ("Losses", ":--", [_markdown(text) for text in rows["losses"]]),
         ("Combiner", ":--", [_markdown(text or cells.NOTHING) for text in rows["combiner"]]),
+        ("Tier", ":--", list(rows["tier"])),
     ]
     for metric in cells.shown_metrics(rows, by, metrics):
         best = cells.best_rows(rows, metric)

@@ -76,12 +76,17 @@ def read_entries(folder: str | Path) -> tuple[list[Entry], list[str]]:
     folder = _existing_folder(folder)
     entries: list[Entry] = []
     problems: list[str] = []
-    for path in sorted(folder.glob("*.json")):
+    for path in entry_files(folder):
         try:
             entries.append(read_entry(path))
         except VerificationError as error:
             problems.append(str(error))
     return entries, problems
+
+
+def entry_files(folder: str | Path) -> list[Path]:
+    """The files of one leaderboard that should be entries, by name."""
+    return sorted(path for path in Path(folder).glob("*.json") if path.name[0] not in "._")
 
 
 def leaderboard_folders(folder: str | Path) -> list[Path]:

@@ -36,13 +36,14 @@ def show_command(
     from dmlbench.leaderboard.render import render_rich, stdout_console
     from dmlbench.leaderboard.store import read_leaderboards
     from dmlbench.leaderboard.table import leaderboard_frame
+    from dmlbench.leaderboard.tiers import Tiers
     from dmlbench.leaderboard.verdict import verdicts
 
     entries, problems = read_leaderboards(folder, dataset)
     for problem in problems:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)
     columns = [name for name in metrics.split(",") if name.strip()]
-    frame = leaderboard_frame(entries, by)
+    frame = leaderboard_frame(entries, by, Tiers(folder).standing)
     found = verdicts(entries, by)
     if plot is not None:
         from dmlbench.leaderboard.plot import plot_leaderboard
