@@ -103,6 +103,12 @@ def duration(seconds: float) -> str:
 def group_title(rows: pandas.DataFrame) -> str:
     """What the rows of a group have in common."""
     first = rows.iloc[0]
+    if first["source"] is not None:
+        start = "pretrained" if first["pretrained"] else "from scratch"
+        return (
+            f"{first['dataset']} · claimed, not run under this protocol · {first['backbone']}, "
+            f"{start} · {first['embedding_dim']}-d"
+        )
     recipes = " / ".join(dict.fromkeys(rows["recipe"]))
     start = "pretrained" if first["pretrained"] else "from scratch"
     fewest, most = rows["seeds"].min(), rows["seeds"].max()
@@ -127,6 +133,8 @@ def legend(by: str) -> str:
 
 def notes(rows: pandas.DataFrame) -> list[str]:
     """What a reader of a group must know: unranked rows, and each row with failed trials."""
+    if rows.iloc[0]["source"] is not None:
+        return [f"as published: {source}" for source in dict.fromkeys(rows["source"])]
     found = []
     unranked = int((rows["rank"].isna() & (rows["seeds"] < 2)).sum())
     if unranked:

@@ -83,13 +83,9 @@ class Metrics(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Metrics:
-        if not all(k.isdecimal() and str(int(k)) == k and int(k) >= 1 for k in self.recall_at):
-            raise ValueError(f"recall_at has a K that is no positive number: {[*self.recall_at]}")
+        check_recall(self.recall_at)
         if "1" not in self.recall_at:
             raise ValueError("recall_at lacks Recall@1")
-        ordered = [self.recall_at[k] for k in sorted(self.recall_at, key=int)]
-        if any(low > high + _SLACK for low, high in zip(ordered, ordered[1:], strict=False)):
-            raise ValueError(f"Recall@K decreases in K: {self.recall_at}")
         if self.map_at_r > self.r_precision + _SLACK:
             raise ValueError(f"MAP@R {self.map_at_r} is above R-Precision {self.r_precision}")
         for k, recall in self.recall_at.items():
@@ -97,6 +93,15 @@ class Metrics(Record):
             if abs(hits - round(hits)) > 1e-6 * max(1, self.num_queries):
                 raise ValueError(f"Recall@{k} {recall} is no whole number of {self.num_queries}")
         return self
+
+
+def check_recall(recall_at: dict[str, float]) -> None:
+    """Raise `ValueError` unless every K is a positive number and Recall@K does not decrease."""
+    if not all(k.isascii() and k.isdecimal() and str(int(k)) == k != "0" for k in recall_at):
+        raise ValueError(f"recall_at has a K that is no positive number: {[*recall_at]}")
+    ordered = [recall_at[k] for k in sorted(recall_at, key=int)]
+    if any(low > high + _SLACK for low, high in zip(ordered, ordered[1:], strict=False)):
+        raise ValueError(f"Recall@K decreases in K: {recall_at}")
 
 
 class EpochRecord(Record):

@@ -1,7 +1,8 @@
 """Where entries live: the only place that writes them, and the one that reads them back.
 
-A leaderboard is the folder ``<out>/<protocol>/<dataset>``; each entry in it is a file named by its
-id, so that two people's results merge without a conflict.
+A leaderboard is the folder ``<out>/<protocol>/<dataset>``. What is run here lies in
+``<entry id>.json``; what was made elsewhere in ``<entry id>.<hash of its content>.json``, so that
+several claims about one configuration lie side by side, and merging folders never conflicts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dmlbench.leaderboard.record import read_text, too_large, write_text
 
 _SAFE_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 _ID = re.compile(r"[0-9a-f]{16}")
+_STEM = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8})?")
 
 
 def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id: str) -> Path:
@@ -35,13 +37,21 @@ def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id:
     return Path(out) / protocol_name / dataset_name / f"{entry_id}.json"
 
 
-def write_entry(out: str | Path, entry: Entry) -> Path:
+def claim_name(entry: Entry) -> str:
+    """The file name of an entry from elsewhere, one for each content."""
+    return f"{entry.entry_id}.{entry.content_sha256()[:8]}.json"
+
+
+def write_entry(out: str | Path, entry: Entry, beside: bool = False) -> Path:
     """Write an entry so that a reader finds the old file or the new one, never a part.
 
+    beside: under the name of its content, so that it replaces no other claim.
     Safe when processes write at once: each has a file of its own and the last to finish stands.
     Raises `VerificationError` for an entry that could not be read back.
     """
     path = entry_path(out, entry.protocol.name, entry.dataset.name, entry.entry_id)
+    if beside:
+        path = path.with_name(claim_name(entry))
     try:
         text = entry.to_text()
     except ValueError as error:
@@ -60,9 +70,10 @@ def read_entry(path: str | Path) -> Entry:
     """
     path = Path(path)
     entry = parse_entry(read_text(path), str(path))
-    if path.name != f"{entry.entry_id}.json":
+    if path.name not in (f"{entry.entry_id}.json", claim_name(entry)):
         raise VerificationError(
-            f"{path} holds the entry {entry.entry_id}; its name must be {entry.entry_id}.json."
+            f"{path} holds the entry {entry.entry_id}; its name must be {entry.entry_id}.json, or "
+            f"{claim_name(entry)} for an entry from elsewhere."
         )
     return entry
 
@@ -97,17 +108,18 @@ def leaderboard_folders(folder: str | Path) -> list[Path]:
     folder = _existing_folder(folder)
     levels = ("", "*/", "*/*/")
     found = {path.parent for level in levels for path in folder.glob(f"{level}*.json")}
+    found |= {path.parent.parent for level in levels for path in folder.glob(f"{level}_*/*.json")}
     # What starts with a dot is hidden; with an underscore it lies beside the entries.
     hidden = {f for f in found if any(p[0] in "._" for p in f.relative_to(folder).parts)}
     return sorted(found - hidden)
 
 
 def read_leaderboards(
-    folder: str | Path, dataset: str | None = None
+    folder: str | Path, dataset: str | None = None, even_empty: bool = False
 ) -> tuple[list[Entry], list[str]]:
     """Read all leaderboards under a folder, or only those of one dataset; as `read_entries`.
 
-    Raises `UsageError` if no entry is found, saying what to run.
+    Raises `UsageError` if no entry is found, saying what to run, unless `even_empty`.
     """
     entries: list[Entry] = []
     problems: list[str] = []
@@ -118,7 +130,7 @@ def read_leaderboards(
     names = sorted({entry.dataset.name for entry in entries})
     if dataset is not None:
         entries = [entry for entry in entries if entry.dataset.name == dataset]
-    if not entries:
+    if not entries and not even_empty:
         refused = "".join(f"\nRefused: {problem}" for problem in problems)
         if dataset is not None and names:
             raise UsageError(
@@ -143,13 +155,13 @@ def find_entry(out: str | Path, id_prefix: str) -> Entry:
             raise UsageError(f"There is no file {id_prefix}.")
         return read_entry(id_prefix)
     prefix = id_prefix.lower()
-    if not re.fullmatch(r"[0-9a-f]{1,16}", prefix):
+    if not re.fullmatch(r"[0-9a-f]{1,16}|[0-9a-f]{16}\.[0-9a-f]{0,8}", prefix):
         raise UsageError(f"{id_prefix!r} is no entry id: up to 16 hexadecimal digits, or a path.")
     files = [
         path
         for folder in leaderboard_folders(out)
         for path in sorted(folder.glob("*.json"))
-        if _ID.fullmatch(path.stem)
+        if _STEM.fullmatch(path.stem)
     ]
     matching = [path for path in files if path.stem.startswith(prefix)]
     if len(matching) == 1:

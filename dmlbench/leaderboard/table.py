@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.config import sha256_of
+from dmlbench.leaderboard.claim import Claim, claim_row, read_claims
 from dmlbench.leaderboard.entry import Entry
 from dmlbench.leaderboard.labels import Labels, distributions, failures, recipe_label
 from dmlbench.leaderboard.metrics import (
@@ -66,6 +67,7 @@ def leaderboard_frame(
     entries: Iterable[Entry],
     by: str = DEFAULT_METRIC,
     standing: Callable[[Entry], Standing] = checked_standing,
+    claims: Sequence[Claim] = (),
 ) -> pandas.DataFrame:
     """A row an entry, ranked by the metric `by` within each group of rows that compare.
 
@@ -74,12 +76,13 @@ def leaderboard_frame(
     two completed seeds, and for an entry that does not stand its checks. Rows stand by group,
     ranked ones first, best mean first.
     standing: gives an entry's tier and concerns; `Tiers(folder).standing` knows the attestations.
+    claims: published numbers, as rows after all others, in groups of their own and without ranks.
     Raises `UsageError` for a metric that no entry has.
     """
     import pandas
 
     entries = list(entries)
-    metrics = metric_names(entries)
+    metrics = metric_names(entries, {int(k) for c in claims for k in c.metrics.recall_at})
     by = resolve_metric(by, metrics)
     labels = Labels(entries)
     rows: list[dict[str, Any]] = []
@@ -96,6 +99,8 @@ def leaderboard_frame(
             for entry, rank, found in zip(members, places, standings, strict=True)
         ]
         rows += sorted(ranked, key=lambda row: _place(row, by))
+    published = [claim_row(claim) for claim in claims]
+    rows += sorted(published, key=lambda row: (row["group"], *_place({by: None} | row, by)))
     # Objects first: pandas 3 would turn the None of a row without combiner into NaN.
     frame = pandas.DataFrame(rows, columns=_columns(metrics), dtype=object)
     return frame.astype(_types(metrics))
@@ -108,20 +113,22 @@ def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataF
     Raises `UsageError` if there is no such folder.
     """
     entries, problems = read_entries(path)
-    for problem in problems:
+    claims, refused = read_claims(path)
+    for problem in [*problems, *refused]:
         warnings.warn(plain(problem, 500), stacklevel=2)
-    return leaderboard_frame(entries, by, Tiers(path).standing)
+    return leaderboard_frame(entries, by, Tiers(path).standing, claims)
 
 
 _LEADING = ("entry_id", "rank", "tier", "losses", "combiner", "dataset", "backbone", "pretrained")
 _SETTINGS = ("recipe", "protocol", "width")
 _COUNTS = ("embedding_dim", "seeds", "failed")
-_TRAILING = ("train_seconds", "head_dims", "distributions", "failures", "submitter", "concerns")
+_TRAILING = ("train_seconds", "head_dims", "distributions", "failures")
+_ORIGIN = ("submitter", "concerns", "source", "group")
 
 
 def _columns(metrics: Sequence[str]) -> list[str]:
     numbers = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
-    return [*_LEADING, *_SETTINGS, *_COUNTS, *numbers, *_TRAILING, "group"]
+    return [*_LEADING, *_SETTINGS, *_COUNTS, *numbers, *_TRAILING, *_ORIGIN]
 
 
 def _types(metrics: Sequence[str]) -> dict[str, str]:
@@ -160,6 +167,7 @@ def _row(
         "failures": failures(entry),
         "submitter": plain(entry.submitter) if entry.submitter else None,
         "concerns": [plain(concern, 500) for concern in standing.concerns],
+        "source": None,
         "group": group,
     }
     for metric in metrics:

@@ -31,6 +31,7 @@ def show_command(
     Rows compare within one dataset, backbone, recipe, protocol and width of the embedding. Under
     each table stands whether a combination of losses beats the best of them.
     """
+    from dmlbench.leaderboard.claim import read_all_claims
     from dmlbench.leaderboard.export import render_csv, render_json, render_markdown
     from dmlbench.leaderboard.plain import plain
     from dmlbench.leaderboard.render import render_rich, stdout_console
@@ -39,16 +40,17 @@ def show_command(
     from dmlbench.leaderboard.tiers import Tiers
     from dmlbench.leaderboard.verdict import verdicts
 
-    entries, problems = read_leaderboards(folder, dataset)
-    for problem in problems:
+    claims, refused = read_all_claims(folder, dataset)
+    entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims))
+    for problem in [*problems, *refused]:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)
     columns = [name for name in metrics.split(",") if name.strip()]
-    frame = leaderboard_frame(entries, by, Tiers(folder).standing)
+    frame = leaderboard_frame(entries, by, Tiers(folder).standing, claims)
     found = verdicts(entries, by)
     if plot is not None:
         from dmlbench.leaderboard.plot import plot_leaderboard
 
-        plot_leaderboard(frame, plot, by)
+        plot_leaderboard(frame[frame["source"].isna()], plot, by)
         click.echo(f"Drawn: {plot}", err=True)
     if form == "json":
         click.echo(render_json(frame, found, by))
