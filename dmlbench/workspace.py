@@ -42,8 +42,8 @@ class TrialFolder:
         self.log_file = self.path / "log.txt"
 
     def create(self) -> None:
-        """Make the folder, and keep everything under ``.trials`` out of git."""
-        _make_folder(self.out, self.path)
+        """Make the folder."""
+        make_folder(self.out, self.path)
 
     def read_result(self) -> dict[str, Any] | None:
         """The finished trial's result, or None where it has not finished."""
@@ -83,13 +83,14 @@ def entry_lock(out: Path, entry_id: str) -> Iterator[None]:
     from the entry.
     """
     folder = out / TRIALS / entry_id
-    _make_folder(out, folder)
+    make_folder(out, folder)
     with open(folder / "lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _make_folder(out: Path, folder: Path) -> None:
+def make_folder(out: Path, folder: Path) -> None:
+    """Make a folder under ``.trials``, and keep everything there out of git."""
     folder.mkdir(parents=True, exist_ok=True)
     ignore = out / TRIALS / ".gitignore"
     if not ignore.exists():

@@ -19,6 +19,7 @@ COMMANDS = {
     "plugins": "List the installed plugins, broken ones included.",
     "data": "Get and verify datasets, and say where they lie.",
     "leaderboard": "Show, compare and check leaderboards, and add to them.",
+    "reproduce": "Train an entry again, and record whether the results agree.",
     "doctor": "Check the installation.",
 }
 

@@ -63,6 +63,7 @@ def read_request(values: dict[str, Any]) -> Any:
 
 
 def read_seeds(text: str) -> int | list[int]:
+    """How many seeds, or which: ``5`` or ``0,1,7``. Raises `UsageError` for anything else."""
     from dmlbench.errors import UsageError
 
     try:

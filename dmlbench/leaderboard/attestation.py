@@ -7,6 +7,7 @@ never a judgement: whether they agree with the entry's is computed whenever it i
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -82,6 +83,11 @@ class Attestation(Record):
     def is_of(self, entry: Entry, entry_sha256: str | None = None) -> bool:
         """Whether it was made for this entry as it stands now."""
         return self.entry_sha256 == (entry_sha256 or entry.content_sha256())
+
+
+def now() -> str:
+    """The time of an attestation that is made now, UTC."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def write_attestation(leaderboard: str | Path, attestation: Attestation) -> Path:

@@ -150,10 +150,15 @@ def find_entry(out: str | Path, id_prefix: str) -> Entry:
     Raises `UsageError` if none or several fit, naming them, and `VerificationError` if the file
     found is no entry.
     """
+    return read_entry(find_entry_file(out, id_prefix))
+
+
+def find_entry_file(out: str | Path, id_prefix: str) -> Path:
+    """The file of the one entry whose id starts so, unread; as `find_entry`."""
     if id_prefix.endswith(".json") or os.sep in id_prefix:
         if not Path(id_prefix).exists():
             raise UsageError(f"There is no file {id_prefix}.")
-        return read_entry(id_prefix)
+        return Path(id_prefix)
     prefix = id_prefix.lower()
     if not re.fullmatch(r"[0-9a-f]{1,16}|[0-9a-f]{16}\.[0-9a-f]{0,8}", prefix):
         raise UsageError(f"{id_prefix!r} is no entry id: up to 16 hexadecimal digits, or a path.")
@@ -165,7 +170,7 @@ def find_entry(out: str | Path, id_prefix: str) -> Entry:
     ]
     matching = [path for path in files if path.stem.startswith(prefix)]
     if len(matching) == 1:
-        return read_entry(matching[0])
+        return matching[0]
     if matching:
         raise UsageError(f"{id_prefix} fits {len(matching)} entries: {_listed(matching)}.")
     there = f" It has: {_listed(files)}." if files else " It has none at all."

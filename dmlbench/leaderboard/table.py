@@ -36,8 +36,13 @@ _NOT_COMPARED = ("name", "summary", "backbone", "embedding_dim")
 
 def group_key(entry: Entry) -> str:
     """A short hash that is equal for exactly the rows that may be compared (12 hex digits)."""
+    return sha256_of(group_parts(entry))[:12]
+
+
+def group_parts(entry: Entry) -> dict[str, Any]:
+    """What rows must have in common to be compared."""
     backbone = entry.backbone
-    key = {
+    return {
         "dataset": entry.dataset.fingerprint,
         "backbone": [backbone.distribution, backbone.name, backbone.params],
         "weights": backbone.weights_sha256,
@@ -45,7 +50,6 @@ def group_key(entry: Entry) -> str:
         "protocol": entry.protocol.sha256,
         "embedding_dim": entry.embedding_dim,
     }
-    return sha256_of(key)[:12]
 
 
 def grouped(entries: Iterable[Entry]) -> dict[str, list[Entry]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from dmlbench.leaderboard.attestation import (
     Attestation,
     AttestedTrial,
     attestation_files,
+    now,
     read_attestations,
     write_attestation,
 )
@@ -151,11 +151,6 @@ def attest(verified: Verified, who: str) -> Path | None:
         ],
     )
     return write_attestation(verified.path.parent, attestation)
-
-
-def now() -> str:
-    """The time of an attestation, UTC."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _read(path: Path) -> Verified:

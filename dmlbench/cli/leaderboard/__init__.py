@@ -9,6 +9,7 @@ from dmlbench.cli.lazy import LazyGroup
 COMMANDS = {
     "show": "Rank entries in tables, and say what beats what.",
     "add": "Add entries from elsewhere, after checking them.",
+    "compare": "Say what can be concluded about two entries.",
     "verify": "Check that entries hold what they claim.",
 }
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from dmlbench.leaderboard.entry import Entry
 
 
 @click.command("show")
@@ -18,6 +22,11 @@ import click
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a PNG, SVG or PDF."
 )
+@click.option(
+    "--over-datasets",
+    is_flag=True,
+    help="A row a configuration over all datasets; a mean only where none is missing.",
+)
 def show_command(
     folder: Path,
     by: str,
@@ -25,11 +34,13 @@ def show_command(
     dataset: str | None,
     form: str | None,
     plot: Path | None,
+    over_datasets: bool,
 ) -> None:
     """Show the leaderboards in FOLDER: the root of all, one protocol's, or a single dataset's.
 
     Rows compare within one dataset, backbone, recipe, protocol and width of the embedding. Under
-    each table stands whether a combination of losses beats the best of them.
+    each table stands whether a combination of losses beats the best of them. What others
+    published stands apart and unranked, with its source.
     """
     from dmlbench.leaderboard.claim import read_all_claims
     from dmlbench.leaderboard.export import render_csv, render_json, render_markdown
@@ -44,6 +55,9 @@ def show_command(
     entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims))
     for problem in [*problems, *refused]:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)
+    if over_datasets:
+        _show_summary(entries, by, form, plot)
+        return
     columns = [name for name in metrics.split(",") if name.strip()]
     frame = leaderboard_frame(entries, by, Tiers(folder).standing, claims)
     found = verdicts(entries, by)
@@ -60,3 +74,22 @@ def show_command(
         click.echo(render_markdown(frame, found, by, columns), nl=False)
     else:
         render_rich(frame, found, stdout_console(), by, columns)
+
+
+def _show_summary(entries: list[Entry], by: str, form: str | None, plot: Path | None) -> None:
+    from dmlbench.errors import UsageError
+    from dmlbench.leaderboard import summary_render
+    from dmlbench.leaderboard.summary import summarise
+    from dmlbench.leaderboard.terminal import stdout_console
+
+    if plot is not None:
+        raise UsageError("--plot draws leaderboards of single datasets; drop --over-datasets.")
+    summary = summarise(entries, by)
+    if form == "json":
+        click.echo(summary_render.summary_json(summary))
+    elif form == "csv":
+        click.echo(summary_render.summary_csv(summary), nl=False)
+    elif form == "markdown":
+        click.echo(summary_render.summary_markdown(summary), nl=False)
+    else:
+        summary_render.render_summary(summary, stdout_console())
