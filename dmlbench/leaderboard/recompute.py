@@ -6,7 +6,7 @@ Legend: N test images, D width.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,10 @@ def stored_embeddings(entry: Entry, trial: Trial, leaderboard: Path) -> StoredEm
     return _checked(_read(path, where), entry, where)
 
 
-def recompute(entry: Entry, stored: StoredEmbeddings, threads: int = 1) -> Metrics:
+def recompute(stored: StoredEmbeddings, ks: Iterable[int], threads: int = 1) -> Metrics:
     """All metrics of the protocol from embeddings, with as many threads as the trial had.
 
-    Raises `VerificationError` for embeddings that cannot be scored.
+    ks: the K of Recall@K. Raises `VerificationError` for embeddings that cannot be scored.
     """
     from dmlbench.evaluate.clustering import FaissMissing, clustering
     from dmlbench.evaluate.retrieval import retrieval
@@ -83,7 +83,7 @@ def recompute(entry: Entry, stored: StoredEmbeddings, threads: int = 1) -> Metri
                 stored.labels,
                 gallery=stored.gallery,
                 gallery_labels=stored.gallery_labels,
-                ks=entry.protocol.rules["recall_at"],
+                ks=ks,
             )
             try:
                 clusters = clustering(stored.embeddings, stored.labels)

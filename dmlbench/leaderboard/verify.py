@@ -197,7 +197,8 @@ def _verify_one(verified: Verified, truths: GroundTruths, embeddings: bool) -> N
                 absent.append(trial.seed)
                 continue
             _verify_labels(verified, trial, stored, truth)
-            again = recompute(entry, stored, threads_of(trial))
+            ks = map(int, trial.metrics.recall_at)
+            again = recompute(stored, ks, threads_of(trial))
         except VerificationError as error:
             verified.fail("embeddings", str(error))
             continue
