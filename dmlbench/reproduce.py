@@ -6,24 +6,21 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dmlbench.config import Configuration, configuration_from_json
 from dmlbench.errors import UsageError
 from dmlbench.hookspecs import TrialEvent
-from dmlbench.leaderboard.agreement import Agreement, agreement
+from dmlbench.leaderboard.agreement import Agreement, agreement, different_circumstances
 from dmlbench.leaderboard.attestation import Attestation, AttestedTrial, now
 from dmlbench.leaderboard.entry import Entry, Trial
 from dmlbench.leaderboard.recompute import threads_of
+from dmlbench.leaderboard.words import listed
 from dmlbench.plan import Plan, PlannedTrial, code_sha256
 from dmlbench.registry import Registry
 from dmlbench.results import entry_code
 from dmlbench.runner import Resources, carry_out
 from dmlbench.version import __version__
 from dmlbench.workspace import TrialFolder
-
-# Of an environment, what decides the digits of a training.
-_DECIDING = ("processor", "device", "threads", "packages", "python")
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ def reproduce(
     return Reproduction(
         attestation,
         agreement(entry, attestation),
-        _circumstances(entry, again, trials),
+        _circumstances(entry, attestation),
         unfinished,
     )
 
@@ -156,26 +153,12 @@ def _attested(trial: Trial) -> AttestedTrial:
     )
 
 
-def _circumstances(entry: Entry, again: Entry, trials: Sequence[Trial]) -> str:
+def _circumstances(entry: Entry, attestation: Attestation) -> str:
     """Whether digits had to be equal, in a sentence."""
-    first = {trial.seed: trial for trial in entry.trials}
-    differing = sorted(
-        {
-            part
-            for trial in trials
-            for part in _DECIDING
-            if _part(first[trial.seed], part) != _part(trial, part)
-        }
-    )
-    if entry_code(entry) != entry_code(again):
-        differing.insert(0, "code")
+    differing = different_circumstances(entry, attestation)
     if differing:
         return (
-            f"Here {', '.join(differing)} {'is' if len(differing) == 1 else 'are'} not the "
-            f"entry's, so that the last digits may differ."
+            f"Here {listed(differing)} {'is' if len(differing) == 1 else 'are'} not the entry's, "
+            f"so that the last digits may differ."
         )
     return "Code, packages, processor and threads are the entry's: equal digits are expected."
-
-
-def _part(trial: Trial, part: str) -> Any:
-    return trial.environment.get(part)

@@ -21,6 +21,8 @@ CLUSTERING_TOLERANCE = 5e-3
 # Below, an interval is so wide that it would agree with anything.
 FEWEST_SEEDS = 3
 COMPARED = ("map_at_r", "recall_at_1")
+# Of an environment, what decides the digits of a training.
+_DECIDING = ("device", "packages", "processor", "python", "threads")
 
 AgreementVerdict = Literal["equal", "agrees", "disagrees", "undecided"]
 
@@ -31,8 +33,9 @@ class Agreement:
 
     verdict: "equal" where every seed trained again gives the same metrics, digit for digit;
         "agrees" where the 95 % intervals of the differences (Welch) include 0 for MAP@R and
-        Recall@1; "disagrees" where one does not, the data are others, or a seed failed that had
-        not; "undecided" with fewer than three seeds on a side.
+        Recall@1; "disagrees" where one does not, where digits had to be equal and are not, where
+        the data are others, or a seed failed that had not; "undecided" with fewer than three seeds
+        on a side.
     """
 
     verdict: AgreementVerdict
@@ -70,7 +73,34 @@ def agreement(entry: Entry, attestation: Attestation) -> Agreement:
     of = f"{len(pairs)} of {len(entry.completed)} seeds"
     if all(one == other for one, other in pairs):
         return Agreement("equal", f"{of} trained again, every metric equal to the last digit.")
+    metric, most = largest_difference(pairs)
+    if not different_circumstances(entry, attestation) and _on_cpu(attestation):
+        return Agreement(
+            "disagrees",
+            f"{of} trained again with the entry's code, packages, processor and threads, where "
+            f"every digit should be equal; they differ by up to {points(most)} points of "
+            f"{metric_title(metric)}.",
+        )
     return _by_intervals(entry, attestation, of)
+
+
+def different_circumstances(entry: Entry, attestation: Attestation) -> list[str]:
+    """In what a second training was not like the first, of all that decides its digits."""
+    from dmlbench.results import entry_code
+
+    first = {trial.seed: trial.environment for trial in entry.trials}
+    differing = {
+        part
+        for trial in attestation.trials
+        for part in _DECIDING
+        if first.get(trial.seed, {}).get(part) != trial.environment.get(part)
+    }
+    code = ["code"] if entry_code(entry) != attestation.code_sha256 else []
+    return code + sorted(differing)
+
+
+def _on_cpu(attestation: Attestation) -> bool:
+    return all(trial.environment.get("device") == "cpu" for trial in attestation.trials)
 
 
 def _by_intervals(entry: Entry, attestation: Attestation, of: str) -> Agreement:

@@ -267,6 +267,7 @@ def _verify_attestations(verified: Verified, paths: list[Path]) -> None:
         verified.fail("attestation", problem)
     content = entry.content_sha256()
     seeds = {trial.seed for trial in entry.completed}
+    reproduced: list[bool] = []
     held = "recomputed" if seeds and verified.recomputed.keys() == seeds else "checked"
     for attestation in attested:
         of = f"{attestation.kind} by {attestation.who} on {attestation.made[:10]}"
@@ -280,9 +281,11 @@ def _verify_attestations(verified: Verified, paths: list[Path]) -> None:
                 verified.fail("attestation", f"{of}: its numbers are not the entry's")
         else:
             outcome = agreement(entry, attestation)
-            if outcome.reproduced:
-                held = "reproduced"
+            if outcome.verdict != "undecided":
+                reproduced.append(outcome.reproduced)
             verified.notes.append(f"{of}: {outcome.sentence}")
+    if reproduced and all(reproduced):
+        held = "reproduced"
     if verified.failures:
         held = "claimed" if check_entry(entry) else "checked"
     verified.tier = held

@@ -290,7 +290,8 @@ def test_embeddings_copied_from_another_entry(board):
     found = verify(board)
     assert all({f.check for f in v.failures} == {"copies"} for v in found)
     # Within an entry, under another seed.
-    store(out, two, data["trials"][0], *load_file(embeddings_file(board, two, 1)).values())
+    tensors = load_file(embeddings_file(board, two, 1))
+    store(out, two, data["trials"][0], tensors["embeddings"], tensors["labels"])
     files(board)[1].write_text(json.dumps(data))
     assert failed(board) == {"copies"}
 
