@@ -73,7 +73,8 @@ def reproduce(
     reproduction goes on. Raises `UsageError` before any training where something cannot be built.
     """
     threads = max((threads_of(trial) for trial in entry.trials), default=1)
-    resources = Resources(jobs=jobs, threads=threads, device=device)
+    clustering = any(trial.metrics.nmi is not None for trial in entry.completed)
+    resources = Resources(jobs=jobs, threads=threads, device=device, clustering=clustering)
     outcome = carry_out(plan, registry, resources, watch=watch)
     unfinished = tuple(
         f"seed {trial.seed}: {reason}"

@@ -71,7 +71,7 @@ def agreement(entry: Entry, attestation: Attestation) -> Agreement:
     if not pairs:
         return Agreement("undecided", "no seed that was trained again is completed.")
     of = f"{len(pairs)} of {len(entry.completed)} seeds"
-    if all(one == other for one, other in pairs):
+    if all(not different_metrics(one, other, within=0.0) for one, other in pairs):
         return Agreement("equal", f"{of} trained again, every metric equal to the last digit.")
     metric, most = largest_difference(pairs)
     if not different_circumstances(entry, attestation) and _on_cpu(attestation):
@@ -148,10 +148,11 @@ def same_metrics(one: Metrics, other: Metrics) -> bool:
     return not different_metrics(one, other)
 
 
-def different_metrics(one: Metrics, other: Metrics, exact: bool = False) -> list[str]:
-    """The columns in which two evaluations of the same embeddings differ.
+def different_metrics(one: Metrics, other: Metrics, within: float | None = None) -> list[str]:
+    """The columns in which two evaluations differ; what one of them lacks is no difference.
 
-    exact: both ran on the same processor with the same packages; nothing is rounded otherwise.
+    within: how far numbers may be apart; None for what rounding on another machine may do to an
+        evaluation of the same embeddings.
     """
     if (one.num_queries, one.num_skipped) != (other.num_queries, other.num_skipped):
         return ["num_queries"]
@@ -162,7 +163,7 @@ def different_metrics(one: Metrics, other: Metrics, exact: bool = False) -> list
         a, b = metric_value(one, metric), metric_value(other, metric)
         if a is None or b is None:
             continue
-        if abs(a - b) > (1e-9 if exact else _tolerance(metric, one.num_queries)):
+        if abs(a - b) > (_tolerance(metric, one.num_queries) if within is None else within):
             differing.append(metric)
     return differing
 

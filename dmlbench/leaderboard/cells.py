@@ -68,8 +68,10 @@ def rank_cells(rows: pandas.DataFrame) -> list[str]:
 def seed_cells(rows: pandas.DataFrame) -> list[str]:
     """Completed seeds, as ``2/3`` where a trial failed."""
     return [
-        f"{seeds}/{seeds + failed}" if failed else str(seeds)
-        for seeds, failed in zip(rows["seeds"], rows["failed"], strict=True)
+        NOTHING if source else f"{seeds}/{seeds + failed}" if failed else str(seeds)
+        for seeds, failed, source in zip(
+            rows["seeds"], rows["failed"], rows["source"], strict=True
+        )
     ]
 
 

@@ -106,18 +106,29 @@ def parse_claim(text: str, source: str) -> Claim:
     return parse_record(Claim, text, source, SCHEMA_VERSION)
 
 
+def read_claim(path: Path) -> Claim:
+    """Read one file. Raises `VerificationError` that names it and says what is wrong with it."""
+    claim = parse_claim(read_text(path), str(path))
+    if path.name != f"{claim.claim_id}.json":
+        raise VerificationError(
+            f"{path}: its content belongs into {claim.claim_id}.json; it was changed after it was "
+            f"made."
+        )
+    return claim
+
+
+def claim_files(leaderboard: str | Path) -> list[Path]:
+    """The files beside a leaderboard's entries that should be claims, by name."""
+    return sorted((Path(leaderboard) / FOLDER).glob("*.json"))
+
+
 def read_claims(leaderboard: str | Path) -> tuple[list[Claim], list[str]]:
     """The claims beside a leaderboard's entries, and a line for each file refused."""
     claims: list[Claim] = []
     problems: list[str] = []
-    for path in sorted((Path(leaderboard) / FOLDER).glob("*.json")):
+    for path in claim_files(leaderboard):
         try:
-            claim = parse_claim(read_text(path), str(path))
-            if path.name != f"{claim.claim_id}.json":
-                raise VerificationError(
-                    f"{path}: its content belongs into {claim.claim_id}.json; it was changed."
-                )
-            claims.append(claim)
+            claims.append(read_claim(path))
         except VerificationError as error:
             problems.append(str(error))
     return claims, problems

@@ -68,10 +68,13 @@ def stored_embeddings(entry: Entry, trial: Trial, leaderboard: Path) -> StoredEm
     return _checked(_read(path, where), entry, where)
 
 
-def recompute(stored: StoredEmbeddings, ks: Iterable[int], threads: int = 1) -> Metrics:
+def recompute(
+    stored: StoredEmbeddings, ks: Iterable[int], threads: int = 1, cluster: bool = True
+) -> Metrics:
     """All metrics of the protocol from embeddings, with as many threads as the trial had.
 
-    ks: the K of Recall@K. Raises `VerificationError` for embeddings that cannot be scored.
+    ks: the K of Recall@K. cluster: whether to compute NMI and AMI.
+    Raises `VerificationError` for embeddings that cannot be scored.
     """
     from dmlbench.evaluate.clustering import FaissMissing, clustering
     from dmlbench.evaluate.retrieval import retrieval
@@ -85,11 +88,11 @@ def recompute(stored: StoredEmbeddings, ks: Iterable[int], threads: int = 1) -> 
                 gallery_labels=stored.gallery_labels,
                 ks=ks,
             )
-            try:
-                clusters = clustering(stored.embeddings, stored.labels)
-                nmi, ami = clusters.nmi, clusters.ami
-            except FaissMissing:
-                nmi = ami = None
+            nmi = ami = None
+            if cluster:
+                with contextlib.suppress(FaissMissing):
+                    clusters = clustering(stored.embeddings, stored.labels)
+                    nmi, ami = clusters.nmi, clusters.ami
         except ValueError as error:
             raise VerificationError(f"the embeddings cannot be scored: {error}") from error
     return Metrics(

@@ -294,3 +294,29 @@ def test_a_verdict_takes_the_strongest_claim_about_the_single_loss(make_entry):
     triplet = make_entry("triplet", [0.3, 0.31, 0.32])
     (found,) = verdicts([ours, theirs, both, triplet])
     assert found.outcome == "worse" and found.best_single == "ms <by them>"
+
+
+def test_the_recipe_for_continuous_integration_runs_as_it_is(make_entry, tmp_path, monkeypatch):
+    """Every command of it that is dmlbench's, as the shell would run it."""
+    import re
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    recipe = Path(__file__).parents[2] / "docs" / "ci" / "leaderboards.yml"
+    write_entry(tmp_path / "leaderboards", make_entry(dataset="x"))
+    lines = recipe.read_text().splitlines()
+    commands = [re.sub(r"^\s*(- )?(run: )?", "", x) for x in lines if " dmlbench leaderboard" in x]
+    loop = "for folder in leaderboards/*/*/; do\n{}\ndone"
+    inner = [command for command in commands if "$folder" in command]
+    outer = [command for command in commands if "$folder" not in command]
+    assert len(inner) == 2 and len(outer) == 3
+    script = "\n".join([*outer, loop.format("\n".join(inner))])
+    script = f"dmlbench() {{ {sys.executable} -m dmlbench \"$@\"; }}\n{script}"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True)
+    board = tmp_path / "leaderboards" / "zsl-v1" / "x"
+    assert (board / "README.md").read_text() == (tmp_path / "summary.md").read_text()
+    assert (board / "leaderboard.csv").read_text().startswith("entry_id,")
+    assert "over 1 dataset" in (tmp_path / "leaderboards" / "README.md").read_text()
+    assert read_entries(board)[1] == []

@@ -84,24 +84,23 @@ def _show(found: list[Verified]) -> None:
 
     folder = None
     for verified in found:
+        if verified.tier == "claimed" and verified.entry is None:
+            continue
         if verified.path.parent != folder:
             folder = verified.path.parent
-            click.echo(f"{folder}:")
-        if verified.entry is None and not verified.failures:
-            click.echo(f"              {verified.path.name}: {plain('; '.join(verified.notes))}")
-            continue
-        word = "FAILED" if verified.failures else verified.tier
-        click.echo(f"  {word:<10}  {verified.path.name}  {plain(verified.label)}".rstrip())
+            click.echo(f"{plain(str(folder), 500)}:")
+        word = "FAILED" if verified.failures else verified.tier or "void"
+        line = f"  {word:<10}  {plain(verified.path.name)}  {plain(verified.label)}"
+        click.echo(line.rstrip())
         for failure in verified.failures:
             click.echo(f"              ! {failure.check}: {plain(failure.message, 1000)}")
         for note in verified.notes:
             click.echo(f"              {plain(note, 1000)}")
-    entries = [verified for verified in found if verified.entry or verified.failures]
-    failed = sum(1 for verified in entries if verified.failures)
-    counts = {t: sum(1 for v in entries if v.tier == t and not v.failures) for t in _tiers()}
+    counts = {name: sum(v.tier == name and not v.failures for v in found) for name in _tiers()}
     parts = [f"{count} {name}" for name, count in counts.items() if count]
+    failed = sum(1 for verified in found if verified.failures)
     parts += [f"{failed} failed"] if failed else []
-    click.echo(f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}: {', '.join(parts)}.")
+    click.echo(f"{', '.join(parts) or 'There is nothing to verify'}.")
 
 
 def _tiers() -> tuple[str, ...]:
