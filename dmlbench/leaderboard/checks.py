@@ -179,13 +179,8 @@ def trial_marks(trial: Trial) -> dict[str, str]:
         marks["embeddings"] = trial.embeddings.sha256
     if trial.metrics is not None and trial.history:
         # With the seconds, which no two trainings take alike.
-        marks["training"] = canonical_json(
-            [
-                [record.model_dump() for record in trial.history],
-                trial.metrics.model_dump(),
-                trial.cost.train_seconds,
-            ]
-        )
+        course = [(record.objective, *record.losses) for record in trial.history]
+        marks["training"] = repr([course, trial.metrics.map_at_r, trial.cost.train_seconds])
     return marks
 
 

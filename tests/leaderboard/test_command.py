@@ -89,7 +89,10 @@ def test_importing_the_command_imports_nothing_heavy():
 
     code = (
         "import sys, dmlbench.cli.leaderboard.show, dmlbench.leaderboard.render, "
-        "dmlbench.leaderboard.export, dmlbench.leaderboard.describe, dmlbench.leaderboard.plot; "
+        "dmlbench.leaderboard.export, dmlbench.leaderboard.describe, dmlbench.leaderboard.plot, "
+        "dmlbench.cli.reproduce, dmlbench.cli.leaderboard.verify, dmlbench.cli.leaderboard.add, "
+        "dmlbench.cli.leaderboard.compare, dmlbench.leaderboard.verify, dmlbench.reproduce, "
+        "dmlbench.leaderboard.submit, dmlbench.leaderboard.compare; "
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
