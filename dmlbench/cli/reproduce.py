@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.options import json_option, read_seeds, without_option
+from dmlbench.cli.options import json_option, out_option, read_seeds, without_option
 
 # The exit code of each verdict; what could not be decided is not a success.
 _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
@@ -15,14 +15,7 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
 
 @click.command("reproduce")
 @click.argument("entry")
-@click.option(
-    "--out",
-    metavar="DIR",
-    default="leaderboards",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the leaderboards in which the entry is looked up.",
-)
+@out_option
 @click.option(
     "--seeds",
     metavar="N|LIST",

@@ -86,12 +86,11 @@ def compare(
         require_same_group(first.entry, other.entry)
     labels = Labels(entries)
     found = [_compare(first, other, by, labels, resamples) for other in others]
-    tested = [c.seeds.p_value for c in found if c.seeds.p_value is not None]
-    adjusted = iter(holm(tested))
+    adjusted = holm([comparison.seeds.p_value for comparison in found])
+    count = sum(p is not None for p in adjusted)
     decided = []
-    for comparison in found:
-        p = next(adjusted) if comparison.seeds.p_value is not None else None
-        comparison = replace(comparison, p_adjusted=p, num_comparisons=len(tested))
+    for comparison, p in zip(found, adjusted, strict=True):
+        comparison = replace(comparison, p_adjusted=p, num_comparisons=count)
         comparison = replace(comparison, conclusion=_conclusion(comparison))
         decided.append(replace(comparison, sentence=_sentence(comparison)))
     return decided

@@ -147,15 +147,17 @@ def ranks(
     ]
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down correction: adjusted p-values, in the order given, at most 1.
 
+    None stays None and is no comparison.
     Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statistics 1979.
     """
-    adjusted = [0.0] * len(p_values)
+    adjusted: list[float | None] = [None] * len(p_values)
+    tested = [index for index, p in enumerate(p_values) if p is not None]
     largest = 0.0
-    for step, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - step) * p_values[index]))
+    for step, index in enumerate(sorted(tested, key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(tested) - step) * p_values[index]))
         adjusted[index] = largest
     return adjusted
 

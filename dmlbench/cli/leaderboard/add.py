@@ -7,19 +7,12 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.options import json_option
+from dmlbench.cli.options import json_option, out_option
 
 
 @click.command("add")
 @click.argument("sources", metavar="FILE|DIR|URL...", nargs=-1, required=True)
-@click.option(
-    "--out",
-    metavar="DIR",
-    default="leaderboards",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the leaderboards to add to.",
-)
+@out_option
 @json_option
 def add_command(sources: tuple[str, ...], out: Path, as_json: bool) -> int:
     """Check entries, or published claims, from elsewhere and add them to the leaderboards.

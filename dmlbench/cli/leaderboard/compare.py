@@ -8,20 +8,13 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.options import json_option
+from dmlbench.cli.options import json_option, out_option
 
 
 @click.command("compare")
 @click.argument("first", metavar="A")
 @click.argument("others", metavar="B...", nargs=-1, required=True)
-@click.option(
-    "--out",
-    metavar="DIR",
-    default="leaderboards",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the leaderboards in which entries are looked up.",
-)
+@out_option
 @click.option("--by", default="map_at_r", metavar="METRIC", help="Compare this metric (MAP@R).")
 @click.option(
     "--resamples",
