@@ -53,7 +53,8 @@ def _kinds() -> list[str]:
 def _is_entry(name: str) -> bool:
     import re
 
-    return name.endswith(".json") or re.fullmatch(r"[0-9a-f]{4,16}|[0-9a-f]{16}\.[0-9a-f]{1,8}", name) is not None
+    entry_id = r"[0-9a-f]{4,16}|[0-9a-f]{16}\.[0-9a-f]{1,8}"
+    return name.endswith(".json") or re.fullmatch(entry_id, name) is not None
 
 
 def _show_entry(name: str, out: Path, plot: str | None, as_json: bool) -> None:
