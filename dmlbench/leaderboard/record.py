@@ -35,8 +35,12 @@ class Record(BaseModel):
         return json.dumps(self.model_dump(), sort_keys=True, indent=1, allow_nan=False) + "\n"
 
     def content_sha256(self) -> str:
-        """SHA-256 (hex) of everything that the record says, however its file is laid out."""
-        return sha256_of(self.model_dump())
+        """SHA-256 (hex) of everything that the record says, however its file is laid out.
+
+        Without what has its default value: a field that the schema gets later, with a default,
+        changes the hash of no record that was there before.
+        """
+        return sha256_of(self.model_dump(exclude_defaults=True))
 
 
 Kind = TypeVar("Kind", bound=Record)
