@@ -24,12 +24,17 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
-        "packages": {name: _version(name) for name in _PACKAGES if _version(name)},
+        "packages": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """The versions of the packages that numbers depend on, as far as they are installed."""
+    return {name: found for name in _PACKAGES if (found := _version(name))}
 
 
 def reset_peak_memory(device: torch.device) -> None:
@@ -78,7 +83,8 @@ def _version(package: str) -> str | None:
 
 
 @cache
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, as the system gives it."""
     try:
         with open("/proc/cpuinfo") as file:
             for line in file:

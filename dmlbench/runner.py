@@ -22,6 +22,7 @@ from dmlbench.plan import Plan, PlannedTrial
 from dmlbench.registry import Registry
 from dmlbench.results import finished_results, set_aside
 from dmlbench.tuning_records import tuning_of
+from dmlbench.workspace import entry_lock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,18 +165,19 @@ def _write(
 ) -> Entry | None:
     """Write the entry of the trials that are finished, those of earlier runs included."""
     code = next(t.folder.code for t in plan.trials if t.configuration is configuration)
-    results = finished_results(plan.out, configuration, code)
-    if not results:
-        return None
-    entry = assemble_entry(
-        configuration,
-        registry,
-        list(results.values()),
-        submitter,
-        tuning_of(plan.out, configuration),
-    )
-    set_aside(plan.out, configuration, code)
-    write_entry(plan.out, entry)
+    with entry_lock(plan.out, configuration.entry_id):
+        results = finished_results(plan.out, configuration, code)
+        if not results:
+            return None
+        entry = assemble_entry(
+            configuration,
+            registry,
+            list(results.values()),
+            submitter,
+            tuning_of(plan.out, configuration),
+        )
+        set_aside(plan.out, configuration, code)
+        write_entry(plan.out, entry)
     return entry
 
 

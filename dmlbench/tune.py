@@ -24,7 +24,7 @@ from dmlbench.plan import code_sha256
 from dmlbench.registry import Registry
 from dmlbench.runner import Resources, job_message, prepare
 from dmlbench.tuning_records import Setting
-from dmlbench.workspace import TRIALS, write_atomically
+from dmlbench.workspace import TRIALS, make_folder, write_atomically
 
 #: Apart from the seeds 0, 1, ... of a run, so that no validation split decides twice.
 TUNING_SEEDS = (1000,)
@@ -153,10 +153,7 @@ def _storage(out: Path) -> str:
         raise UsageError("Tuning needs optuna: pip install 'dmlbench[tune]'.") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = out / TRIALS / "tuning"
-    folder.mkdir(parents=True, exist_ok=True)
-    ignore = out / TRIALS / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n")
+    make_folder(out, folder)
     return f"sqlite:///{folder / 'studies.db'}"
 
 

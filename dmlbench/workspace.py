@@ -42,11 +42,8 @@ class TrialFolder:
         self.log_file = self.path / "log.txt"
 
     def create(self) -> None:
-        """Make the folder, and keep everything under ``.trials`` out of git."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        ignore = self.out / TRIALS / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        """Make the folder."""
+        make_folder(self.out, self.path)
 
     def read_result(self) -> dict[str, Any] | None:
         """The finished trial's result, or None where it has not finished."""
@@ -75,6 +72,29 @@ class TrialFolder:
                     f"and run again"
                 ) from error
             yield
+
+
+@contextlib.contextmanager
+def entry_lock(out: Path, entry_id: str) -> Iterator[None]:
+    """Hold an entry while it is made from its trials, waiting for any other process that has it.
+
+    An entry is read from all finished trials and then replaced: without the lock, a process that
+    read before another's trial finished could write after it, and that trial's seed would be gone
+    from the entry.
+    """
+    folder = out / TRIALS / entry_id
+    make_folder(out, folder)
+    with open(folder / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def make_folder(out: Path, folder: Path) -> None:
+    """Make a folder under ``.trials``, and keep everything there out of git."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = out / TRIALS / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

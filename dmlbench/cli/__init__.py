@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
+from dmlbench.cli.lazy import LazyGroup
 from dmlbench.errors import DmlbenchError
 
 #: Each command with the one line that --help shows, so that help imports none of them.
@@ -20,39 +20,18 @@ COMMANDS = {
     "data": "Get and verify datasets, and say where they lie.",
     "check": "Check that a loss, a combiner or a plugin keeps the contract.",
     "new-plugin": "Write the package of a new plugin.",
-    "leaderboard": "Show leaderboards.",
+    "leaderboard": "Show, compare and check leaderboards, and add to them.",
+    "reproduce": "Train an entry again, and record whether the results agree.",
     "doctor": "Check the installation.",
 }
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is called."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        return [*COMMANDS]
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module_name = name.replace("-", "_")
-        module = importlib.import_module(f"dmlbench.cli.{module_name}")
-        return getattr(module, f"{module_name}_command")
-
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            # Not list(): the module of the command of that name may stand here by then.
-            formatter.write_dl([*COMMANDS.items()])
-
-    def resolve_command(self, context: click.Context, args: list[str]):
-        try:
-            return super().resolve_command(context, args)
-        except click.UsageError as error:
-            raise click.UsageError(
-                f"There is no command {args[0]!r}. Commands: {', '.join(COMMANDS)}.", context
-            ) from error
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    package=__name__,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="dmlbench")
 def cli() -> None:
     """Compare losses for deep metric learning, and ensembles of them, on unseen classes."""

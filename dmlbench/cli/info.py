@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
-from dmlbench.cli.options import json_option, without_option
+from dmlbench.cli.options import json_option, out_option, without_option
 
 
 @click.command("info")
 @click.argument("name")
-@click.option(
-    "--out",
-    metavar="DIR",
-    default="leaderboards",
-    show_default=True,
-    help="Folder of the leaderboards in which entries are looked up.",
-)
+@out_option
 @click.option("--plot", metavar="FILE", help="Of an entry: draw training curves and weights.")
 @without_option
 @json_option
 def info_command(
-    name: str, out: str, plot: str | None, without: tuple[str, ...], as_json: bool
+    name: str, out: Path, plot: str | None, without: tuple[str, ...], as_json: bool
 ) -> None:
     """Show the loss, combiner, dataset, backbone, recipe or entry NAME.
 
@@ -58,10 +53,11 @@ def _kinds() -> list[str]:
 def _is_entry(name: str) -> bool:
     import re
 
-    return name.endswith(".json") or re.fullmatch(r"[0-9a-f]{4,16}", name) is not None
+    entry_id = r"[0-9a-f]{4,16}|[0-9a-f]{16}\.[0-9a-f]{1,8}"
+    return name.endswith(".json") or re.fullmatch(entry_id, name) is not None
 
 
-def _show_entry(name: str, out: str, plot: str | None, as_json: bool) -> None:
+def _show_entry(name: str, out: Path, plot: str | None, as_json: bool) -> None:
     from dmlbench.leaderboard.store import find_entry
 
     entry = find_entry(out, name)

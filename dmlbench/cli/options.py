@@ -14,6 +14,14 @@ without_option = click.option(
     multiple=True,
     help="Leave out the plugins of this distribution. May be repeated.",
 )
+out_option = click.option(
+    "--out",
+    metavar="DIR",
+    default="leaderboards",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the leaderboards.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 
@@ -63,6 +71,7 @@ def read_request(values: dict[str, Any]) -> Any:
 
 
 def read_seeds(text: str) -> int | list[int]:
+    """How many seeds, or which: ``5`` or ``0,1,7``. Raises `UsageError` for anything else."""
     from dmlbench.errors import UsageError
 
     try:

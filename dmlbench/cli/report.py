@@ -18,6 +18,7 @@ def show_outcome(plan: Plan, outcome: Outcome, as_json: bool) -> None:
     from dmlbench.leaderboard.metrics import DEFAULT_METRIC
     from dmlbench.leaderboard.render import render_rich, stdout_console
     from dmlbench.leaderboard.table import leaderboard_frame
+    from dmlbench.leaderboard.tiers import Tiers
     from dmlbench.leaderboard.verdict import verdicts
 
     for line in (*outcome.notes, *outcome.warnings):
@@ -32,7 +33,8 @@ def show_outcome(plan: Plan, outcome: Outcome, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps([]))
         return
-    frame, found = leaderboard_frame(outcome.entries), verdicts(outcome.entries)
+    frame = leaderboard_frame(outcome.entries, standing=Tiers(plan.out).standing)
+    found = verdicts(outcome.entries)
     if as_json:
         click.echo(render_json(frame, found, DEFAULT_METRIC))
         return

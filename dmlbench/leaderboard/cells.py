@@ -68,8 +68,10 @@ def rank_cells(rows: pandas.DataFrame) -> list[str]:
 def seed_cells(rows: pandas.DataFrame) -> list[str]:
     """Completed seeds, as ``2/3`` where a trial failed."""
     return [
-        f"{seeds}/{seeds + failed}" if failed else str(seeds)
-        for seeds, failed in zip(rows["seeds"], rows["failed"], strict=True)
+        NOTHING if source else f"{seeds}/{seeds + failed}" if failed else str(seeds)
+        for seeds, failed, source in zip(
+            rows["seeds"], rows["failed"], rows["source"], strict=True
+        )
     ]
 
 
@@ -103,6 +105,12 @@ def duration(seconds: float) -> str:
 def group_title(rows: pandas.DataFrame) -> str:
     """What the rows of a group have in common."""
     first = rows.iloc[0]
+    if first["source"] is not None:
+        start = "pretrained" if first["pretrained"] else "from scratch"
+        return (
+            f"{first['dataset']} · claimed, not run under this protocol · {first['backbone']}, "
+            f"{start} · {first['embedding_dim']}-d"
+        )
     recipes = " / ".join(dict.fromkeys(rows["recipe"]))
     start = "pretrained" if first["pretrained"] else "from scratch"
     fewest, most = rows["seeds"].min(), rows["seeds"].max()
@@ -119,22 +127,30 @@ def legend(by: str) -> str:
     return (
         "Metrics in percent: mean over seeds ± half of the 95 % interval (Student t). Ranked by "
         f"{metric_title(by)}: 1 + the number of rows whose interval lies entirely above, so that "
-        "rows which do not separate share a rank. Train: mean time of a trial."
+        "rows which do not separate share a rank. Train: mean time of a trial. Tier: checked (by "
+        "schema and invariants), recomputed (from the stored embeddings) or reproduced (trained "
+        "again); `dmlbench leaderboard verify` checks anew."
     )
 
 
 def notes(rows: pandas.DataFrame) -> list[str]:
     """What a reader of a group must know: unranked rows, and each row with failed trials."""
+    if rows.iloc[0]["source"] is not None:
+        return [f"as published: {source}" for source in dict.fromkeys(rows["source"])]
     found = []
-    unranked = int(rows["rank"].isna().sum())
+    unranked = int((rows["rank"].isna() & (rows["seeds"] < 2)).sum())
     if unranked:
         found.append(
             f"without interval and rank, which take two completed seeds (`--seeds 5`): "
             f"{'every row' if unranked == len(rows) else f'{unranked} of {len(rows)} rows'}"
         )
     for row in rows.itertuples():
+        name = row.losses if row.combiner is None else f"{row.combiner}({row.losses})"
+        if row.concerns:
+            doubt = "not ranked, its checks fail: " if row.tier == "claimed" else ""
+            more = f" (and {len(row.concerns) - 1} more)" if len(row.concerns) > 1 else ""
+            found.append(f"{name}: {doubt}{row.concerns[0]}{more}")
         if row.failures:
-            name = row.losses if row.combiner is None else f"{row.combiner}({row.losses})"
             found.append(
                 f"{name}: {row.seeds} of {row.seeds + row.failed} seeds completed; "
                 + "; ".join(row.failures)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entry import Entry, EpochRecord, Trial
 from dmlbench.leaderboard.figure import COLOURS, checked_file, figure_for
-from dmlbench.leaderboard.labels import Labels, plain
+from dmlbench.leaderboard.labels import Labels
+from dmlbench.leaderboard.plain import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmlbench.leaderboard.cells import NOTHING, duration
 from dmlbench.leaderboard.entry import ComponentRecord, Entry, Trial
-from dmlbench.leaderboard.labels import Labels, failures, plain, recipe_label
+from dmlbench.leaderboard.labels import Labels, failures, recipe_label
 from dmlbench.leaderboard.metrics import (
     metric_interval,
     metric_names,
@@ -16,6 +16,7 @@ from dmlbench.leaderboard.metrics import (
     metric_value,
     values_by_seed,
 )
+from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.terminal import Column, least_width, print_columns, say, writable
 
 if TYPE_CHECKING:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from dmlbench.config import sha256_of
-from dmlbench.errors import VerificationError
+from dmlbench.leaderboard.record import (
+    Count,
+    Fraction,
+    Name,
+    Record,
+    Seconds,
+    Sha256,
+    parse_record,
+)
 
 SCHEMA_VERSION = 1
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0.0)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
 # Room for the rounding of a mean of fractions.
 _SLACK = 1e-9
-
-
-class Record(BaseModel):
-    """A part of an entry: unknown fields, NaN and wrong types are refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class ComponentRecord(Record):
@@ -88,13 +83,9 @@ class Metrics(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Metrics:
-        if not all(k.isdecimal() and str(int(k)) == k and int(k) >= 1 for k in self.recall_at):
-            raise ValueError(f"recall_at has a K that is no positive number: {[*self.recall_at]}")
+        check_recall(self.recall_at)
         if "1" not in self.recall_at:
             raise ValueError("recall_at lacks Recall@1")
-        ordered = [self.recall_at[k] for k in sorted(self.recall_at, key=int)]
-        if any(low > high + _SLACK for low, high in zip(ordered, ordered[1:], strict=False)):
-            raise ValueError(f"Recall@K decreases in K: {self.recall_at}")
         if self.map_at_r > self.r_precision + _SLACK:
             raise ValueError(f"MAP@R {self.map_at_r} is above R-Precision {self.r_precision}")
         for k, recall in self.recall_at.items():
@@ -102,6 +93,15 @@ class Metrics(Record):
             if abs(hits - round(hits)) > 1e-6 * max(1, self.num_queries):
                 raise ValueError(f"Recall@{k} {recall} is no whole number of {self.num_queries}")
         return self
+
+
+def check_recall(recall_at: dict[str, float]) -> None:
+    """Raise `ValueError` unless every K is a positive number and Recall@K does not decrease."""
+    if not all(k.isascii() and k.isdecimal() and str(int(k)) == k != "0" for k in recall_at):
+        raise ValueError(f"recall_at has a K that is no positive number: {[*recall_at]}")
+    ordered = [recall_at[k] for k in sorted(recall_at, key=int)]
+    if any(low > high + _SLACK for low, high in zip(ordered, ordered[1:], strict=False)):
+        raise ValueError(f"Recall@K decreases in K: {recall_at}")
 
 
 class EpochRecord(Record):
@@ -258,46 +258,10 @@ class Entry(Record):
         """The trials that have metrics, by seed."""
         return [trial for trial in self.trials if trial.status == "completed"]
 
-    def to_text(self) -> str:
-        """The file's text: sorted keys, so that equal entries are equal bytes."""
-        return json.dumps(self.model_dump(), sort_keys=True, indent=1, allow_nan=False) + "\n"
-
 
 def parse_entry(text: str | bytes, source: str) -> Entry:
     """Read an entry from JSON text; `source` names the file in errors.
 
     Raises `VerificationError` that names the file, the field and what does not hold.
     """
-    try:
-        data = json.loads(
-            text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition
-        )
-    except (ValueError, RecursionError) as error:
-        raise VerificationError(f"{source} is not valid JSON: {error}.") from error
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise VerificationError(
-            f"{source} has schema version {version}; this dmlbench reads up to {SCHEMA_VERSION}. "
-            f"Upgrade dmlbench."
-        )
-    try:
-        return Entry.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "entry"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise VerificationError(f"{source}: {where}: {first['msg']}{more}.") from error
-
-
-def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys differ: of two values for one key, JSON readers show either."""
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
-    return values
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no number that JSON knows")
+    return parse_record(Entry, text, source, SCHEMA_VERSION)

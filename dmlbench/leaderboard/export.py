@@ -33,14 +33,14 @@ def render_markdown(
     by = cells.ranking_metric(frame, by)
     parts = []
     for group, rows in frame.groupby("group", sort=False):
-        lines = [f"### {_markdown(cells.group_title(rows))}", ""]
+        lines = [f"### {markdown(cells.group_title(rows))}", ""]
         lines += _markdown_table(rows, by, metrics)
         found = [verdict.sentence for verdict in verdicts if verdict.group == group]
         notes = [*found, *cells.notes(rows)]
         if notes:
-            lines += ["", *(f"- {_markdown(note)}" for note in notes)]
+            lines += ["", *(f"- {markdown(note)}" for note in notes)]
         parts.append("\n".join(lines) + "\n")
-    parts.append(_markdown(cells.legend(by)) + "\n")
+    parts.append(markdown(cells.legend(by)) + "\n")
     return "\n".join(parts)
 
 
@@ -49,7 +49,7 @@ def render_csv(frame: pandas.DataFrame) -> str:
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    return frame.map(_csv_cell).to_csv(index=False, lineterminator="\n")
+    return frame.map(csv_cell).to_csv(index=False, lineterminator="\n")
 
 
 def render_json(
@@ -69,8 +69,9 @@ def render_json(
 def _markdown_table(rows: pandas.DataFrame, by: str, metrics: Sequence[str]) -> list[str]:
     columns: list[tuple[str, str, list[str]]] = [
         ("Rank", "--:", cells.rank_cells(rows)),
-        ("Losses", ":--", [_markdown(text) for text in rows["losses"]]),
-        ("Combiner", ":--", [_markdown(text or cells.NOTHING) for text in rows["combiner"]]),
+        ("Losses", ":--", [markdown(text) for text in rows["losses"]]),
+        ("Combiner", ":--", [markdown(text or cells.NOTHING) for text in rows["combiner"]]),
+        ("Tier", ":--", list(rows["tier"])),
     ]
     for metric in cells.shown_metrics(rows, by, metrics):
         best = cells.best_rows(rows, metric)
@@ -92,14 +93,15 @@ def _markdown_table(rows: pandas.DataFrame, by: str, metrics: Sequence[str]) -> 
     return [f"| {' | '.join(text.strip() for text in line)} |" for line in lines]
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
     """Text with every character escaped that Markdown would read as markup."""
     escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", text)
     # GitHub links bare addresses; an empty comment would be HTML, an entity is only a colon.
     return escaped.replace("://", "&#58;//")
 
 
-def _csv_cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
+    """A value as a spreadsheet may read it: lists joined, and no text that becomes a formula."""
     if isinstance(value, list):
         value = "; ".join(map(str, value))
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):

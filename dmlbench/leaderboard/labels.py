@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dmlbench.config import canonical_json
 from dmlbench.leaderboard.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.plain import plain
 
 _OWN_DISTRIBUTION = "dmlbench"
-
-
-def plain(text: str, limit: int = 200) -> str:
-    """Text without control, formatting and surrogate characters, cut at `limit` characters.
-
-    Entries come from other people: an escape sequence must not reach a terminal, nor a
-    right-to-left override reorder a row.
-    """
-    spaced = "".join(" " if c in "\t\n\r\v\f\u2028\u2029\x85" else c for c in text[: 4 * limit])
-    kept = "".join(c for c in spaced if unicodedata.category(c)[0] != "C")
-    joined = " ".join(kept.split())
-    return joined if len(joined) <= limit else joined[: limit - 1] + "…"
 
 
 class Labels:
     """Names for components, told apart by the parameters in which the given entries differ."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
+        entries = list(entries)
         uses: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
         for entry in entries:
             for record in _components(entry):
                 uses.setdefault((record.distribution, record.name), []).append(record.params)
+        self._claims = _claims(entries)
         self._varying = {key: _varying_names(params) for key, params in uses.items()}
 
     def component(self, record: ComponentRecord) -> str:
@@ -45,14 +35,35 @@ class Labels:
         return text
 
     def losses(self, entry: Entry) -> str:
-        """The losses' names, joined by plus signs."""
-        return " + ".join(self.component(loss) for loss in entry.losses)
+        """The losses' names joined by plus signs; whose claim it is, where there are several."""
+        return self._names(entry) + self._claim(entry)
 
     def row(self, entry: Entry) -> str:
         """A name for the whole row, such as ``wedl(triplet + multi-similarity)``."""
         if entry.combiner is None:
             return self.losses(entry)
-        return f"{self.component(entry.combiner)}({self.losses(entry)})"
+        return f"{self.component(entry.combiner)}({self._names(entry)}){self._claim(entry)}"
+
+    def _names(self, entry: Entry) -> str:
+        return " + ".join(self.component(loss) for loss in entry.losses)
+
+    def _claim(self, entry: Entry) -> str:
+        """Who claims it, and the content's hash where one name claims several."""
+        claims = self._claims.get(entry.entry_id, [])
+        if len(claims) < 2:
+            return ""
+        who = plain(entry.submitter or "unnamed")
+        if claims.count(entry.submitter) > 1:
+            who += f" {entry.content_sha256()[:8]}"
+        return f" <by {who}>"
+
+
+def _claims(entries: Iterable[Entry]) -> dict[str, list[str | None]]:
+    """Entry id -> the submitter of each claim about that configuration."""
+    claims: dict[str, list[str | None]] = {}
+    for entry in entries:
+        claims.setdefault(entry.entry_id, []).append(entry.submitter)
+    return claims
 
 
 def recipe_label(entry: Entry) -> str:

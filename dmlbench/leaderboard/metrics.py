@@ -21,9 +21,10 @@ _TITLES = {
 }
 
 
-def metric_names(entries: Iterable[Entry]) -> list[str]:
+def metric_names(entries: Iterable[Entry], more_ks: Iterable[int] = ()) -> list[str]:
     """Every metric column of these entries: Recall@K for each K that occurs, then the others."""
-    ks = {int(k) for entry in entries for trial in entry.completed for k in trial.metrics.recall_at}
+    trials = [trial for entry in entries for trial in entry.completed]
+    ks = set(more_ks) | {int(k) for trial in trials for k in trial.metrics.recall_at}
     return [f"{_RECALL}{k}" for k in sorted(ks or {1})] + list(_TITLES)
 
 

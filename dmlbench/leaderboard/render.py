@@ -27,8 +27,8 @@ __all__ = ["render_rich", "stdout_console"]
 
 # Left out first when the console is narrow; what is not named here always stays.
 _LEFT_OUT_FIRST = ("Dim", "NMI", "AMI", "kNN", "R-Prec", "R@", "Train", "Seeds")
-# Rank, names and the ranking metric.
-_ALWAYS_SHOWN = 4
+# Rank, names, tier and the ranking metric.
+_ALWAYS_SHOWN = 5
 _STYLES = {"beats": "bold green", "worse": "bold red"}
 
 
@@ -70,6 +70,7 @@ def _columns(
         Column("Rank", cells.rank_cells(rows)),
         Column("Losses", list(rows["losses"]), text=True),
         Column("Combiner", [name or cells.NOTHING for name in rows["combiner"]], text=True),
+        Column("Tier", list(rows["tier"]), text=True),
     ]
     for metric in cells.shown_metrics(rows, by, metrics):
         title = metric_title(metric, short=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmlbench.leaderboard.metrics import metric_title
+from dmlbench.leaderboard.words import listed, p_text, points
 
 if TYPE_CHECKING:
     from dmlbench.leaderboard.statistics import PairedDifference
@@ -15,7 +16,7 @@ def sentence(verdict: Verdict) -> str:
     """Say a verdict in words, in points (percent) of its metric."""
     text = _comparison(verdict)
     if verdict.missing and verdict.best_single is not None:
-        names = _and(verdict.missing)
+        names = listed(verdict.missing)
         text += (
             f" Missing: {names} {'was' if len(verdict.missing) == 1 else 'were'} not run alone "
             f"here, so the best single loss may be another."
@@ -28,8 +29,8 @@ def sentence(verdict: Verdict) -> str:
 def _comparison(verdict: Verdict) -> str:
     if verdict.best_single is None:
         return (
-            f"{verdict.combiner}: no verdict, for none of its losses ({_and(verdict.missing)}) was "
-            f"run alone on the same seeds, dataset, backbone, recipe and width."
+            f"{verdict.combiner}: no verdict, for none of its losses ({listed(verdict.missing)}) "
+            f"was run alone on the same seeds, dataset, backbone, recipe and width."
         )
     single = f"its best single loss, {verdict.best_single}"
     if verdict.missing:
@@ -79,29 +80,5 @@ def _evidence(verdict: Verdict) -> str:
     return text
 
 
-def points(fraction: float, signed: bool = False) -> str:
-    """A difference of fractions in points: one decimal, two where one would show 0."""
-    value = 100 * fraction
-    decimals = 1 if abs(value) >= 0.05 or value == 0 else 2
-    text = f"{value:{'+' if signed else ''}.{decimals}f}"
-    return "0.0" if float(text) == 0 else text
-
-
-def p_text(name: str, value: float) -> str:
-    """``p = 0.02``, ``p < 0.001``; never a rounding that crosses 0.05."""
-    if value < 0.001:
-        return f"{name} < 0.001"
-    decimals = 2 if value >= 0.1 else 3
-    while decimals < 9 and (float(f"{value:.{decimals}f}") < 0.05) != (value < 0.05):
-        decimals += 1
-    return f"{name} = {value:.{decimals}f}"
-
-
 def _range(difference: PairedDifference) -> str:
     return f"{points(difference.low)} to {points(difference.high)}"
-
-
-def _and(names: tuple[str, ...]) -> str:
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -88,28 +88,76 @@ def paired_difference(
     return PairedDifference(seeds=seeds, mean=mean, low=low, high=high, p_value=p_value)
 
 
-def ranks(intervals: Sequence[tuple[float, float] | None]) -> list[int | None]:
-    """Rank rows by their intervals: 1 + the number of rows whose interval lies entirely above.
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two means with its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def includes_zero(self) -> bool:
+        return self.low <= 0 <= self.high
+
+
+def welch_difference(
+    a: Sequence[float], b: Sequence[float], confidence: float = 0.95
+) -> Difference:
+    """mean(a) − mean(b) of two independent samples that may vary differently.
+
+    Student t interval with the degrees of freedom of Welch (Biometrika 1947) and Satterthwaite.
+    Raises `ValueError` for fewer than two values on a side.
+    """
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"Both sides need two values or more, not {len(a)} and {len(b)}.")
+    (mean_a, error_a), (mean_b, error_b) = map(_mean_and_standard_error, (a, b))
+    mean, variance = mean_a - mean_b, error_a**2 + error_b**2
+    if variance == 0:
+        mean = 0.0 if abs(mean) <= _ROUNDING else mean
+        return Difference(mean, mean, mean)
+    from scipy.special import stdtrit
+
+    freedom = variance**2 / (error_a**4 / (len(a) - 1) + error_b**4 / (len(b) - 1))
+    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
+    return Difference(mean, mean - half, mean + half)
+
+
+def ranks(
+    intervals: Sequence[tuple[float, float] | None], of: Sequence[object] | None = None
+) -> list[int | None]:
+    """Rank rows by their intervals: 1 + the configurations whose interval lies entirely above.
 
     Rows that do not separate from the best share rank 1. A row without an interval gets None and
     does not count against others. Touching intervals do not separate.
+    of: what each row is a claim about. Several claims about one configuration count once, and
+        only if all of them lie above; they never count against each other.
     """
-    lows = [interval[0] for interval in intervals if interval is not None]
+    of = list(range(len(intervals))) if of is None else of
+    # The claim that lies lowest decides whether a configuration lies above.
+    lowest: dict[object, float] = {}
+    for key, interval in zip(of, intervals, strict=True):
+        if interval is not None:
+            lowest[key] = min(lowest.get(key, math.inf), interval[0])
     return [
-        None if interval is None else 1 + sum(low > interval[1] for low in lows)
-        for interval in intervals
+        None
+        if interval is None
+        else 1 + sum(low > interval[1] for other, low in lowest.items() if other != key)
+        for key, interval in zip(of, intervals, strict=True)
     ]
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down correction: adjusted p-values, in the order given, at most 1.
 
+    None stays None and is no comparison.
     Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statistics 1979.
     """
-    adjusted = [0.0] * len(p_values)
+    adjusted: list[float | None] = [None] * len(p_values)
+    tested = [index for index, p in enumerate(p_values) if p is not None]
     largest = 0.0
-    for step, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - step) * p_values[index]))
+    for step, index in enumerate(sorted(tested, key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(tested) - step) * p_values[index]))
         adjusted[index] = largest
     return adjusted
 

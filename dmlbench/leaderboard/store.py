@@ -1,23 +1,24 @@
 """Where entries live: the only place that writes them, and the one that reads them back.
 
-A leaderboard is the folder ``<out>/<protocol>/<dataset>``; each entry in it is a file named by its
-id, so that two people's results merge without a conflict.
+A leaderboard is the folder ``<out>/<protocol>/<dataset>``. What is run here lies in
+``<entry id>.json``; what was made elsewhere in ``<entry id>.<hash of its content>.json``, so that
+several claims about one configuration lie side by side, and merging folders never conflicts.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import secrets
-import stat
 from pathlib import Path
 
 from dmlbench.errors import UsageError, VerificationError
 from dmlbench.leaderboard.entry import Entry, parse_entry
+from dmlbench.leaderboard.record import MAX_RECORD_BYTES as MAX_ENTRY_BYTES
+from dmlbench.leaderboard.record import read_text, too_large, write_text
 
-MAX_ENTRY_BYTES = 64 * 2**20
 _SAFE_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 _ID = re.compile(r"[0-9a-f]{16}")
+_STEM = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8})?")
 
 
 def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id: str) -> Path:
@@ -36,33 +37,29 @@ def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id:
     return Path(out) / protocol_name / dataset_name / f"{entry_id}.json"
 
 
-def write_entry(out: str | Path, entry: Entry) -> Path:
+def claim_name(entry: Entry) -> str:
+    """The file name of an entry from elsewhere, one for each content."""
+    return f"{entry.entry_id}.{entry.content_sha256()[:8]}.json"
+
+
+def write_entry(out: str | Path, entry: Entry, beside: bool = False) -> Path:
     """Write an entry so that a reader finds the old file or the new one, never a part.
 
+    beside: under the name of its content, so that it replaces no other claim.
     Safe when processes write at once: each has a file of its own and the last to finish stands.
     Raises `VerificationError` for an entry that could not be read back.
     """
     path = entry_path(out, entry.protocol.name, entry.dataset.name, entry.entry_id)
+    if beside:
+        path = path.with_name(claim_name(entry))
     try:
-        data = entry.to_text().encode("utf-8")
+        text = entry.to_text()
     except ValueError as error:
         raise VerificationError(f"{path}: the entry has no JSON form: {error}.") from error
-    if len(data) > MAX_ENTRY_BYTES:
-        raise VerificationError(f"{path}: {_too_large(len(data))}")
-    parse_entry(data, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Hidden and not .json, so that a file left by a killed process is never read as an entry.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    if len(text) > MAX_ENTRY_BYTES:
+        raise VerificationError(f"{path}: {too_large(len(text))}")
+    parse_entry(text, str(path))
+    write_text(path, text)
     return path
 
 
@@ -72,29 +69,11 @@ def read_entry(path: str | Path) -> Entry:
     Raises `VerificationError` that names the file and what is wrong with it.
     """
     path = Path(path)
-    try:
-        status = path.stat()
-        # A pipe or a device would block or never end.
-        if not stat.S_ISREG(status.st_mode):
-            raise VerificationError(f"{path} is no regular file.")
-        if status.st_size > MAX_ENTRY_BYTES:
-            raise VerificationError(f"{path}: {_too_large(status.st_size)}")
-        with open(path, "rb") as file:
-            data = file.read(MAX_ENTRY_BYTES + 1)
-    except OSError as error:
-        raise VerificationError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(data) > MAX_ENTRY_BYTES:
-        raise VerificationError(f"{path}: {_too_large(len(data))}")
-    try:
-        # Decoded here: json would guess UTF-16 from the first bytes.
-        entry = parse_entry(data.decode("utf-8"), str(path))
-    except UnicodeDecodeError as error:
-        raise VerificationError(f"{path} is not UTF-8 text: {error.reason}.") from error
-    except RecursionError as error:
-        raise VerificationError(f"{path} is nested too deeply for an entry.") from error
-    if path.name != f"{entry.entry_id}.json":
+    entry = parse_entry(read_text(path), str(path))
+    if path.name not in (f"{entry.entry_id}.json", claim_name(entry)):
         raise VerificationError(
-            f"{path} holds the entry {entry.entry_id}; its name must be {entry.entry_id}.json."
+            f"{path} holds the entry {entry.entry_id}; its name must be {entry.entry_id}.json, or "
+            f"{claim_name(entry)} for an entry from elsewhere."
         )
     return entry
 
@@ -108,12 +87,17 @@ def read_entries(folder: str | Path) -> tuple[list[Entry], list[str]]:
     folder = _existing_folder(folder)
     entries: list[Entry] = []
     problems: list[str] = []
-    for path in sorted(folder.glob("*.json")):
+    for path in entry_files(folder):
         try:
             entries.append(read_entry(path))
         except VerificationError as error:
             problems.append(str(error))
     return entries, problems
+
+
+def entry_files(folder: str | Path) -> list[Path]:
+    """The files of one leaderboard that should be entries, by name."""
+    return sorted(path for path in Path(folder).glob("*.json") if path.name[0] not in "._")
 
 
 def leaderboard_folders(folder: str | Path) -> list[Path]:
@@ -124,16 +108,18 @@ def leaderboard_folders(folder: str | Path) -> list[Path]:
     folder = _existing_folder(folder)
     levels = ("", "*/", "*/*/")
     found = {path.parent for level in levels for path in folder.glob(f"{level}*.json")}
-    hidden = {f for f in found if any(p.startswith(".") for p in f.relative_to(folder).parts)}
+    found |= {path.parent.parent for level in levels for path in folder.glob(f"{level}_*/*.json")}
+    # What starts with a dot is hidden; with an underscore it lies beside the entries.
+    hidden = {f for f in found if any(p[0] in "._" for p in f.relative_to(folder).parts)}
     return sorted(found - hidden)
 
 
 def read_leaderboards(
-    folder: str | Path, dataset: str | None = None
+    folder: str | Path, dataset: str | None = None, even_empty: bool = False
 ) -> tuple[list[Entry], list[str]]:
     """Read all leaderboards under a folder, or only those of one dataset; as `read_entries`.
 
-    Raises `UsageError` if no entry is found, saying what to run.
+    Raises `UsageError` if no entry is found, saying what to run, unless `even_empty`.
     """
     entries: list[Entry] = []
     problems: list[str] = []
@@ -144,7 +130,7 @@ def read_leaderboards(
     names = sorted({entry.dataset.name for entry in entries})
     if dataset is not None:
         entries = [entry for entry in entries if entry.dataset.name == dataset]
-    if not entries:
+    if not entries and not even_empty:
         refused = "".join(f"\nRefused: {problem}" for problem in problems)
         if dataset is not None and names:
             raise UsageError(
@@ -164,22 +150,27 @@ def find_entry(out: str | Path, id_prefix: str) -> Entry:
     Raises `UsageError` if none or several fit, naming them, and `VerificationError` if the file
     found is no entry.
     """
+    return read_entry(find_entry_file(out, id_prefix))
+
+
+def find_entry_file(out: str | Path, id_prefix: str) -> Path:
+    """The file of the one entry whose id starts so, unread; as `find_entry`."""
     if id_prefix.endswith(".json") or os.sep in id_prefix:
         if not Path(id_prefix).exists():
             raise UsageError(f"There is no file {id_prefix}.")
-        return read_entry(id_prefix)
+        return Path(id_prefix)
     prefix = id_prefix.lower()
-    if not re.fullmatch(r"[0-9a-f]{1,16}", prefix):
+    if not re.fullmatch(r"[0-9a-f]{1,16}|[0-9a-f]{16}\.[0-9a-f]{0,8}", prefix):
         raise UsageError(f"{id_prefix!r} is no entry id: up to 16 hexadecimal digits, or a path.")
     files = [
         path
         for folder in leaderboard_folders(out)
         for path in sorted(folder.glob("*.json"))
-        if _ID.fullmatch(path.stem)
+        if _STEM.fullmatch(path.stem)
     ]
     matching = [path for path in files if path.stem.startswith(prefix)]
     if len(matching) == 1:
-        return read_entry(matching[0])
+        return matching[0]
     if matching:
         raise UsageError(f"{id_prefix} fits {len(matching)} entries: {_listed(matching)}.")
     there = f" It has: {_listed(files)}." if files else " It has none at all."
@@ -199,21 +190,3 @@ def _existing_folder(folder: str | Path) -> Path:
 def _listed(paths: list[Path], most: int = 10) -> str:
     more = f" and {len(paths) - most} more" if len(paths) > most else ""
     return ", ".join(str(path) for path in paths[:most]) + more
-
-
-def _too_large(num_bytes: int) -> str:
-    return f"{num_bytes} bytes are too many for an entry; the limit is {MAX_ENTRY_BYTES}."
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system lets folders be synced."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)

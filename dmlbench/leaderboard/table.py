@@ -7,21 +7,24 @@ protocol (its hash covers the width rule) and width of the evaluated embedding.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.config import sha256_of
+from dmlbench.leaderboard.claim import Claim, claim_row, read_claims
 from dmlbench.leaderboard.entry import Entry
-from dmlbench.leaderboard.labels import Labels, distributions, failures, plain, recipe_label
+from dmlbench.leaderboard.labels import Labels, distributions, failures, recipe_label
 from dmlbench.leaderboard.metrics import (
     DEFAULT_METRIC,
     metric_interval,
     metric_names,
     resolve_metric,
 )
+from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.statistics import ranks
 from dmlbench.leaderboard.store import read_entries
+from dmlbench.leaderboard.tiers import Standing, Tiers, checked_standing
 
 if TYPE_CHECKING:
     import pandas
@@ -33,8 +36,13 @@ _NOT_COMPARED = ("name", "summary", "backbone", "embedding_dim")
 
 def group_key(entry: Entry) -> str:
     """A short hash that is equal for exactly the rows that may be compared (12 hex digits)."""
+    return sha256_of(group_parts(entry))[:12]
+
+
+def group_parts(entry: Entry) -> dict[str, Any]:
+    """What rows must have in common to be compared."""
     backbone = entry.backbone
-    key = {
+    return {
         "dataset": entry.dataset.fingerprint,
         "backbone": [backbone.distribution, backbone.name, backbone.params],
         "weights": backbone.weights_sha256,
@@ -42,7 +50,6 @@ def group_key(entry: Entry) -> str:
         "protocol": entry.protocol.sha256,
         "embedding_dim": entry.embedding_dim,
     }
-    return sha256_of(key)[:12]
 
 
 def grouped(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
@@ -60,29 +67,44 @@ def grouped(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     return {key: groups[key] for key in sorted(groups, key=place)}
 
 
-def leaderboard_frame(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> pandas.DataFrame:
+def leaderboard_frame(
+    entries: Iterable[Entry],
+    by: str = DEFAULT_METRIC,
+    standing: Callable[[Entry], Standing] = checked_standing,
+    claims: Sequence[Claim] = (),
+) -> pandas.DataFrame:
     """A row an entry, ranked by the metric `by` within each group of rows that compare.
 
     Metrics are fractions, with the ends of their 95 % intervals over seeds as ``_low`` and
     ``_high`` (not clipped to 0 and 1); NaN where there is none. `rank` is missing for fewer than
-    two completed seeds. Rows stand by group, ranked ones first, best mean first.
+    two completed seeds, and for an entry that does not stand its checks. Rows stand by group,
+    ranked ones first, best mean first.
+    standing: gives an entry's tier and concerns; `Tiers(folder).standing` knows the attestations.
+    claims: published numbers, as rows after all others, in groups of their own and without ranks.
     Raises `UsageError` for a metric that no entry has.
     """
     import pandas
 
     entries = list(entries)
-    metrics = metric_names(entries)
+    metrics = metric_names(entries, {int(k) for c in claims for k in c.metrics.recall_at})
     by = resolve_metric(by, metrics)
     labels = Labels(entries)
     rows: list[dict[str, Any]] = []
     for key, members in grouped(entries).items():
         intervals = [metric_interval(entry, by) for entry in members]
-        places = ranks([i[1:] if i is not None and i.low is not None else None for i in intervals])
+        standings = [standing(entry) for entry in members]
+        ranked_by = [
+            interval[1:] if interval and interval.low is not None and s.tier != "claimed" else None
+            for interval, s in zip(intervals, standings, strict=True)
+        ]
+        places = ranks(ranked_by, [entry.entry_id for entry in members])
         ranked = [
-            _row(entry, key, rank, labels, metrics)
-            for entry, rank in zip(members, places, strict=True)
+            _row(entry, key, rank, found, labels, metrics)
+            for entry, rank, found in zip(members, places, standings, strict=True)
         ]
         rows += sorted(ranked, key=lambda row: _place(row, by))
+    published = [claim_row(claim) for claim in claims]
+    rows += sorted(published, key=lambda row: (row["group"], *_place({by: None} | row, by)))
     # Objects first: pandas 3 would turn the None of a row without combiner into NaN.
     frame = pandas.DataFrame(rows, columns=_columns(metrics), dtype=object)
     return frame.astype(_types(metrics))
@@ -95,20 +117,22 @@ def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataF
     Raises `UsageError` if there is no such folder.
     """
     entries, problems = read_entries(path)
-    for problem in problems:
+    claims, refused = read_claims(path)
+    for problem in [*problems, *refused]:
         warnings.warn(plain(problem, 500), stacklevel=2)
-    return leaderboard_frame(entries, by)
+    return leaderboard_frame(entries, by, Tiers(path).standing, claims)
 
 
 _LEADING = ("entry_id", "rank", "tier", "losses", "combiner", "dataset", "backbone", "pretrained")
 _SETTINGS = ("recipe", "protocol", "width")
 _COUNTS = ("embedding_dim", "seeds", "failed")
-_TRAILING = ("train_seconds", "head_dims", "distributions", "failures", "group")
+_TRAILING = ("train_seconds", "head_dims", "distributions", "failures")
+_ORIGIN = ("submitter", "concerns", "source", "group")
 
 
 def _columns(metrics: Sequence[str]) -> list[str]:
     numbers = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
-    return [*_LEADING, *_SETTINGS, *_COUNTS, *numbers, *_TRAILING]
+    return [*_LEADING, *_SETTINGS, *_COUNTS, *numbers, *_TRAILING, *_ORIGIN]
 
 
 def _types(metrics: Sequence[str]) -> dict[str, str]:
@@ -118,13 +142,18 @@ def _types(metrics: Sequence[str]) -> dict[str, str]:
 
 
 def _row(
-    entry: Entry, group: str, rank: int | None, labels: Labels, metrics: Sequence[str]
+    entry: Entry,
+    group: str,
+    rank: int | None,
+    standing: Standing,
+    labels: Labels,
+    metrics: Sequence[str],
 ) -> dict[str, Any]:
     seconds = [trial.cost.train_seconds for trial in entry.completed]
     row: dict[str, Any] = {
         "entry_id": entry.entry_id,
         "rank": rank,
-        "tier": "checked",
+        "tier": standing.tier,
         "losses": labels.losses(entry),
         "combiner": labels.component(entry.combiner) if entry.combiner else None,
         "dataset": labels.component(entry.dataset),
@@ -140,6 +169,9 @@ def _row(
         "head_dims": list(entry.head_dims),
         "distributions": distributions(entry),
         "failures": failures(entry),
+        "submitter": plain(entry.submitter) if entry.submitter else None,
+        "concerns": [plain(concern, 500) for concern in standing.concerns],
+        "source": None,
         "group": group,
     }
     for metric in metrics:

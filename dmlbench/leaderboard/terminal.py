@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 # Names longer than this wrap.
-_NAMES_WIDTH = 26
+_NAMES_WIDTH = 20
 # One space of padding and one for the line between columns.
 GAP = 2
 _ASCII = str.maketrans({"±": "+/-", "–": "-", "·": "|", "×": "x", "…": "..."})

@@ -129,12 +129,11 @@ def _compare(
 
 def _decide(compared: Sequence[Verdict]) -> list[Verdict]:
     """Give the outcome and the sentence, correcting p-values for the comparisons of the group."""
-    tested = [v.difference.p_value for v in compared if v.difference.p_value is not None]
-    adjusted = iter(holm(tested))
+    adjusted = holm([verdict.difference.p_value for verdict in compared])
+    count = sum(p is not None for p in adjusted)
     decided = []
-    for verdict in compared:
-        p = next(adjusted) if verdict.difference.p_value is not None else None
-        verdict = replace(verdict, p_adjusted=p, num_comparisons=len(tested))
+    for verdict, p in zip(compared, adjusted, strict=True):
+        verdict = replace(verdict, p_adjusted=p, num_comparisons=count)
         verdict = replace(verdict, outcome=_outcome(verdict))
         decided.append(replace(verdict, sentence=sentence(verdict)))
     return decided

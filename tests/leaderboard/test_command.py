@@ -7,14 +7,14 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from dmlbench.cli.leaderboard import leaderboard_command
+from dmlbench.cli import cli
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.store import write_entry
 
 
 def show(*arguments):
-    arguments = ["show", *map(str, arguments)]
-    return CliRunner(env={"COLUMNS": "100"}).invoke(leaderboard_command, arguments)
+    arguments = ["leaderboard", "show", *map(str, arguments)]
+    return CliRunner(env={"COLUMNS": "100"}).invoke(cli, arguments)
 
 
 @pytest.fixture
@@ -88,8 +88,11 @@ def test_importing_the_command_imports_nothing_heavy():
     import sys
 
     code = (
-        "import sys, dmlbench.cli.leaderboard, dmlbench.leaderboard.render, "
-        "dmlbench.leaderboard.export, dmlbench.leaderboard.describe, dmlbench.leaderboard.plot; "
+        "import sys, dmlbench.cli.leaderboard.show, dmlbench.leaderboard.render, "
+        "dmlbench.leaderboard.export, dmlbench.leaderboard.describe, dmlbench.leaderboard.plot, "
+        "dmlbench.cli.reproduce, dmlbench.cli.leaderboard.verify, dmlbench.cli.leaderboard.add, "
+        "dmlbench.cli.leaderboard.compare, dmlbench.leaderboard.verify, dmlbench.reproduce, "
+        "dmlbench.leaderboard.submit, dmlbench.leaderboard.compare; "
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -80,3 +80,14 @@ def test_a_newer_schema_asks_for_an_upgrade(make_entry):
 def test_what_is_no_entry_is_refused(text):
     with pytest.raises(VerificationError, match="file"):
         parse_entry(text, "file")
+
+
+def test_a_field_that_came_later_changes_no_hash_and_no_name(make_entry):
+    """Attestations and file names of entries from before hold on."""
+    data = json.loads(make_entry().to_text())
+    older = {key: value for key, value in data.items() if key != "tuning"}
+    entries = [parse_entry(json.dumps(values), "file") for values in (data, older)]
+    assert entries[0] == entries[1]
+    assert entries[0].content_sha256() == entries[1].content_sha256()
+    more = parse_entry(json.dumps(data | {"submitter": "x"}), "file")
+    assert more.content_sha256() != entries[0].content_sha256()

@@ -207,11 +207,14 @@ def test_find_by_prefix_and_by_path(make_entry, tmp_path):
         find_entry(tmp_path, "x/y.json")
 
 
-def test_a_file_that_exhausts_the_stack_is_refused(make_entry, tmp_path, monkeypatch):
+def test_an_environment_nested_too_deeply_is_refused(make_entry, tmp_path):
     path = write_entry(tmp_path, make_entry())
-
-    def fail(*_):
-        raise RecursionError
-
-    monkeypatch.setattr(store, "parse_entry", fail)
-    assert read_entries(path.parent) == ([], [f"{path} is nested too deeply for an entry."])
+    data = json.loads(path.read_text())
+    data["trials"][0]["environment"] = json.loads(_nested(58))
+    path.write_text(json.dumps(data))
+    assert len(read_entries(path.parent)[0]) == 1
+    data["trials"][0]["environment"] = json.loads(_nested(70))
+    path.write_text(json.dumps(data))
+    assert read_entries(path.parent) == (
+        [], [f"{path} is nested too deeply for an entry: more than 64 levels."]
+    )

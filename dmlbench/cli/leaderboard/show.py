@@ -1,18 +1,17 @@
-"""``dmlbench leaderboard``: show results that are there."""
+"""``dmlbench leaderboard show``: the entries of a folder, ranked."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-
-@click.group("leaderboard")
-def leaderboard_command() -> None:
-    """Compare the entries of leaderboards."""
+if TYPE_CHECKING:
+    from dmlbench.leaderboard.entry import Entry
 
 
-@leaderboard_command.command("show")
+@click.command("show")
 @click.argument("folder", default="leaderboards", type=click.Path(path_type=Path))
 @click.option("--by", default="map_at_r", metavar="METRIC", help="Rank by this metric (MAP@R).")
 @click.option("--metrics", default="", metavar="A,B", help="Metric columns to show.")
@@ -23,6 +22,11 @@ def leaderboard_command() -> None:
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a PNG, SVG or PDF."
 )
+@click.option(
+    "--over-datasets",
+    is_flag=True,
+    help="A row a configuration over all datasets; a mean only where none is missing.",
+)
 def show_command(
     folder: Path,
     by: str,
@@ -30,29 +34,37 @@ def show_command(
     dataset: str | None,
     form: str | None,
     plot: Path | None,
+    over_datasets: bool,
 ) -> None:
     """Show the leaderboards in FOLDER: the root of all, one protocol's, or a single dataset's.
 
     Rows compare within one dataset, backbone, recipe, protocol and width of the embedding. Under
-    each table stands whether a combination of losses beats the best of them.
+    each table stands whether a combination of losses beats the best of them. What others
+    published stands apart and unranked, with its source.
     """
+    from dmlbench.leaderboard.claim import read_all_claims
     from dmlbench.leaderboard.export import render_csv, render_json, render_markdown
-    from dmlbench.leaderboard.labels import plain
+    from dmlbench.leaderboard.plain import plain
     from dmlbench.leaderboard.render import render_rich, stdout_console
     from dmlbench.leaderboard.store import read_leaderboards
     from dmlbench.leaderboard.table import leaderboard_frame
+    from dmlbench.leaderboard.tiers import Tiers
     from dmlbench.leaderboard.verdict import verdicts
 
-    entries, problems = read_leaderboards(folder, dataset)
-    for problem in problems:
+    claims, refused = read_all_claims(folder, dataset)
+    entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims))
+    for problem in [*problems, *refused]:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)
+    if over_datasets:
+        _show_summary(entries, by, form, plot)
+        return
     columns = [name for name in metrics.split(",") if name.strip()]
-    frame = leaderboard_frame(entries, by)
+    frame = leaderboard_frame(entries, by, Tiers(folder).standing, claims)
     found = verdicts(entries, by)
     if plot is not None:
         from dmlbench.leaderboard.plot import plot_leaderboard
 
-        plot_leaderboard(frame, plot, by)
+        plot_leaderboard(frame[frame["source"].isna()], plot, by)
         click.echo(f"Drawn: {plot}", err=True)
     if form == "json":
         click.echo(render_json(frame, found, by))
@@ -62,3 +74,22 @@ def show_command(
         click.echo(render_markdown(frame, found, by, columns), nl=False)
     else:
         render_rich(frame, found, stdout_console(), by, columns)
+
+
+def _show_summary(entries: list[Entry], by: str, form: str | None, plot: Path | None) -> None:
+    from dmlbench.errors import UsageError
+    from dmlbench.leaderboard import summary_render
+    from dmlbench.leaderboard.summary import summarise
+    from dmlbench.leaderboard.terminal import stdout_console
+
+    if plot is not None:
+        raise UsageError("--plot draws leaderboards of single datasets; drop --over-datasets.")
+    summary = summarise(entries, by)
+    if form == "json":
+        click.echo(summary_render.summary_json(summary))
+    elif form == "csv":
+        click.echo(summary_render.summary_csv(summary), nl=False)
+    elif form == "markdown":
+        click.echo(summary_render.summary_markdown(summary), nl=False)
+    else:
+        summary_render.render_summary(summary, stdout_console())

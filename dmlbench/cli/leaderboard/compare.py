@@ -1,0 +1,68 @@
+"""``dmlbench leaderboard compare``: what can be concluded about two entries, in a sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from dmlbench.cli.options import json_option, out_option
+
+
+@click.command("compare")
+@click.argument("first", metavar="A")
+@click.argument("others", metavar="B...", nargs=-1, required=True)
+@out_option
+@click.option("--by", default="map_at_r", metavar="METRIC", help="Compare this metric (MAP@R).")
+@click.option(
+    "--resamples",
+    type=click.IntRange(100, 1_000_000),
+    default=10_000,
+    show_default=True,
+    help="Resamples of the bootstrap.",
+)
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a PNG, SVG or PDF."
+)
+@json_option
+def compare_command(
+    first: str,
+    others: tuple[str, ...],
+    out: Path,
+    by: str,
+    resamples: int,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare entry A with B, or with each of several, corrected for their number.
+
+    Entries are named by id, the beginning of one, or file. The difference is paired over the seeds
+    that both have and, where the test embeddings lie here, over queries and over test classes.
+    Entries of different groups are refused, naming what differs.
+    """
+    from dmlbench.leaderboard.compare import Located, compare
+    from dmlbench.leaderboard.store import find_entry_file, read_entry
+    from dmlbench.leaderboard.terminal import say, stdout_console
+
+    if plot is not None:
+        from dmlbench.leaderboard.figure import checked_file
+
+        checked_file(plot)
+    located = []
+    for name in (first, *others):
+        path = find_entry_file(out, name)
+        located.append(Located(read_entry(path), path.parent))
+    found = compare(located[0], located[1:], by, resamples)
+    if plot is not None:
+        from dmlbench.leaderboard.forest import plot_comparisons
+
+        plot_comparisons(found, plot)
+        click.echo(f"Drawn: {plot}", err=True)
+    if as_json:
+        click.echo(json.dumps([asdict(comparison) for comparison in found], indent=1))
+        return
+    console = stdout_console()
+    for comparison in found:
+        say(console, comparison.sentence, bullet="> " if len(found) > 1 else "")

@@ -1,0 +1,109 @@
+"""``dmlbench leaderboard verify``: what does not hold, file by file; exit code 4 if anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dmlbench.cli.options import json_option
+
+if TYPE_CHECKING:
+    from dmlbench.leaderboard.verify import Verified
+
+
+@click.command("verify")
+@click.argument(
+    "target",
+    metavar="[FOLDER|FILE]",
+    default="leaderboards",
+    type=click.Path(path_type=Path),
+)
+@click.option(
+    "--quick", is_flag=True, help="Only schema and invariants: no metric is computed again."
+)
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="Build every dataset that this machine has, to compare labels with. Those that come with "
+    "dmlbench are built anyway.",
+)
+@click.option(
+    "--record",
+    metavar="WHO",
+    help="Record beside the entries that WHO computed their metrics again.",
+)
+@json_option
+def verify_command(
+    target: Path, quick: bool, rebuild: bool, record: str | None, as_json: bool
+) -> int:
+    """Check that entries hold what they claim, and say exactly what does not.
+
+    Schema, invariants, protocol and dataset are checked, and metrics are computed again from the
+    stored test embeddings where these lie here. Exit code 4 if anything does not hold.
+    """
+    from dmlbench.errors import UsageError
+    from dmlbench.leaderboard.verify import attest, verify
+
+    if not target.exists():
+        raise UsageError(f"There is no {target}. Give a folder of leaderboards or an entry's file.")
+    if record is not None and (quick or not 0 < len(record.strip()) <= 200):
+        raise UsageError(
+            "--record names who computed the metrics again, in up to 200 characters, and goes "
+            "without --quick, which computes none."
+        )
+    found = verify(target, embeddings=not quick, rebuild=rebuild)
+    if record is not None:
+        for verified in found:
+            path = attest(verified, record.strip())
+            if path is not None:
+                click.echo(f"Recorded: {path}", err=True)
+    if as_json:
+        click.echo(json.dumps([_as_json(verified) for verified in found], indent=1))
+    else:
+        _show(found)
+    return 4 if any(verified.failures for verified in found) else 0
+
+
+def _as_json(verified: Verified) -> dict[str, Any]:
+    return {
+        "file": str(verified.path),
+        "entry_id": verified.entry.entry_id if verified.entry else None,
+        "label": verified.label,
+        "tier": verified.tier,
+        "recomputed_seeds": sorted(verified.recomputed),
+        "failures": [failure._asdict() for failure in verified.failures],
+        "notes": verified.notes,
+    }
+
+
+def _show(found: list[Verified]) -> None:
+    from dmlbench.leaderboard.plain import plain
+
+    folder = None
+    for verified in found:
+        if verified.tier == "claimed" and verified.entry is None:
+            continue
+        if verified.path.parent != folder:
+            folder = verified.path.parent
+            click.echo(f"{plain(str(folder), 500)}:")
+        word = "FAILED" if verified.failures else verified.tier or "void"
+        line = f"  {word:<10}  {plain(verified.path.name)}  {plain(verified.label)}"
+        click.echo(line.rstrip())
+        for failure in verified.failures:
+            click.echo(f"              ! {failure.check}: {plain(failure.message, 1000)}")
+        for note in verified.notes:
+            click.echo(f"              {plain(note, 1000)}")
+    counts = {name: sum(v.tier == name and not v.failures for v in found) for name in _tiers()}
+    parts = [f"{count} {name}" for name, count in counts.items() if count]
+    failed = sum(1 for verified in found if verified.failures)
+    parts += [f"{failed} failed"] if failed else []
+    click.echo(f"{', '.join(parts) or 'There is nothing to verify'}.")
+
+
+def _tiers() -> tuple[str, ...]:
+    from dmlbench.leaderboard.tiers import TIERS
+
+    return TIERS[::-1]

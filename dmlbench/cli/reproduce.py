@@ -1,0 +1,107 @@
+"""``dmlbench reproduce``: train an entry again, compare, and record the outcome beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dmlbench.cli.options import json_option, out_option, read_seeds, without_option
+
+# The exit code of each verdict; what could not be decided is not a success.
+_CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
+
+
+@click.command("reproduce")
+@click.argument("entry")
+@out_option
+@click.option(
+    "--seeds",
+    metavar="N|LIST",
+    help="How many of the entry's seeds (3 means the first 3), or which (0,1,7).  [default: all]",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one a core; 1 on a GPU]"
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option(
+    "--who", default="unnamed", show_default=True, help="Who trained it again, for the record."
+)
+@click.option("--no-record", is_flag=True, help="Say the outcome and write nothing.")
+@click.option(
+    "--scratch",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to train.  [default: .trials in the leaderboards' folder; removed at the end, "
+    "kept after an interruption to go on from]",
+)
+@without_option
+@json_option
+def reproduce_command(
+    entry: str,
+    out: Path,
+    seeds: str | None,
+    jobs: int | None,
+    device: str,
+    who: str,
+    no_record: bool,
+    scratch: Path | None,
+    without: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Train ENTRY again with the same configuration and compare the results.
+
+    ENTRY is an id, the beginning of one, or a file. On the same code and processor every metric is
+    expected to be equal to the last digit; elsewhere the intervals must agree. The outcome is
+    recorded beside the entry, whose tier becomes "reproduced" if it holds. Exit code 0 if it
+    does, 4 if the results disagree, 1 if that cannot be decided.
+    """
+    from dmlbench.cli.progress import watch_run
+    from dmlbench.errors import UsageError
+    from dmlbench.leaderboard.attestation import write_attestation
+    from dmlbench.leaderboard.plain import plain
+    from dmlbench.leaderboard.store import find_entry_file, read_entry
+    from dmlbench.plugins import load_plugins
+    from dmlbench.reproduce import discard, plan_again, reproduce
+    from dmlbench.workspace import TRIALS, make_folder
+
+    if not 0 < len(who.strip()) <= 200:
+        raise UsageError("--who takes up to 200 characters.")
+    path = find_entry_file(out, entry)
+    found = read_entry(path)
+    registry = load_plugins(without)
+    root = path.parent.parent.parent
+    place = scratch or root / TRIALS / "reproductions" / path.stem
+    if scratch is None:
+        make_folder(root, place)
+    plan = plan_again(found, None if seeds is None else read_seeds(seeds), place, registry)
+    with watch_run(plan, False) as watch:
+        result = reproduce(
+            found, plan, registry, who=who.strip(), jobs=jobs, device=device, watch=watch
+        )
+    recorded = None
+    if result.attestation is not None and not no_record:
+        recorded = write_attestation(path.parent, result.attestation)
+    if scratch is None and not result.unfinished:
+        discard(place)
+    if as_json:
+        document = {
+            "entry_id": found.entry_id,
+            "verdict": result.agreement.verdict,
+            "sentence": result.agreement.sentence,
+            "circumstances": result.circumstances,
+            "recorded": str(recorded) if recorded else None,
+            "unfinished": list(result.unfinished),
+            "attestation": result.attestation.model_dump() if result.attestation else None,
+        }
+        click.echo(json.dumps(document, indent=1))
+    else:
+        click.echo(f"{result.agreement.verdict}: {plain(result.agreement.sentence, 1000)}")
+        if result.circumstances:
+            click.echo(plain(result.circumstances, 1000))
+        for line in result.unfinished:
+            click.echo(f"  ! {plain(line, 500)}")
+        if recorded:
+            click.echo(f"Recorded: {recorded}", err=True)
+    return _CODES[result.agreement.verdict]

@@ -1,0 +1,39 @@
+"""Fingerprints of datasets that are the same on every machine, by parameters and image size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dmlbench.config import canonical_json
+from dmlbench.leaderboard.entry import Entry
+
+_GLYPHS = {"classes": 400, "images_per_class": 24, "seed": 0}
+
+
+def _key(dataset: str, params: dict[str, Any], resize: Any) -> str:
+    return canonical_json([dataset, params, resize])
+
+
+_KNOWN: dict[str, dict[str, Any]] = {
+    _key("dmlbench:glyphs", _GLYPHS, 32): {
+        "fingerprint": "dd17ee3f0c6f0a3ee0c3ed4ab0ac70803a62aeeab65839e2c07407ce53173115",
+        "num_train_classes": 200,
+        "num_train_images": 4800,
+        "num_test_classes": 200,
+        "num_test_images": 4800,
+        "num_gallery_images": 0,
+    },
+}
+
+
+def dataset_key(entry: Entry) -> str:
+    """Equal for entries whose datasets must have the same fingerprint."""
+    dataset = entry.dataset
+    sizes = entry.recipe.get("input")
+    resize = sizes.get("resize") if isinstance(sizes, dict) else None
+    return _key(f"{dataset.distribution}:{dataset.name}", dataset.params, resize)
+
+
+def known_dataset(entry: Entry) -> dict[str, Any] | None:
+    """What the entry's dataset record must hold, or None for a dataset that is not known here."""
+    return _KNOWN.get(dataset_key(entry))

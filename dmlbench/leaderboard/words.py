@@ -1,0 +1,30 @@
+"""Numbers and lists as sentences have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def points(fraction: float, signed: bool = False) -> str:
+    """A difference of fractions in points: one decimal, two where one would show 0."""
+    value = 100 * fraction
+    decimals = 1 if abs(value) >= 0.05 or value == 0 else 2
+    text = f"{value:{'+' if signed else ''}.{decimals}f}"
+    return "0.0" if float(text) == 0 else text
+
+
+def p_text(name: str, value: float) -> str:
+    """``p = 0.02``, ``p < 0.001``; never a rounding that crosses 0.05."""
+    if value < 0.001:
+        return f"{name} < 0.001"
+    decimals = 2 if value >= 0.1 else 3
+    while decimals < 9 and (float(f"{value:.{decimals}f}") < 0.05) != (value < 0.05):
+        decimals += 1
+    return f"{name} = {value:.{decimals}f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
