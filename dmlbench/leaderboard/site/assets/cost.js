@@ -31,6 +31,9 @@ site.drawCost = function (place, rows, board, width) {
       `, ${site.seconds(point.seconds)}`;
   }
   const log = longest / shortest > 8;
+  // At least half of the longest time is in view, so that small differences look small.
+  const span = Math.max(1.3 * (longest - shortest), 0.5 * longest);
+  const from = Math.max(0, (shortest + longest - span) / 2);
   const clipped = (value) => 100 * Math.min(1, Math.max(0, value));
   const colour = (point) => (point.kind === "one loss" ? "var(--single)" : "var(--combined)");
   const height = Math.max(240, Math.min(360, Math.round(width * 0.5)));
@@ -41,12 +44,11 @@ site.drawCost = function (place, rows, board, width) {
     style: { background: "none", color: "var(--muted)", fontSize: "12px", overflow: "visible" },
     x: {
       label: `Training time of a trial (${unit}) →`,
-      // From 0 where a linear scale serves, so that small differences look small.
       ...(log
         ? { type: "log", ticks: 4, tickFormat: "~g", nice: true, inset: 12 }
-        : { domain: [0, (1.06 * longest) / divisor] }),
+        : { domain: [from / divisor, (from + span) / divisor] }),
     },
-    y: { label: "↑ Recall@1 (%)", grid: true, nice: true },
+    y: { label: "↑ Recall@1 (%)", grid: true, nice: true, ticks: 6 },
   };
   const marks = [
     Plot.ruleX(ranges, {

@@ -37,7 +37,7 @@
       style: { background: "none", color: "var(--muted)", fontSize: "12px" },
       x: { label: "epoch →", domain: [Math.min(...epochs, most - 1), most],
            ticks: Math.min(most, 8), tickFormat: (e) => (Number.isInteger(e) ? `${e}` : "") },
-      y: { label: null, grid: true, nice: true, zero: chart.lines.some((line) => line.name) },
+      y: { label: null, grid: true, nice: true, ticks: 5, zero: chart.lines.some((line) => line.name) },
       marks,
     });
     svg.setAttribute("aria-hidden", "true");

@@ -38,19 +38,19 @@ site.groupView = function (board, group) {
       meta: { title: "95 % interval", cell: barCell, bar: true, wide: true },
     },
     ...metricColumns.filter((_, i) => i !== lead),
-    column("dim", "Dim", (row) => row.dim, (row) => row.dimText, { wide: true, first: "asc" }),
+    column("dim", "Dim", (row) => row.dim, (row) => row.dimText, { rest: true, first: "asc" }),
     column("seeds", "Seeds", (row) => row.seeds, (row) => row.seedsText, { wide: true }),
     column("seconds", "Train", (row) => row.seconds ?? undefined,
       (row) => site.seconds(row.seconds), { wide: true, first: "asc" }),
   ];
 
-  function column(name, title, value, cell, { text, header, narrow, wide, first } = {}) {
+  function column(name, title, value, cell, { text, header, narrow, wide, rest, first } = {}) {
     return {
       id: name,
       accessorFn: value,
       sortingFn: text ? byText : "basic",
       sortDescFirst: !text && first !== "asc",
-      meta: { title, full: title, cell, text, header, narrow, wide },
+      meta: { title, full: title, cell, text, header, narrow, wide, rest },
     };
   }
 
