@@ -38,7 +38,7 @@ def site_command(
     DIR/index.html opens from a file, or from any web server; nothing is loaded from elsewhere. An
     older site in DIR is replaced, and what else is in such a folder is left alone.
     """
-    from dmlbench.leaderboard.labels import plain
+    from dmlbench.leaderboard.plain import plain
     from dmlbench.leaderboard.site.build import write_site
     from dmlbench.leaderboard.store import read_leaderboards
     from dmlbench.plugins import load_plugins
@@ -50,9 +50,8 @@ def site_command(
         entries,
         site,
         by,
+        source=folder,
         registry=load_plugins(without) if gallery else None,
-        # Embeddings are named from the root of all leaderboards, and FOLDER may lie below it.
-        roots=[folder, folder.resolve().parent, folder.resolve().parent.parent],
         progress=_show_progress,
     )
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmlbench.leaderboard import cells
 from dmlbench.leaderboard.entry import ComponentRecord, Entry
-from dmlbench.leaderboard.labels import plain
+from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.metrics import metric_title
 
 if TYPE_CHECKING:

@@ -12,13 +12,14 @@ from dmlbench.errors import UsageError
 from dmlbench.leaderboard import cells
 from dmlbench.leaderboard.entry import Entry
 from dmlbench.leaderboard.export import render_csv
-from dmlbench.leaderboard.labels import plain
+from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.metrics import DEFAULT_METRIC, metric_title
 from dmlbench.leaderboard.site.board import board_data
 from dmlbench.leaderboard.site.gallery import gallery
 from dmlbench.leaderboard.site.page import entry_page
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
 from dmlbench.leaderboard.table import leaderboard_frame
+from dmlbench.leaderboard.tiers import Tiers, checked_standing
 from dmlbench.leaderboard.verdict import Verdict, verdicts
 from dmlbench.version import __version__
 
@@ -47,20 +48,22 @@ def write_site(
     folder: str | Path,
     by: str = DEFAULT_METRIC,
     *,
+    source: str | Path | None = None,
     registry: Registry | None = None,
-    roots: Iterable[Path] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Site:
     """Write a leaderboard as a site into `folder`, over an older one.
 
-    registry: where datasets come from for the galleries; None leaves galleries out.
-    roots: folders that hold the stored test embeddings. progress: told of pages, done and in all.
+    source: the folder that the entries were read from, where attestations and the stored test
+        embeddings lie. registry: where datasets come from for the galleries; None leaves galleries
+        out. progress: told of pages, done and in all.
     Raises `UsageError` for a metric that no entry has, or a folder that holds something else.
     """
     folder = Path(folder)
     before = _claim(folder)
     entries = list(entries)
-    frame = leaderboard_frame(entries, by)
+    standing = Tiers(source).standing if source is not None else checked_standing
+    frame = leaderboard_frame(entries, by, standing)
     by = cells.ranking_metric(frame, by)
     found = verdicts(entries, by)
     by_id = {entry.entry_id: entry for entry in entries}
@@ -69,10 +72,10 @@ def write_site(
     pictures = Pictures(folder, registry) if registry is not None else None
     environment = _environment()
     template = environment.get_template("entry.html")
-    num_galleries, about = 0, _by_entry(found)
+    num_galleries, about, roots = 0, _by_entry(found), _roots(source)
     for done, (row, place, group) in enumerate(_placed(frame, by), 1):
         entry = by_id[row["entry_id"]]
-        shown = _gallery(entry, list(roots), pictures)
+        shown = _gallery(entry, roots, pictures)
         num_galleries += shown["gallery"] is not None
         values = entry_page(entry, row, about.get(entry.entry_id, []), by) | shown
         values |= {"place": place, "group": group}
@@ -98,8 +101,8 @@ def _placed(frame: Any, by: str) -> Iterable[tuple[dict[str, Any], str, str]]:
         title = cells.group_title(rows)
         for row, rank in zip(rows.to_dict("records"), cells.rank_cells(rows), strict=True):
             place = f"rank {rank.strip()} of {len(rows)} by {metric_title(by)}"
-            if row["rank"] != row["rank"] or row["rank"] is None:
-                place = "not ranked: that takes two completed seeds"
+            if rank == cells.NOTHING:
+                place = "not ranked"
             yield row, place, title
 
 
@@ -110,6 +113,14 @@ def _by_entry(found: list[Verdict]) -> dict[str, list[Verdict]]:
         for entry_id in {verdict.entry_id, verdict.best_single_id} - {None}:
             about.setdefault(entry_id, []).append(verdict)
     return about
+
+
+def _roots(source: str | Path | None) -> list[Path]:
+    """Embeddings are named from the root of all leaderboards; `source` may lie below it."""
+    if source is None:
+        return []
+    folder = Path(source).resolve()
+    return [folder, folder.parent, folder.parent.parent]
 
 
 def _gallery(entry: Entry, roots: list[Path], pictures: Pictures | None) -> dict[str, Any]:

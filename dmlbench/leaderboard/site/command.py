@@ -6,12 +6,16 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from dmlbench.config import canonical_json
 from dmlbench.errors import UsageError
 from dmlbench.expressions import parse_assignment, parse_call
 from dmlbench.leaderboard.entry import ComponentRecord, Entry
 from dmlbench.recipe import recipe_from_json, recipe_names
+
+RECIPE_FILE = "recipe.toml"
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,11 @@ class Reproduction:
     """How to train an entry again.
 
     lines: the command, an option a line; joined by a backslash and a newline they are one.
-    recipe_file: name and text of the recipe file that the command reads; None for a packaged one.
+    recipe_text: what the file `RECIPE_FILE` must hold; None for a recipe of the package.
     """
 
     lines: tuple[str, ...]
-    recipe_file: tuple[str, str] | None
+    recipe_text: str | None
 
     @property
     def command(self) -> str:
@@ -35,7 +39,7 @@ def reproduction(entry: Entry) -> Reproduction:
 
     Raises `UsageError` where the command line has no words for it, saying for what.
     """
-    recipe, file = _recipe(entry)
+    recipe, recipe_text = _recipe(canonical_json(entry.recipe))
     rules = entry.protocol.rules
     lines = ["dmlbench run", f"--losses {_argument(','.join(map(_call, entry.losses)))}"]
     if entry.combiner is None:
@@ -50,18 +54,21 @@ def reproduction(entry: Entry) -> Reproduction:
         f"--set {_assignment('protocol.validation_fraction', rules.get('validation_fraction'))}",
         f"--seeds {_seeds(entry)}",
     ]
-    return Reproduction(tuple(lines), file)
+    return Reproduction(tuple(lines), recipe_text)
 
 
-def _recipe(entry: Entry) -> tuple[list[str], tuple[str, str] | None]:
-    """The options that choose the recipe, and the file that they need."""
-    recipe = recipe_from_json(entry.recipe, source=f"entry {entry.entry_id}")
+@lru_cache(maxsize=64)
+def _recipe(recipe_json: str) -> tuple[list[str], str | None]:
+    """The options that choose a recipe, and the text of the file where it is not packaged.
+
+    Kept, for the entries of a leaderboard share few recipes.
+    """
+    recipe = recipe_from_json(json.loads(recipe_json), source="the entry")
     if recipe.name in recipe_names():
         changed = [f"--set {_assignment(f'recipe.{k}', v)}" for k, v in recipe.overrides().items()]
         return [f"--recipe {_argument(recipe.name)}", *changed], None
     values = {k: v for k, v in recipe.to_json().items() if k != "summary"}
-    name = f"{entry.entry_id}.toml"
-    return [f"--recipe {name}"], (name, _toml_document(values))
+    return [f"--recipe {RECIPE_FILE}"], _toml_document(values)
 
 
 def _seeds(entry: Entry) -> str:

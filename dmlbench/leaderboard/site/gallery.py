@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dmlbench.leaderboard.entry import Artefact, Entry
-from dmlbench.leaderboard.labels import plain
+from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.site.neighbours import Query, sample_queries
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
 from dmlbench.workspace import file_sha256

@@ -12,7 +12,7 @@ from dmlbench.components import create_dataset
 from dmlbench.data.images import ImageSet, fingerprint
 from dmlbench.errors import DmlbenchError
 from dmlbench.leaderboard.entry import Entry
-from dmlbench.leaderboard.labels import plain
+from dmlbench.leaderboard.plain import plain
 
 if TYPE_CHECKING:
     from dmlbench.registry import Registry

@@ -1,6 +1,8 @@
 // Elements whose content is always text: nothing from an entry is ever read as markup.
 "use strict";
 
+const loading = {};
+
 window.site = {
   /** An element with attributes and children; a child that is no node becomes text. */
   element(name, attributes, ...children) {
@@ -14,6 +16,15 @@ window.site = {
     }
     made.append(...children.filter((child) => child !== null && child !== undefined));
     return made;
+  },
+
+  /** Load scripts, one after the other; what was asked for before is not loaded again. */
+  async load(...files) {
+    for (const file of files) {
+      loading[file] ??= new Promise((done, failed) =>
+        document.head.append(site.element("script", { src: file, load: done, error: failed })));
+      await loading[file];
+    }
   },
 
   /** Call `draw` with a width when an element is first seen, and when its width changes. */

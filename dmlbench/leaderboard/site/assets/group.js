@@ -221,7 +221,11 @@ site.groupView = function (board, group) {
   );
 
   let shown = group.rows;
-  site.whenSeen(plot, (width) => site.drawCost(plot, shown, board, width));
+  site.whenSeen(plot, async (width) => {
+    // Only now, so that the table does not wait for what draws charts.
+    await site.load("vendor/d3.js", "vendor/plot.js", "assets/cost.js");
+    site.drawCost(plot, shown, board, width);
+  });
 
   return {
     element: view,

@@ -53,6 +53,7 @@
   const filters = site.filters(rows, board.groups, () => { limit = GROUPS_AT_ONCE; show(); });
   if (target >= 0) limit = Math.max(limit, target + 1);
   show();
+  performance.mark("board-shown");
   if (target >= 0) views.get(target).element.scrollIntoView();
   site.showAllMetrics();
 }
