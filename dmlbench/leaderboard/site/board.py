@@ -21,6 +21,8 @@ ROW = (
     "id", "group", "rank", "rankText", "tier", "losses", "lossNames", "combiner", "combinerName",
     "dim", "dimText", "seeds", "seedsText", "seconds", "intervals",
 )  # fmt: skip
+# What says most stands first: of many verdicts, the page shows a few at once.
+_OUTCOMES = ("beats", "worse", "no difference", "incomplete", "undecided")
 # Digits of a fraction that decide how it is rounded for people.
 _DIGITS = 9
 
@@ -61,12 +63,16 @@ def component_name(record: ComponentRecord) -> str:
 def _group(key: str, rows: pandas.DataFrame, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     first = rows.iloc[0]
     dataset = str(first["dataset"])
+    found = sorted(
+        (verdict for verdict in verdicts if verdict.group == key),
+        key=lambda verdict: _OUTCOMES.index(verdict.outcome),
+    )
     return {
         "key": key,
         "dataset": dataset,
         "backbone": str(first["backbone"]),
         "about": cells.group_title(rows).removeprefix(f"{dataset} · "),
-        "verdicts": [[v.entry_id, v.outcome, v.sentence] for v in verdicts if v.group == key],
+        "verdicts": [[v.entry_id, v.outcome, v.sentence] for v in found],
         "notes": cells.notes(rows),
     }
 

@@ -70,6 +70,10 @@ site.drawCost = function (place, rows, board, width) {
   const options = { ...base, color: { type: "identity" }, symbol: { type: "identity" }, marks };
   let chart = Plot.plot(options);
   if (points.length <= 14) chart = Plot.plot({ ...options, marks: [...marks, ...labels(chart)] });
+  // A link is told by its own name, not by that of what it holds.
+  for (const link of chart.querySelectorAll("a")) {
+    link.setAttribute("aria-label", link.querySelector("[aria-label]").getAttribute("aria-label"));
+  }
   const best = points.reduce((a, b) => (b.mean > a.mean ? b : a));
   chart.setAttribute("role", few ? "group" : "img");
   chart.setAttribute("aria-label",

@@ -25,7 +25,7 @@ site.groupView = function (board, group) {
     },
   }));
   const columns = [
-    column("rank", "Rank", (row) => row.rank, (row) => row.rankText, { first: "asc" }),
+    column("rank", "Rank", (row) => row.rank ?? undefined, (row) => row.rankText, { first: "asc" }),
     column("losses", "Losses", (row) => row.losses, nameCell, { text: true, header: true }),
     column("combiner", "Combiner", (row) => row.combiner ?? undefined,
       (row) => row.combiner ?? element("span", { class: "dim" }, "none"), { text: true, narrow: true }),
@@ -252,7 +252,7 @@ site.groupView = function (board, group) {
 
 function verdictList(board, group) {
   const { element } = site;
-  const few = 6;
+  const few = 4;
   const items = group.verdicts.map(([entry, outcome, sentence]) => () =>
     element("li", { "data-outcome": outcome },
       element("span", { class: "outcome" }, outcome),
