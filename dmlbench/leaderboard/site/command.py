@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -84,16 +84,24 @@ def _call(record: ComponentRecord) -> str:
     name = f"{record.distribution}:{record.name}"
     pairs = ", ".join(f"{key}={_toml(value)}" for key, value in sorted(record.params.items()))
     text = f"{name}({pairs})" if pairs else name
-    if parse_call(text) != (name, record.params):
-        raise UsageError(f"The command line cannot spell the parameters of {name}.")
+    _read_back(parse_call, text, (name, record.params), f"the parameters of {name}")
     return text
 
 
 def _assignment(key: str, value: Any) -> str:
     text = f"{key}={_toml(value)}"
-    if parse_assignment(text) != (key, value):
-        raise UsageError(f"The command line cannot spell the value of {key}.")
+    _read_back(parse_assignment, text, (key, value), f"the value of {key}")
     return _argument(text)
+
+
+def _read_back(parse: Callable[[str], Any], text: str, meant: Any, what: str) -> None:
+    """Make sure that the command line reads what was meant. Raises `UsageError`."""
+    try:
+        read = parse(text)
+    except UsageError:
+        read = None
+    if read != meant:
+        raise UsageError(f"The command line has no words for {what}.")
 
 
 def _words(value: Any) -> str:
