@@ -38,18 +38,22 @@ def site_command(
     DIR/index.html opens from a file, or from any web server; nothing is loaded from elsewhere. An
     older site in DIR is replaced, and what else is in such a folder is left alone.
     """
+    from dmlbench.leaderboard.claim import read_all_claims
     from dmlbench.leaderboard.plain import plain
     from dmlbench.leaderboard.site.build import write_site
     from dmlbench.leaderboard.store import read_leaderboards
     from dmlbench.plugins import load_plugins
 
-    entries, problems = read_leaderboards(folder, dataset)
+    claims, refused = read_all_claims(folder, dataset)
+    entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims))
+    problems += refused
     for problem in problems:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)
     written = write_site(
         entries,
         site,
         by,
+        claims=claims,
         source=folder,
         registry=load_plugins(without) if gallery else None,
         progress=_show_progress,
@@ -58,6 +62,7 @@ def site_command(
         counts = {
             "index": str(written.index),
             "entries": written.num_entries,
+            "claims": len(claims),
             "groups": written.num_groups,
             "galleries": written.num_galleries,
             "refused": problems,

@@ -7,19 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.leaderboard import cells
+from dmlbench.leaderboard.claim import Claim
 from dmlbench.leaderboard.entry import ComponentRecord, Entry
-from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.metrics import metric_title
+from dmlbench.leaderboard.plain import plain
 
 if TYPE_CHECKING:
     import pandas
 
     from dmlbench.leaderboard.verdict import Verdict
 
-#: What stands where in a row; "interval" repeats once a metric: mean, low, high.
+#: What stands where in a row; "intervals" has mean, low and high of each metric in turn.
 ROW = (
-    "id", "group", "rank", "rankText", "tier", "losses", "lossNames", "combiner", "combinerName",
-    "dim", "dimText", "seeds", "seedsText", "seconds", "intervals",
+    "id", "hasPage", "group", "rank", "rankText", "tier", "losses", "lossNames", "combiner",
+    "combinerName", "dim", "dimText", "seeds", "seedsText", "seconds", "intervals",
 )  # fmt: skip
 # What says most stands first: of many verdicts, the page shows a few at once.
 _OUTCOMES = ("beats", "worse", "no difference", "incomplete", "undecided")
@@ -30,18 +31,18 @@ _DIGITS = 9
 def board_data(
     frame: pandas.DataFrame,
     verdicts: Sequence[Verdict],
-    entries: Mapping[str, Entry],
+    sources: Mapping[str, Entry | Claim],
     by: str,
 ) -> dict[str, Any]:
     """Everything the index page shows, as JSON values.
 
-    frame: of `leaderboard_frame`, ranked by `by`; entries: by id.
+    frame: of `leaderboard_frame`, ranked by `by`; sources: what its rows were made from, by id.
     """
     metrics = list(dict.fromkeys([*cells.shown_metrics(frame, by), "recall_at_1"]))
     groups, rows = [], []
     for key, members in frame.groupby("group", sort=False):
         groups.append(_group(str(key), members, verdicts))
-        rows += _rows(len(groups) - 1, members, entries, metrics)
+        rows += _rows(len(groups) - 1, members, sources, metrics)
     return {
         "by": by,
         "row": list(ROW),
@@ -54,8 +55,10 @@ def board_data(
     }
 
 
-def component_name(record: ComponentRecord) -> str:
-    """A component's name without parameters, by which rows are filtered."""
+def filter_name(record: ComponentRecord | str) -> str:
+    """The name by which rows are filtered: without parameters; of a claim as it was published."""
+    if isinstance(record, str):
+        return plain(record)
     name = plain(record.name)
     return name if record.distribution == "dmlbench" else f"{name} [{plain(record.distribution)}]"
 
@@ -78,7 +81,10 @@ def _group(key: str, rows: pandas.DataFrame, verdicts: Sequence[Verdict]) -> dic
 
 
 def _rows(
-    group: int, rows: pandas.DataFrame, entries: Mapping[str, Entry], metrics: Sequence[str]
+    group: int,
+    rows: pandas.DataFrame,
+    sources: Mapping[str, Entry | Claim],
+    metrics: Sequence[str],
 ) -> list[list[Any]]:
     columns = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
     numbers = rows[columns].to_numpy(dtype=float)
@@ -87,18 +93,18 @@ def _rows(
     for row, values, rank, dim, seeds in zip(
         rows.to_dict("records"), numbers, *texts, strict=True
     ):
-        entry = entries[row["entry_id"]]
-        combiner = entry.combiner
+        source = sources[row["entry_id"]]
         found.append([
             row["entry_id"],
+            row["source"] is None,
             group,
             _number(row["rank"]),
             rank.strip(),
             row["tier"],
             row["losses"],
-            sorted({component_name(loss) for loss in entry.losses}),
+            sorted({filter_name(loss) for loss in source.losses}),
             row["combiner"],
-            component_name(combiner) if combiner else None,
+            filter_name(source.combiner) if source.combiner else None,
             int(row["embedding_dim"]),
             dim,
             int(row["seeds"]),

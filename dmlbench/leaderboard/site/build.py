@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard import cells
+from dmlbench.leaderboard.claim import Claim
 from dmlbench.leaderboard.entry import Entry
 from dmlbench.leaderboard.export import render_csv
-from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.metrics import DEFAULT_METRIC, metric_title
+from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.site.board import board_data
 from dmlbench.leaderboard.site.gallery import gallery
 from dmlbench.leaderboard.site.page import entry_page
@@ -24,6 +25,7 @@ from dmlbench.leaderboard.verdict import Verdict, verdicts
 from dmlbench.version import __version__
 
 if TYPE_CHECKING:
+    import pandas
     from jinja2 import Environment
 
     from dmlbench.registry import Registry
@@ -48,12 +50,14 @@ def write_site(
     folder: str | Path,
     by: str = DEFAULT_METRIC,
     *,
+    claims: Sequence[Claim] = (),
     source: str | Path | None = None,
     registry: Registry | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Site:
     """Write a leaderboard as a site into `folder`, over an older one.
 
+    claims: published numbers, shown in groups of their own and without pages.
     source: the folder that the entries were read from, where attestations and the stored test
         embeddings lie. registry: where datasets come from for the galleries; None leaves galleries
         out. progress: told of pages, done and in all.
@@ -63,7 +67,7 @@ def write_site(
     before = _claim(folder)
     entries = list(entries)
     standing = Tiers(source).standing if source is not None else checked_standing
-    frame = leaderboard_frame(entries, by, standing)
+    frame = leaderboard_frame(entries, by, standing, claims)
     by = cells.ranking_metric(frame, by)
     found = verdicts(entries, by)
     by_id = {entry.entry_id: entry for entry in entries}
@@ -73,29 +77,29 @@ def write_site(
     environment = _environment()
     template = environment.get_template("entry.html")
     num_galleries, about, roots = 0, _by_entry(found), _roots(source)
-    for done, (row, place, group) in enumerate(_placed(frame, by), 1):
+    for done, (row, place, group) in enumerate(_placed(frame[frame["source"].isna()], by), 1):
         entry = by_id[row["entry_id"]]
         shown = _gallery(entry, roots, pictures)
         num_galleries += shown["gallery"] is not None
         values = entry_page(entry, row, about.get(entry.entry_id, []), by) | shown
         values |= {"place": place, "group": group}
         written.add(_write(folder, f"entries/{entry.entry_id}.html", template.render(values)))
-        progress(done, len(frame))
+        progress(done, len(entries))
     written |= pictures.written if pictures is not None else set()
     written.add(_write(folder, "leaderboard.csv", render_csv(frame)))
     index = environment.get_template("index.html").render(
-        board=board_data(frame, found, by_id, by),
+        board=board_data(frame, found, by_id | {c.claim_id: c for c in claims}, by),
         legend=cells.legend(by),
-        num_entries=len(frame),
+        num_rows=len(frame),
         num_groups=frame["group"].nunique(),
     )
     written.add(_write(folder, "index.html", index))
     _write(folder, MANIFEST, "".join(f"{name}\n" for name in sorted(written)))
     _remove(folder, before - written)
-    return Site(folder / "index.html", len(frame), frame["group"].nunique(), num_galleries)
+    return Site(folder / "index.html", len(entries), frame["group"].nunique(), num_galleries)
 
 
-def _placed(frame: Any, by: str) -> Iterable[tuple[dict[str, Any], str, str]]:
+def _placed(frame: pandas.DataFrame, by: str) -> Iterable[tuple[dict[str, Any], str, str]]:
     """Each row with its rank in words and what its group has in common."""
     for _, rows in frame.groupby("group", sort=False):
         title = cells.group_title(rows)

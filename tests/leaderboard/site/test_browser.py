@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dmlbench.leaderboard.labels import plain
+from dmlbench.leaderboard.plain import plain
 
 ROWS = "section.group:first-of-type tbody tr"
 
@@ -27,7 +27,7 @@ def test_groups_are_tables_of_their_own_and_say_what_beats_what(visit, site):
     sections = page.locator("section.group")
     assert sections.count() == 3 == page.locator("table").count()
     assert sorted(sections.locator("h2").all_inner_texts()) == ["cub", "glyphs", "glyphs"]
-    assert "Showing 7 entries in 3 groups" in page.locator("#count").inner_text()
+    assert "Showing 7 rows in 3 groups" in page.locator("#count").inner_text()
     verdict = page.locator("li[data-outcome=beats]")
     assert "beats its best single loss, ms" in verdict.inner_text()
 
@@ -75,7 +75,7 @@ def test_filters_keep_only_what_fits(visit, site, choice, value, found):
     page = visit(site / "index.html")
     page.select_option(f"#filter-{choice}", label=value)
     assert page.locator("tbody tr").count() == found
-    assert f"Found {found} entr" in page.locator("#count").inner_text()
+    assert f"Found {found} row" in page.locator("#count").inner_text()
     # The address holds the choice, so that a view can be passed on.
     assert f"{choice}={value}" in page.url
     assert visit(site / "index.html", f"#{choice}={value}").locator("tbody tr").count() == found
@@ -89,7 +89,7 @@ def test_search_takes_every_word_and_says_when_nothing_fits(visit, site):
     assert page.locator("tbody tr").count() == 1
     page.fill("#filter-text", "wedl cub")
     assert page.locator("section.group").count() == 0
-    assert "No entry fits" in page.locator("#count").inner_text()
+    assert "No row fits" in page.locator("#count").inner_text()
 
 
 def test_an_entry_opens_and_leads_back_to_its_group(visit, site, entries):
@@ -227,7 +227,7 @@ def test_5000_entries_open_in_under_a_second(visit, site, tmp_path, groups):
     page = visit(Path(tmp_path / "index.html"))
     opened = page.evaluate("performance.getEntriesByName('board-shown')[0].startTime")
     print(f"5,000 entries in {groups} groups: shown after {opened:.0f} ms")
-    assert "Showing 5,000 entries" in page.locator("#count").inner_text()
+    assert "Showing 5,000 rows" in page.locator("#count").inner_text()
     assert page.locator("tbody tr").count() == 25 * min(groups, 6)
     assert opened < 5000
     page.fill("#filter-text", "loss-4999")

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dmlbench.cli.leaderboard import leaderboard_command
+from dmlbench.cli import cli
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.labels import plain
+from dmlbench.leaderboard.claim import Claim
+from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.site.build import write_site
 from dmlbench.leaderboard.store import write_entry
 
@@ -152,8 +153,32 @@ def leaderboards(entries, tmp_path):
     return tmp_path / "lb"
 
 
+def test_claims_stand_apart_without_rank_page_or_link(entries, tmp_path, hostile):
+    source = {
+        "authors": hostile, "title": "T", "year": 2019, "reference": "arXiv", "where": "Table 1",
+        "quoted_from": None,
+    }  # fmt: skip
+    metrics = {"recall_at": {"1": 0.6}, "map_at_r": None, "r_precision": None, "nmi": 0.7}
+    claim = Claim.model_validate({
+        "schema_version": 1, "protocol": "zsl-v1", "dataset": "glyphs", "losses": ["triplet"],
+        "combiner": None, "backbone": "resnet-mini", "pretrained": False, "embedding_dim": 64,
+        "num_seeds": None, "conditions": "epoch picked on test data", "metrics": metrics,
+        "source": source, "submitter": None,
+    })  # fmt: skip
+    written = write_site(entries[:3], tmp_path / "out", claims=[claim])
+    assert written.num_entries == 3 and written.num_groups == 2
+    board = json.loads(Reader(tmp_path / "out" / "index.html").data[0])
+    row = dict(zip(board["row"], board["rows"][-1], strict=True))
+    assert row["tier"] == "claimed" and row["rank"] is None and row["hasPage"] is False
+    assert row["group"] == 1 and row["lossNames"] == ["triplet"]
+    assert "epoch picked on test data" in board["groups"][1]["notes"][0]
+    assert {path.stem for path in (tmp_path / "out" / "entries").iterdir()} == {
+        entry.entry_id for entry in entries[:3]
+    }
+
+
 def command(*arguments):
-    return CliRunner().invoke(leaderboard_command, ["site", *map(str, arguments)])
+    return CliRunner().invoke(cli, ["leaderboard", "site", *map(str, arguments)])
 
 
 def test_the_command_says_what_it_wrote_and_what_it_refused(leaderboards, tmp_path):
@@ -163,7 +188,8 @@ def test_the_command_says_what_it_wrote_and_what_it_refused(leaderboards, tmp_pa
         f"{tmp_path / 'out' / 'index.html'}: 3 entries in 1 groups, 0 with a gallery.\n"
     )
     assert "Refused: " in result.stderr and "bad.json" in result.stderr
-    assert "names no stored test embeddings" in next((tmp_path / "out/entries").iterdir()).read_text()
+    page = next((tmp_path / "out" / "entries").iterdir()).read_text("utf-8")
+    assert "names no stored test embeddings" in page
 
 
 def test_the_command_in_json(leaderboards, tmp_path):

@@ -108,7 +108,8 @@ def test_a_hostile_name_is_one_word_or_refused(name, make_entry, make_component)
     except UsageError:
         return
     spelled = shlex.split(command.replace("\\\n", " "))
-    assert parse_call(spelled[spelled.index("--losses") + 1]) == ("dmlbench:triplet", {"note": name})
+    losses = spelled[spelled.index("--losses") + 1]
+    assert parse_call(losses) == ("dmlbench:triplet", {"note": name})
     assert command.replace("\\\n", "").isprintable()
 
 

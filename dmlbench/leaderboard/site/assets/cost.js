@@ -16,7 +16,7 @@ site.drawCost = function (place, rows, board, width) {
     }))
     .filter((point) => point.seconds > 0 && point.mean !== null);
   if (!points.length) {
-    place.replaceChildren(site.element("p", { class: "dim" }, "No row has both numbers."));
+    place.replaceChildren(site.element("p", { class: "dim" }, "No row has both."));
     return;
   }
   const few = points.length <= 60;

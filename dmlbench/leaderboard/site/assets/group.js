@@ -65,7 +65,10 @@ site.groupView = function (board, group) {
   function nameCell(row) {
     // On a narrow screen the columns of combiner and tier are gone, and stand here.
     const under = [row.combiner, row.tier].filter(Boolean).join(" · ");
-    return element("span", {}, element("a", { href: `entries/${row.id}.html` }, row.losses),
+    const name = row.hasPage
+      ? element("a", { href: `entries/${row.id}.html` }, row.losses)
+      : element("span", {}, row.losses);
+    return element("span", {}, name,
       element("span", { class: "under" }, under));
   }
 

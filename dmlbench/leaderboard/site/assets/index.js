@@ -31,9 +31,9 @@
     place.replaceChildren(...chosen.map((index) => views.get(index).element));
     const number = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
     count.textContent = found.length
-      ? `${filters.active() ? "Found" : "Showing"} ${number(found.length, "entry", "entries")} in ` +
-        `${number(fitting.size, "group", "groups")} of comparable rows.`
-      : "No entry fits. Clear a filter or two.";
+      ? `${filters.active() ? "Found" : "Showing"} ${number(found.length, "row", "rows")} in ` +
+        `${number(fitting.size, "group", "groups")} of comparable ones.`
+      : "No row fits. Clear a filter or two.";
     const left = fitting.size - chosen.length;
     more.hidden = left <= 0;
     more.textContent = `Show ${Math.min(left, GROUPS_AT_ONCE)} more of ${left} groups`;
