@@ -8,6 +8,7 @@ site.drawCost = function (place, rows, board, width) {
     .map((row) => ({
       id: row.id,
       name: row.combiner === null ? row.losses : `${row.combiner}(${row.losses})`,
+      short: row.combiner === null ? row.losses : `${row.combiner} of ${row.lossNames.length}`,
       kind: row.combiner === null ? "one loss" : "combination",
       seconds: row.seconds,
       mean: row.intervals[at],
@@ -90,7 +91,8 @@ site.drawCost = function (place, rows, board, width) {
       !taken.some((t) => box[0] < t[2] && t[0] < box[2] && box[1] < t[3] && t[1] < box[3]);
     const found = [];
     points.forEach((point, i) => {
-      const name = point.name.length > 44 ? `${point.name.slice(0, 43)}…` : point.name;
+      const whole = point.name.length > 32 ? point.short : point.name;
+      const name = whole.length > 44 ? `${whole.slice(0, 43)}…` : whole;
       const size = 6.3 * name.length;
       const [left, top] = spots[i];
       for (const [anchor, dx, dy] of [

@@ -211,7 +211,7 @@ site.groupView = function (board, group) {
   const view = element("section", { class: "group", id, "aria-labelledby": `${id}-title`, tabindex: "-1" },
     element("h2", { id: `${id}-title` }, group.dataset),
     element("p", { class: "about" }, group.about),
-    verdictList(board, group),
+    site.verdictList(group),
     element("div", { class: "scroll", role: "region", "aria-labelledby": `${id}-title`, tabindex: "0" },
       element("table", { class: "board" }, caption, element("thead", {}, heads), body)),
     pager,
@@ -252,26 +252,3 @@ site.groupView = function (board, group) {
     return { low: `${low}`, high: `${low + span}`, place };
   }
 };
-
-function verdictList(board, group) {
-  const { element } = site;
-  const few = 4;
-  const items = group.verdicts.map(([entry, outcome, sentence]) => () =>
-    element("li", { "data-outcome": outcome },
-      element("span", { class: "outcome" }, outcome),
-      element("span", {}, sentence, " ",
-        element("a", { href: `entries/${entry}.html` }, "See the entry"))));
-  if (!items.length) return null;
-  const list = element("ul", { class: "verdicts" }, ...items.slice(0, few).map((make) => make()));
-  if (items.length <= few) return list;
-  const more = element("button", {
-    type: "button",
-    click() {
-      const added = items.slice(few).map((make) => make());
-      list.append(...added);
-      more.remove();
-      added[0].querySelector("a").focus();
-    },
-  }, `Show all ${items.length.toLocaleString("en")} verdicts`);
-  return element("div", {}, list, more);
-}
