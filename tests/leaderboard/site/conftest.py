@@ -77,7 +77,12 @@ def visit(browser):
         page.emulate_media(color_scheme="dark" if dark else "light")
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+        # A page that is left gives up what it was still loading.
+        page.on(
+            "requestfailed",
+            lambda request: request.failure == "net::ERR_ABORTED"
+            or complaints.append(f"{request.failure}: {request.url}"),
+        )
         page.on(
             "request",
             lambda request: request.url.startswith(("file:", "data:"))

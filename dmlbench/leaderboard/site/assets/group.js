@@ -226,7 +226,12 @@ site.groupView = function (board, group) {
   let shown = group.rows;
   site.whenSeen(plot, async (width) => {
     // Only now, so that the table does not wait for what draws charts.
-    await site.load("vendor/d3.js", "vendor/plot.js", "assets/cost.js");
+    try {
+      await site.load("vendor/d3.js", "vendor/plot.js", "assets/cost.js");
+    } catch {
+      plot.replaceChildren("The chart cannot be drawn: a file in vendor/ or assets/ is missing.");
+      return;
+    }
     site.drawCost(plot, shown, board, width);
   });
 
@@ -238,7 +243,7 @@ site.groupView = function (board, group) {
       state = { ...state, pagination: { ...state.pagination, pageIndex: 0 } };
       table.setOptions((options) => ({ ...options, data: rows, state }));
       render();
-      if (plot.firstChild) site.drawCost(plot, shown, board, plot.clientWidth);
+      if (plot.querySelector("svg")) site.drawCost(plot, shown, board, plot.clientWidth);
     },
   };
 
