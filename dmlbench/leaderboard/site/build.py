@@ -63,14 +63,14 @@ def write_site(
         out. progress: told of pages, done and in all.
     Raises `UsageError` for a metric that no entry has, or a folder that holds something else.
     """
-    folder = Path(folder)
-    before = _claim(folder)
     entries = list(entries)
     standing = Tiers(source).standing if source is not None else checked_standing
     frame = leaderboard_frame(entries, by, standing, claims)
     by = cells.ranking_metric(frame, by)
     found = verdicts(entries, by)
     by_id = {entry.entry_id: entry for entry in entries}
+    folder = Path(folder)
+    before = _take(folder)
     written = _copy_assets(folder)
     # Pages are opened before the index names them, and the index goes last.
     pictures = Pictures(folder, registry) if registry is not None else None
@@ -155,7 +155,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _claim(folder: Path) -> set[str]:
+def _take(folder: Path) -> set[str]:
     """Make the folder, or make sure that it is a site's; gives the files of the older site."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def _claim(folder: Path) -> set[str]:
             f"{folder} holds other files ({', '.join(sorted(names)[:3])}), which a site could "
             f"overwrite. Name a new or empty folder."
         )
-    # Claimed before anything is written, so that a build that was cut off can be gone on with.
+    # Taken before anything is written, so that a build that was cut off can be gone on with.
     _write(folder, MANIFEST, "")
     return set()
 

@@ -143,6 +143,7 @@ def test_ranked_by_another_metric(entries, tmp_path):
     assert board["by"] == board["metrics"][0]["id"] == "recall_at_1"
     with pytest.raises(UsageError, match="no metric"):
         write_site(entries, tmp_path / "other", "loss")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.fixture
