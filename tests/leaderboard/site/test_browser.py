@@ -99,6 +99,7 @@ def test_search_takes_every_word_and_says_when_nothing_fits(visit, site):
 def test_an_entry_opens_and_leads_back_to_its_group(visit, site, entries):
     page = visit(site / "index.html")
     page.get_by_role("link", name="triplet + ms", exact=True).click()
+    page.wait_for_url(re.compile(r"entries/[0-9a-f]{16}\.html$"))
     assert page.title() == "wedl(triplet + ms) · dmlbench"
     assert page.locator("h1").inner_text() == "wedl(triplet + ms)"
     assert "59.0" in page.locator(".headline").inner_text()
@@ -110,6 +111,8 @@ def test_an_entry_opens_and_leads_back_to_its_group(visit, site, entries):
     assert "triplet from 0.51 to 0.53; ms from 0.49 to 0.47" in weights.get_attribute("aria-label")
     assert page.locator("figure.chart svg [stroke-dasharray]").count() > 0
     page.locator(".brand a").click()
+    page.wait_for_url(re.compile(r"index\.html#"))
+    page.locator("section.group").first.wait_for()
     key = page.url.partition("#group-")[2]
     assert page.locator(f"#group-{key} li[data-outcome=beats]").count() == 1
 
