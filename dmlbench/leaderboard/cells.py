@@ -33,9 +33,9 @@ def shown_metrics(rows: pandas.DataFrame, by: str, chosen: Sequence[str] = ()) -
 
 def metric_cells(rows: pandas.DataFrame, metric: str, plus_minus: str = "±") -> list[str]:
     """``79.8 ± 1.2`` in percent for each row, padded so that points and signs stand in line."""
-    means = [_percent(value) for value in rows[metric]]
+    means = [percent(value) for value in rows[metric]]
     halves = [
-        _percent((high - low) / 2)
+        percent((high - low) / 2)
         for low, high in zip(rows[f"{metric}_low"], rows[f"{metric}_high"], strict=True)
     ]
     left = max(map(len, means), default=0)
@@ -163,5 +163,6 @@ def ranking_metric(frame: pandas.DataFrame, by: str = DEFAULT_METRIC) -> str:
     return resolve_metric(by, [column for column in frame.columns if is_metric(column)])
 
 
-def _percent(fraction: float) -> str:
+def percent(fraction: float | None) -> str:
+    """A fraction in percent, one decimal."""
     return NOTHING if fraction is None or math.isnan(fraction) else f"{100 * fraction:.1f}"

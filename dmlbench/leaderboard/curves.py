@@ -24,7 +24,7 @@ Value = Callable[[EpochRecord], float | None]
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
     """One quantity over the epochs."""
 
     value: Value
@@ -33,10 +33,10 @@ class _Line:
 
 
 @dataclass(frozen=True)
-class _Panel:
+class Panel:
     title: str
     unit: str
-    lines: tuple[_Line, ...]
+    lines: tuple[Line, ...]
     marks_best: bool = False
 
 
@@ -52,7 +52,7 @@ def plot_entry(entry: Entry, file: str | Path) -> None:
     trials = [trial for trial in entry.trials if trial.history]
     if not trials:
         raise UsageError(f"Entry {entry.entry_id} ({plain(entry.label)}) has no training history.")
-    panels = _panels(entry, trials)
+    panels = entry_panels(entry)
     # The number of columns up to four that leaves the fewest places empty.
     columns = min(range(min(len(panels), 2), 5), key=lambda c: (-len(panels) % c, -c))
     lines = math.ceil(len(panels) / columns)
@@ -67,18 +67,19 @@ def plot_entry(entry: Entry, file: str | Path) -> None:
         figure.legend(handles=_legend(trials), loc="outside lower center", ncols=3)
 
 
-def _panels(entry: Entry, trials: Sequence[Trial]) -> list[_Panel]:
+def entry_panels(entry: Entry) -> list[Panel]:
+    """What is drawn of an entry, whatever draws it."""
     single = entry.combiner is None
     panels = [
-        _Panel(
+        Panel(
             "Training loss" if single else "Training objective",
             "mean of the epoch",
-            (_Line(lambda record: record.objective, _NEUTRAL),),
+            (Line(lambda record: record.objective, _NEUTRAL),),
         ),
-        _Panel(
+        Panel(
             "Held-out classes",
             "validation MAP@R (%)",
-            (_Line(lambda r: _percent(r.validation_map_at_r), _NEUTRAL),),
+            (Line(lambda r: _percent(r.validation_map_at_r), _NEUTRAL),),
             marks_best=True,
         ),
     ]
@@ -87,22 +88,22 @@ def _panels(entry: Entry, trials: Sequence[Trial]) -> list[_Panel]:
     labels = Labels([entry])
     names = [textwrap.shorten(labels.component(loss), 34) for loss in entry.losses]
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
-    if any(record.weights for trial in trials for record in trial.history):
+    if any(record.weights for trial in entry.trials for record in trial.history):
         weights = [
-            _Line(_weight(i), colour, name)
+            Line(_weight(i), colour, name)
             for i, (colour, name) in enumerate(zip(colours, names, strict=True))
         ]
-        panels.append(_Panel("Weights of the losses", "weight", tuple(weights)))
+        panels.append(Panel("Weights of the losses", "weight", tuple(weights)))
     for i, (colour, name) in enumerate(zip(colours, names, strict=True)):
-        panels.append(_Panel(name, "mean of the epoch", (_Line(_loss(i), colour),)))
+        panels.append(Panel(name, "mean of the epoch", (Line(_loss(i), colour),)))
     return panels
 
 
-def _draw(axes: Axes, panel: _Panel, trials: Sequence[Trial]) -> None:
+def _draw(axes: Axes, panel: Panel, trials: Sequence[Trial]) -> None:
     completed = [trial for trial in trials if trial.status == "completed"]
     for i, line in enumerate(panel.lines):
         for trial in trials:
-            epochs, values = _course(trial, line.value)
+            epochs, values = course(trial, line.value)
             style = "-" if trial.status == "completed" else ":"
             axes.plot(epochs, values, style, color=line.colour, linewidth=0.8, alpha=0.5)
             best = dict(zip(epochs, values, strict=True)).get(trial.best_epoch)
@@ -111,7 +112,7 @@ def _draw(axes: Axes, panel: _Panel, trials: Sequence[Trial]) -> None:
                     trial.best_epoch, best, "*", color=COLOURS[1], markersize=9, zorder=4,
                     markeredgecolor="white", markeredgewidth=0.6,
                 )  # fmt: skip
-        epochs, values = _mean_course(completed, line.value)
+        epochs, values = mean_course(completed, line.value)
         # Dashes let a line show that runs under another, as equal weights do.
         dashes = _DASHES[i % len(_DASHES)]
         axes.plot(epochs, values, dashes, color=line.colour, linewidth=2.0, label=line.name or None)
@@ -128,16 +129,16 @@ def _draw(axes: Axes, panel: _Panel, trials: Sequence[Trial]) -> None:
         axes.legend(loc="upper left", fontsize=7.5, handlelength=1.4, labelspacing=0.25)
 
 
-def _course(trial: Trial, value: Value) -> tuple[list[int], list[float]]:
+def course(trial: Trial, value: Value) -> tuple[list[int], list[float]]:
     """Epochs and values of one trial, without the epochs that did not measure it."""
     pairs = [(record.epoch, value(record)) for record in trial.history]
     kept = [(epoch, number) for epoch, number in pairs if number is not None]
     return [epoch for epoch, _ in kept], [number for _, number in kept]
 
 
-def _mean_course(trials: Sequence[Trial], value: Value) -> tuple[list[int], list[float]]:
+def mean_course(trials: Sequence[Trial], value: Value) -> tuple[list[int], list[float]]:
     """The mean over trials at the epochs that every one of them has."""
-    courses = [dict(zip(*_course(trial, value), strict=True)) for trial in trials]
+    courses = [dict(zip(*course(trial, value), strict=True)) for trial in trials]
     if not courses:
         return [], []
     shared = sorted(set.intersection(*(set(course) for course in courses)))

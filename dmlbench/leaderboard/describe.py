@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.leaderboard.cells import NOTHING, duration
+from dmlbench.leaderboard.cells import NOTHING, duration, percent
 from dmlbench.leaderboard.entry import ComponentRecord, Entry, Trial
 from dmlbench.leaderboard.labels import Labels, failures, recipe_label
 from dmlbench.leaderboard.metrics import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def show_entry(entry: Entry, console: Console) -> None:
     """Print an entry: what was trained, then metrics, weights and costs seed by seed."""
     say(console, f"{Labels([entry]).row(entry)} · entry {entry.entry_id}", style="bold")
-    _grid(console, _configuration(entry))
+    _grid(console, configuration_rows(entry))
     if entry.completed:
         _heading(console, "Metrics (percent)")
         _metrics(entry, console)
@@ -39,10 +39,12 @@ def show_entry(entry: Entry, console: Console) -> None:
         _heading(console, "Costs")
         _costs(entry, console)
         _heading(console, "Environment")
-        _environment(entry, console)
+        for line in environment_lines(entry):
+            say(console, line)
 
 
-def _configuration(entry: Entry) -> list[tuple[str, str]]:
+def configuration_rows(entry: Entry) -> list[tuple[str, str]]:
+    """What was trained: a name and a line of text each; no name goes on with the one above."""
     dataset, backbone = entry.dataset, entry.backbone
     rows = [("loss", _component(loss)) for loss in entry.losses]
     if entry.combiner is not None:
@@ -123,18 +125,18 @@ def _metrics(entry: Entry, console: Console) -> None:
         Column("Seed", seeds + ["mean", "±"] * several),
         Column("Epoch", [_number(trial.best_epoch) for trial in trials] + ["", ""] * several),
         Column(
-            "Val", [_percent(trial.validation_map_at_r) for trial in trials] + ["", ""] * several
+            "Val", [percent(trial.validation_map_at_r) for trial in trials] + ["", ""] * several
         ),
     ]
     columns = list(first)
     for metric in metric_names([entry]):
         if not values_by_seed(entry, metric):
             continue
-        texts = [_percent(metric_value(trial.metrics, metric)) for trial in trials]
+        texts = [percent(metric_value(trial.metrics, metric)) for trial in trials]
         if several:
             interval = metric_interval(entry, metric)
-            texts.append(_percent(interval.mean if interval else None))
-            texts.append(_percent((interval.high - interval.low) / 2 if interval else None))
+            texts.append(percent(interval.mean if interval else None))
+            texts.append(percent((interval.high - interval.low) / 2 if interval else None))
         column = Column(metric_title(metric, short=True), texts)
         if least_width([*columns, column]) > console.width:
             print_columns(console, columns, closing=2 * several)
@@ -173,21 +175,23 @@ def _costs(entry: Entry, console: Console) -> None:
         Column("Status", [trial.status for trial in trials], text=True),
         Column("Train", [duration(cost.train_seconds) for cost in costs]),
         Column("Test", [duration(cost.evaluate_seconds) for cost in costs]),
-        Column("Peak memory", [_bytes(cost.peak_memory_bytes) for cost in costs]),
-        Column("On device", [_bytes(cost.peak_device_memory_bytes) for cost in costs]),
+        Column("Peak memory", [memory(cost.peak_memory_bytes) for cost in costs]),
+        Column("On device", [memory(cost.peak_device_memory_bytes) for cost in costs]),
     ]
     print_columns(console, columns)
 
 
-def _environment(entry: Entry, console: Console) -> None:
+def environment_lines(entry: Entry) -> list[str]:
     """Each different environment once, with its seeds."""
     seeds: dict[str, list[int]] = {}
     for trial in _by_seed(entry.trials):
         parts = {k: _pairs(v) if isinstance(v, dict) else v for k, v in trial.environment.items()}
         text = "; ".join(f"{plain(key)} {plain(_text(value))}" for key, value in parts.items())
         seeds.setdefault(text, []).append(trial.seed)
-    for text, numbers in seeds.items():
-        say(console, f"seed{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}: {text}")
+    return [
+        f"seed{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}: {text}"
+        for text, numbers in seeds.items()
+    ]
 
 
 def _by_seed(trials: Sequence[Trial]) -> list[Trial]:
@@ -198,11 +202,8 @@ def _number(value: int | None) -> str:
     return NOTHING if value is None else str(value)
 
 
-def _percent(fraction: float | None) -> str:
-    return NOTHING if fraction is None else f"{100 * fraction:.1f}"
-
-
-def _bytes(count: int) -> str:
+def memory(count: int) -> str:
+    """``310 MiB``, ``1.2 GiB``; a dash where nothing was used or measured."""
     if count == 0:
         return NOTHING
     return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"

@@ -1,0 +1,81 @@
+"""``dmlbench leaderboard site``: a leaderboard as pages that need no server."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from dmlbench.cli.options import json_option, without_option
+
+
+@click.command("site")
+@click.argument("site", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", default="leaderboards", type=click.Path(path_type=Path))
+@click.option("--by", default="map_at_r", metavar="METRIC", help="Rank by this metric (MAP@R).")
+@click.option("--dataset", metavar="NAME", help="Only this dataset.")
+@click.option(
+    "--gallery/--no-gallery",
+    default=True,
+    help="Show test images with their nearest neighbours, where both are there.  "
+    "[default: gallery]",
+)
+@without_option
+@json_option
+def site_command(
+    site: Path,
+    folder: Path,
+    by: str,
+    dataset: str | None,
+    gallery: bool,
+    without: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Write the leaderboards in FOLDER as a static site into DIR.
+
+    DIR/index.html opens from a file, or from any web server; nothing is loaded from elsewhere. An
+    older site in DIR is replaced, and what else is in such a folder is left alone.
+    """
+    from dmlbench.leaderboard.claim import read_all_claims
+    from dmlbench.leaderboard.plain import plain
+    from dmlbench.leaderboard.site.build import write_site
+    from dmlbench.leaderboard.store import read_leaderboards
+    from dmlbench.plugins import load_plugins
+
+    claims, refused = read_all_claims(folder, dataset)
+    entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims))
+    problems += refused
+    for problem in problems:
+        click.echo(f"Refused: {plain(problem, 500)}", err=True)
+    written = write_site(
+        entries,
+        site,
+        by,
+        claims=claims,
+        source=folder,
+        registry=load_plugins(without) if gallery else None,
+        progress=_show_progress,
+    )
+    if as_json:
+        counts = {
+            "index": str(written.index),
+            "entries": written.num_entries,
+            "claims": len(claims),
+            "groups": written.num_groups,
+            "galleries": written.num_galleries,
+            "refused": problems,
+        }
+        click.echo(json.dumps(counts, indent=1))
+    else:
+        click.echo(
+            f"{written.index}: {written.num_entries} entries in {written.num_groups} groups, "
+            f"{written.num_galleries} with a gallery."
+        )
+
+
+def _show_progress(done: int, total: int) -> None:
+    """Count pages on a terminal, where a long build would look like a stalled one."""
+    if sys.stderr.isatty() and (done == total or done % 25 == 0):
+        click.echo(f"\r{done} of {total} pages", err=True, nl=done == total)

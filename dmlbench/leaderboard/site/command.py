@@ -1,0 +1,137 @@
+"""The command that trains an entry again, spelled from nothing but the entry."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from dmlbench.config import canonical_json
+from dmlbench.errors import UsageError
+from dmlbench.expressions import parse_assignment, parse_call
+from dmlbench.leaderboard.entry import ComponentRecord, Entry
+from dmlbench.recipe import recipe_from_json, recipe_names
+
+RECIPE_FILE = "recipe.toml"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How to train an entry again.
+
+    lines: the command, an option a line; joined by a backslash and a newline they are one.
+    recipe_text: what the file `RECIPE_FILE` must hold; None for a recipe of the package.
+    """
+
+    lines: tuple[str, ...]
+    recipe_text: str | None
+
+    @property
+    def command(self) -> str:
+        return " \\\n  ".join(self.lines)
+
+
+def reproduction(entry: Entry) -> Reproduction:
+    """Spell every choice of an entry, defaults included, so that later defaults change nothing.
+
+    Raises `UsageError` where the command line has no words for it, saying for what.
+    """
+    recipe, recipe_text = _recipe(canonical_json(entry.recipe))
+    rules = entry.protocol.rules
+    lines = ["dmlbench run", f"--losses {_argument(','.join(map(_call, entry.losses)))}"]
+    if entry.combiner is None:
+        lines.append("--combiner none")
+    else:
+        lines.append(f"--no-singles --combiner {_argument(_call(entry.combiner))}")
+    lines += [
+        f"--dataset {_argument(_call(entry.dataset))}",
+        f"--backbone {_argument(_call(entry.backbone))}",
+        *recipe,
+        f"--width {_argument(_words(rules.get('width')))}",
+        f"--set {_assignment('protocol.validation_fraction', rules.get('validation_fraction'))}",
+        f"--seeds {_seeds(entry)}",
+    ]
+    return Reproduction(tuple(lines), recipe_text)
+
+
+@lru_cache(maxsize=64)
+def _recipe(recipe_json: str) -> tuple[list[str], str | None]:
+    """The options that choose a recipe, and the text of the file where it is not packaged.
+
+    Kept, for the entries of a leaderboard share few recipes.
+    """
+    recipe = recipe_from_json(json.loads(recipe_json), source="the entry")
+    if recipe.name in recipe_names():
+        changed = [f"--set {_assignment(f'recipe.{k}', v)}" for k, v in recipe.overrides().items()]
+        return [f"--recipe {_argument(recipe.name)}", *changed], None
+    values = {k: v for k, v in recipe.to_json().items() if k != "summary"}
+    return [f"--recipe {RECIPE_FILE}"], _toml_document(values)
+
+
+def _seeds(entry: Entry) -> str:
+    if not entry.trials:
+        raise UsageError(f"Entry {entry.entry_id} has no trial, hence no seed to train again.")
+    seeds = ",".join(map(str, sorted(trial.seed for trial in entry.trials)))
+    # One number alone would be a count.
+    return seeds if "," in seeds else f"{seeds},"
+
+
+def _call(record: ComponentRecord) -> str:
+    """``distribution:name(key=value, ...)``, made sure to be read as what it stands for."""
+    name = f"{record.distribution}:{record.name}"
+    pairs = ", ".join(f"{key}={_toml(value)}" for key, value in sorted(record.params.items()))
+    text = f"{name}({pairs})" if pairs else name
+    _read_back(parse_call, text, (name, record.params), f"the parameters of {name}")
+    return text
+
+
+def _assignment(key: str, value: Any) -> str:
+    text = f"{key}={_toml(value)}"
+    _read_back(parse_assignment, text, (key, value), f"the value of {key}")
+    return _argument(text)
+
+
+def _read_back(parse: Callable[[str], Any], text: str, meant: Any, what: str) -> None:
+    """Make sure that the command line reads what was meant. Raises `UsageError`."""
+    try:
+        read = parse(text)
+    except UsageError:
+        read = None
+    if read != meant:
+        raise UsageError(f"The command line has no words for {what}.")
+
+
+def _words(value: Any) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"The protocol's width is {value!r}, which is no word.")
+    return value
+
+
+def _argument(text: str) -> str:
+    """Text as one word of a shell; what a terminal does not show is refused, for people copy it."""
+    if not text.isprintable():
+        raise UsageError("A name or value of this entry has characters that do not print.")
+    return shlex.quote(text)
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML; None, which TOML has not, as the command line's ``none``."""
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{json.dumps(k)} = {_toml(v)}' for k, v in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _toml_document(values: Mapping[str, Any]) -> str:
+    """Nested tables as a TOML file, plain values first."""
+    tables = {k: v for k, v in values.items() if isinstance(v, Mapping)}
+    lines = [f"{k} = {_toml(v)}" for k, v in values.items() if k not in tables]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *(f"{k} = {_toml(v)}" for k, v in table.items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,204 @@
+"""The files of a site: complete, escaped, the same each time, and nothing else touched."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dmlbench.cli import cli
+from dmlbench.errors import UsageError
+from dmlbench.leaderboard.claim import Claim
+from dmlbench.leaderboard.plain import plain
+from dmlbench.leaderboard.site.build import write_site
+from dmlbench.leaderboard.store import write_entry
+
+
+class Reader(html.parser.HTMLParser):
+    """What a browser makes of a page: elements, attributes, text, and the data in scripts."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements, self.texts, self.data, self.scripts = [], [], [], []
+        self._inside: str | None = None
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.elements.append((tag, attributes))
+        self._inside = None
+        if tag == "script":
+            self.scripts.append(attributes)
+            self._inside = attributes.get("type", "code")
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+    def handle_data(self, text):
+        (self.data if self._inside else self.texts).append(text)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_page_an_entry_and_the_board_of_all(site, entries):
+    assert {path.stem for path in (site / "entries").iterdir()} == {e.entry_id for e in entries}
+    board = json.loads(Reader(site / "index.html").data[0])
+    at = board["row"].index
+    rows = {row[at("id")]: row for row in board["rows"]}
+    assert set(rows) == {e.entry_id for e in entries}
+    best = rows[entries[2].entry_id]
+    assert best[at("losses")] == "triplet + ms" and best[at("combinerName")] == "wedl"
+    assert best[at("rank")] == 1 and best[at("seconds")] == 12
+    assert board["by"] == board["metrics"][0]["id"] == "map_at_r"
+    assert best[at("intervals")][0] == pytest.approx((0.58 + 0.59 + 0.601) / 3)
+    # Rows that do not compare stand in different groups, with ranks of their own.
+    assert [g["dataset"] for g in board["groups"]].count("glyphs") == 2
+    assert sorted(row[at("rank")] or 0 for row in board["rows"]) == [0, 1, 1, 1, 1, 3, 4]
+
+
+@pytest.mark.parametrize("which", [3, 4, 6])
+def test_hostile_text_is_text_on_every_page(site, entries, hostile, which):
+    for path in (site / "index.html", site / "entries" / f"{entries[which].entry_id}.html"):
+        page = Reader(path)
+        tags = {tag for tag, _ in page.elements}
+        assert not any(attributes.get("src") == "x" for _, attributes in page.elements)
+        assert not any(key.startswith("on") for _, a in page.elements for key in a)
+        assert "img" not in tags and "style" not in tags
+        for script in page.scripts:
+            assert script.get("type") == "application/json" or script["src"].endswith(".js")
+        assert any("json" in s.get("type", "") for s in page.scripts)
+        shown = plain(hostile)
+        assert shown in " ".join("".join(page.texts).split()) or shown in "".join(
+            json.dumps(json.loads(text), ensure_ascii=False).replace('\\"', '"')
+            for text in page.data
+        )
+
+
+def test_the_policy_lets_a_page_load_only_what_lies_beside_it(site):
+    (policy,) = [
+        attributes["content"]
+        for tag, attributes in Reader(site / "index.html").elements
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'" and rules["script-src"] == "'self' file:"
+
+
+def test_the_same_entries_give_the_same_bytes(site, entries, tmp_path):
+    write_site(reversed(entries), tmp_path / "again")
+    assert files(tmp_path / "again") == files(site)
+
+
+def test_a_newer_site_takes_the_place_of_an_older_one_and_of_nothing_else(entries, tmp_path):
+    folder = tmp_path / "out"
+    write_site(entries, folder)
+    (folder / "CNAME").write_text("example.org")
+    write_site(entries[:2], folder)
+    assert {path.stem for path in (folder / "entries").iterdir()} == {
+        e.entry_id for e in entries[:2]
+    }
+    assert (folder / "CNAME").read_text() == "example.org"
+    fresh = tmp_path / "fresh"
+    write_site(entries[:2], fresh)
+    assert files(folder) == files(fresh) | {"CNAME": b"example.org"}
+
+
+def test_a_folder_of_other_files_is_refused(entries, tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(UsageError, match="thesis.tex"):
+        write_site(entries, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_manifest_that_leads_out_deletes_nothing(entries, tmp_path):
+    folder = tmp_path / "out"
+    write_site(entries[:1], folder)
+    (tmp_path / "kept").write_text("x")
+    with open(folder / ".dmlbench-site", "a") as manifest:
+        manifest.write("../kept\n")
+    write_site(entries[:1], folder)
+    assert (tmp_path / "kept").exists()
+
+
+def test_an_entry_without_anything_to_show_still_has_a_page(make_entry, tmp_path):
+    entry = make_entry(map_at_r=[], failed={0: "NaN at step 3"})
+    write_site([entry], tmp_path / "out")
+    text = "".join(Reader(tmp_path / "out" / "entries" / f"{entry.entry_id}.html").texts)
+    for words in ("not ranked", "nothing was measured", "no training history", "NaN at step 3"):
+        assert words in text
+
+
+def test_ranked_by_another_metric(entries, tmp_path):
+    write_site(entries[:3], tmp_path / "out", "R@1")
+    board = json.loads(Reader(tmp_path / "out" / "index.html").data[0])
+    assert board["by"] == board["metrics"][0]["id"] == "recall_at_1"
+    with pytest.raises(UsageError, match="no metric"):
+        write_site(entries, tmp_path / "other", "loss")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture
+def leaderboards(entries, tmp_path):
+    for entry in entries[:3]:
+        write_entry(tmp_path / "lb", entry)
+    (tmp_path / "lb" / "zsl-v1" / "glyphs" / "bad.json").write_text("{")
+    return tmp_path / "lb"
+
+
+def test_claims_stand_apart_without_rank_page_or_link(entries, tmp_path, hostile):
+    source = {
+        "authors": hostile, "title": "T", "year": 2019, "reference": "arXiv", "where": "Table 1",
+        "quoted_from": None,
+    }  # fmt: skip
+    metrics = {"recall_at": {"1": 0.6}, "map_at_r": None, "r_precision": None, "nmi": 0.7}
+    claim = Claim.model_validate({
+        "schema_version": 1, "protocol": "zsl-v1", "dataset": "glyphs", "losses": ["triplet"],
+        "combiner": None, "backbone": "resnet-mini", "pretrained": False, "embedding_dim": 64,
+        "num_seeds": None, "conditions": "epoch picked on test data", "metrics": metrics,
+        "source": source, "submitter": None,
+    })  # fmt: skip
+    written = write_site(entries[:3], tmp_path / "out", claims=[claim])
+    assert written.num_entries == 3 and written.num_groups == 2
+    board = json.loads(Reader(tmp_path / "out" / "index.html").data[0])
+    row = dict(zip(board["row"], board["rows"][-1], strict=True))
+    assert row["tier"] == "claimed" and row["rank"] is None and row["hasPage"] is False
+    assert row["group"] == 1 and row["lossNames"] == ["triplet"]
+    assert "epoch picked on test data" in board["groups"][1]["notes"][0]
+    assert {path.stem for path in (tmp_path / "out" / "entries").iterdir()} == {
+        entry.entry_id for entry in entries[:3]
+    }
+
+
+def command(*arguments):
+    return CliRunner().invoke(cli, ["leaderboard", "site", *map(str, arguments)])
+
+
+def test_the_command_says_what_it_wrote_and_what_it_refused(leaderboards, tmp_path):
+    result = command(tmp_path / "out", leaderboards)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
+        f"{tmp_path / 'out' / 'index.html'}: 3 entries in 1 groups, 0 with a gallery.\n"
+    )
+    assert "Refused: " in result.stderr and "bad.json" in result.stderr
+    page = next((tmp_path / "out" / "entries").iterdir()).read_text("utf-8")
+    assert "names no stored test embeddings" in page
+
+
+def test_the_command_in_json(leaderboards, tmp_path):
+    result = command(tmp_path / "out", leaderboards / "zsl-v1" / "glyphs", "--no-gallery", "--json")
+    counts = json.loads(result.stdout)
+    assert counts["entries"] == 3 and counts["groups"] == 1 and len(counts["refused"]) == 1
+
+
+def test_no_leaderboard_no_site(tmp_path):
+    result = command(tmp_path / "out", tmp_path / "nowhere")
+    assert isinstance(result.exception, UsageError) and not (tmp_path / "out").exists()
