@@ -9,6 +9,7 @@ import pytest
 
 import dmlbench
 from dmlbench.errors import TrialFailure, UsageError
+from dmlbench.leaderboard.describe import configuration_rows
 from dmlbench.plan import Request, ensemble_configurations, single_configurations
 from dmlbench.plugins import load_plugins
 from dmlbench.runner import Resources
@@ -94,6 +95,8 @@ def test_run_takes_what_was_found_and_the_entry_tells_how(tiny, tmp_path):
         assert params == record.best.params and entry.tuning == [record]
     assert entries[2].tuning == records
     assert entries[2].losses == [entries[0].losses[0], entries[1].losses[0]]
+    told = dict(configuration_rows(entries[0]))["tuned"]
+    assert "triplet: 3 tries on validation classes (seeds 1000" in told
     text = (tmp_path / "zsl-v1" / "tiny" / f"{entries[0].entry_id}.json").read_text()
     assert json.loads(text)["tuning"][0]["budget"] == 3
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.leaderboard.cells import NOTHING, duration, percent
-from dmlbench.leaderboard.entry import ComponentRecord, Entry, Trial
+from dmlbench.leaderboard.entry import ComponentRecord, Entry, Trial, TuningRecord
 from dmlbench.leaderboard.labels import Labels, failures, recipe_label
 from dmlbench.leaderboard.metrics import (
     metric_interval,
@@ -51,6 +51,7 @@ def configuration_rows(entry: Entry) -> list[tuple[str, str]]:
         rows.append(("combiner", _component(entry.combiner)))
     gallery = f", {dataset.num_gallery_images} in the gallery" * bool(dataset.num_gallery_images)
     rows += [
+        *(("tuned", _tuning(record)) for record in entry.tuning),
         ("dataset", _component(dataset)),
         (
             "",
@@ -85,6 +86,21 @@ def _component(record: ComponentRecord) -> str:
     )
     origin = plain(f"{record.distribution} {record.version}")
     return f"{plain(record.name)}({params}) from {origin}, source {record.source_sha256[:12]}"
+
+
+def _tuning(record: TuningRecord) -> str:
+    """How parameters were chosen, in a line."""
+    tries, best = len(record.trials), record.best
+    text = (
+        f"{plain(record.name)}: {tries} {'try' if tries == 1 else 'tries'} on validation classes "
+        f"(seeds {', '.join(map(str, record.seeds))}; {plain(record.sampler)})"
+    )
+    if best is None:
+        return f"{text}, all failed"
+    first = record.trials[0].validation_map_at_r
+    start = "failed" if first is None else f"{percent(first)} %"
+    end = percent(best.validation_map_at_r)
+    return f"{text}; MAP@R of the defaults {start}, of the best {end} %"
 
 
 def _start(entry: Entry) -> str:
