@@ -140,10 +140,8 @@ def ranks(
         if interval is not None:
             lowest[key] = min(lowest.get(key, math.inf), interval[0])
     return [
-        None
-        if interval is None
-        else 1 + sum(low > interval[1] for other, low in lowest.items() if other != key)
-        for key, interval in zip(of, intervals, strict=True)
+        None if interval is None else 1 + sum(low > interval[1] for low in lowest.values())
+        for interval in intervals
     ]
 
 

@@ -145,7 +145,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     def _pour(self, data, pause):
         try:
-            for _ in range(10**5):
+            for _ in range(400):
                 self.wfile.write(data)
                 time.sleep(pause)
         except OSError:
