@@ -7,6 +7,8 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from dmlbench.environment import available_cores
+
 
 @dataclass
 class Finding:
@@ -73,7 +75,7 @@ def _device() -> Finding:
         return Finding("device", "problem", f"torch cannot be imported: {error}")
     if torch.cuda.is_available():
         return Finding("device", "ok", torch.cuda.get_device_name())
-    return Finding("device", "ok", f"cpu, {len(os.sched_getaffinity(0))} cores")
+    return Finding("device", "ok", f"cpu, {available_cores()} cores")
 
 
 def _plugins() -> list[Finding]:

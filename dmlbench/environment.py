@@ -32,6 +32,13 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+def available_cores() -> int:
+    """How many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def versions() -> dict[str, str]:
     """The versions of the packages that numbers depend on, as far as they are installed."""
     return {name: found for name in _PACKAGES if (found := _version(name))}

@@ -58,9 +58,12 @@ class CombinerSpec(Spec):
     """A combiner: ``Combiner(num_losses, **params)``; see `dmlbench.combiners.base.Combiner`.
 
     heads: "shared" (one embedding for all losses) or "per-loss" (one embedding each).
+    widens: False where the evaluated embedding is one loss's width although there are heads per
+        loss, so that ``--width paper`` changes nothing.
     """
 
     heads: str = "shared"
+    widens: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

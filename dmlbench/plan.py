@@ -20,7 +20,7 @@ from dmlbench.tuning_records import tuned
 from dmlbench.workspace import TrialFolder
 
 #: The modules of dmlbench that decide the numbers, whatever the configuration.
-CORE = ("dmlbench.train", "dmlbench.trial")
+CORE = ("dmlbench.train", "dmlbench.trial", "dmlbench.combiners.fixed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Request:
     """What the user asked for, in the words of the command line.
 
     losses, combiners: ``name`` or ``name(key=value, ...)``. Every loss alone and every combiner
-    over all of them is a configuration.
+    over all of them is a configuration. combiners None: ``learned``, if there are several losses.
     weights: a file that the backbone starts from.
     seeds: how many (0, 1, ...), or which.
     overrides: ``recipe.*`` and ``protocol.*`` values by dotted key.
@@ -37,7 +37,7 @@ class Request:
     """
 
     losses: Sequence[str] = ("triplet", "multi-similarity")
-    combiners: Sequence[str] = ("learned",)
+    combiners: Sequence[str] | None = None
     dataset: str = "glyphs"
     backbone: str | None = None
     pretrained: bool | None = None
@@ -118,9 +118,14 @@ def component_sources(configuration: Configuration, registry: Registry) -> dict[
 def _configurations(request: Request, registry: Registry) -> list[Configuration]:
     singles = single_configurations(request, registry)
     losses = tuple(single.losses[0] for single in singles)
+    if len(losses) == 1 and request.combiners:
+        raise UsageError(
+            f"A combiner needs at least two losses, but {losses[0].id} is the only one. Name more "
+            f"with --losses, or drop --combiner."
+        )
     chosen = singles if request.singles or len(losses) == 1 else []
     if len(losses) > 1:
-        if not request.combiners and not request.singles:
+        if request.combiners is not None and not request.combiners and not request.singles:
             raise UsageError("Nothing to train: no combiner is named and --no-singles is given.")
         chosen = [*chosen, *ensemble_configurations(request, registry, losses)]
     return list({c.entry_id: c for c in chosen}.values())
@@ -155,9 +160,9 @@ def ensemble_configurations(
     shared, protocol = _surroundings(request, registry)
     fair = dataclasses.replace(protocol, width="fair")
     chosen = []
-    for text in request.combiners:
+    for text in ("learned",) if request.combiners is None else request.combiners:
         item, combiner = _resolve(registry, "combiners", text)
-        rules = protocol if item.spec.heads == "per-loss" else fair
+        rules = protocol if item.spec.heads == "per-loss" and item.spec.widens else fair
         c = Configuration(losses=losses, combiner=combiner, protocol=rules, **shared)
         if request.tuned:
             combiner = tuned(request.out, c, registry, _given(text))

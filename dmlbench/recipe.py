@@ -117,6 +117,11 @@ class Recipe:
             value = getattr(self.optimizer, spec.name)
             if not isinstance(value, str) and not 0 <= value < float("inf"):
                 raise UsageError(f"recipe.optimizer.{spec.name} must not be negative: {value}.")
+        if not 0 <= self.schedule.warmup_epochs <= self.epochs:
+            raise UsageError(
+                f"recipe.schedule.warmup_epochs must lie between 0 and recipe.epochs "
+                f"({self.epochs}), not {self.schedule.warmup_epochs}."
+            )
         if self.input.resize < self.input.size:
             raise UsageError(
                 f"recipe.input.resize ({self.input.resize}) must be at least recipe.input.size "

@@ -5,7 +5,6 @@ One failing trial never stops the others; whatever was finished before an interr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from dmlbench.assemble import assemble_entry
 from dmlbench.config import Configuration
+from dmlbench.environment import available_cores
 from dmlbench.errors import DmlbenchError, PluginError, UsageError
 from dmlbench.executors.local import LocalExecutor
 from dmlbench.hookspecs import TrialEvent
@@ -42,7 +42,7 @@ class Resources:
 
     def processes(self, device: str, pending: int) -> int:
         """How many trials run at once, of `pending`, on the device that was found."""
-        room = 1 if device != "cpu" else max(1, len(os.sched_getaffinity(0)) // self.threads)
+        room = 1 if device != "cpu" else max(1, available_cores() // self.threads)
         return min(self.jobs or room, pending)
 
 

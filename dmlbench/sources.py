@@ -1,7 +1,8 @@
 """The source behind a target: which files decide what it computes, and their hash.
 
-The modules that a module imports from its own top-level package count as part of it. Files are
-found and parsed, never executed.
+The modules that a module imports from its own top-level package count as part of it, and so do
+those of dmlbench: a plugin's combiner is what its base class makes it. Files are found and parsed,
+never executed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def source_sha256(target: str) -> str:
 
 
 def _closure(module: str) -> set[str]:
-    """The module and all it imports, directly or not, from its own top-level package."""
+    """The module and all it imports, directly or not, from its own package and from dmlbench."""
     found, waiting = set(), [module]
     while waiting:
         name = waiting.pop()
@@ -53,7 +54,8 @@ def _imports(module: str) -> tuple[str, ...]:
             base = _absolute(node, module, is_package=path.name == "__init__.py")
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    return tuple(name for name in names if name.partition(".")[0] == top)
+    counted = (top, "dmlbench")
+    return tuple(name for name in names if name.partition(".")[0] in counted)
 
 
 def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:

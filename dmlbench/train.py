@@ -235,6 +235,9 @@ def validation_map_at_r(parts: Parts, recipe: Recipe, images: ImageSet) -> float
     from dmlbench.evaluate.retrieval import retrieval
 
     embeddings = embed_images(parts, recipe, images)
+    if not bool(embeddings.isfinite().all()):
+        # Every loss was finite, so the last step of the epoch broke the weights.
+        raise TrialFailure("the validation embeddings are not finite, although every loss was")
     return retrieval(embeddings, images.labels, ks=(1,), device=parts.device).map_at_r
 
 

@@ -5,8 +5,10 @@ Legend: B batch, D embedding width, M losses, N test items.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import safetensors.torch
@@ -19,7 +21,7 @@ from dmlbench.config import Configuration
 from dmlbench.data.images import fingerprint, image_sets
 from dmlbench.embed import embed_images
 from dmlbench.environment import describe_environment, peak_memory_bytes, reset_peak_memory
-from dmlbench.errors import TrialFailure, UsageError
+from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
 from dmlbench.evaluate.clustering import FaissMissing, clustering
 from dmlbench.evaluate.retrieval import retrieval
 from dmlbench.registry import Registry
@@ -77,13 +79,15 @@ def run_trial(
             return finished
         reset_peak_memory(device)
         built = build(configuration, registry, dataset, device, seed, emit)
+        facts = _facts(built, dataset)
         try:
-            trainer = _train(configuration, seed, built, dataset, folder, emit)
-            outcome = _test(configuration, built, trainer, dataset, folder, cluster)
+            with _failing():
+                trainer = _train(configuration, seed, built, dataset, facts, folder, emit)
+                outcome = _test(configuration, built, trainer, dataset, folder, cluster)
         except TrialFailure as failure:
             outcome = _failed(failure)
         result = {
-            "facts": _facts(built, dataset),
+            "facts": facts,
             "trial": {
                 "seed": seed,
                 **outcome,
@@ -112,18 +116,37 @@ def run_validation(
         finished = folder.read_result()
         if finished is not None:
             return finished
-        built = build(configuration, registry, dataset, device, seed, emit)
         try:
-            progress = _train(configuration, seed, built, dataset, folder, emit).progress
+            built = build(configuration, registry, dataset, device, seed, emit)
+            facts = _facts(built, dataset)
+            with _failing():
+                trainer = _train(configuration, seed, built, dataset, facts, folder, emit)
+            progress = trainer.progress
             result = {
                 "validation_map_at_r": progress.best_value,
                 "reason": None,
                 "train_seconds": progress.train_seconds,
             }
-        except TrialFailure as failure:
+        except (TrialFailure, UsageError) as failure:  # parameters that cannot be are a try too
             result = {"validation_map_at_r": None, "reason": str(failure), "train_seconds": 0.0}
         folder.write_result(result)
         return result
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    """Make an exception of a plugin's code a failure of the trial, which the entry then records.
+
+    What the machine lacks (memory, room on the disk) is none: the next run tries again.
+    """
+    try:
+        yield
+    except (DmlbenchError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        traceback.print_exc()  # to the trial's log
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise TrialFailure(what) from error
 
 
 def _train(
@@ -131,6 +154,7 @@ def _train(
     seed: int,
     built: Built,
     dataset: Any,
+    facts: Mapping[str, Any],
     folder: TrialFolder,
     emit: Emit,
 ) -> Trainer:
@@ -143,11 +167,15 @@ def _train(
     )
     if folder.checkpoint_file.exists():
         state = torch.load(folder.checkpoint_file, map_location=parts.device, weights_only=True)
-        trainer.load_state_dict(state)
+        if state.pop("facts") == facts:
+            trainer.load_state_dict(state)
+        else:
+            print("the data or the weights have changed since the checkpoint; training anew")
     emit("trial_started", {"epoch": trainer.progress.epoch, "epochs": recipe.epochs})
     for record in trainer.run():
         write_atomically(
-            folder.checkpoint_file, lambda file: torch.save(trainer.state_dict(), file)
+            folder.checkpoint_file,
+            lambda file: torch.save({**trainer.state_dict(), "facts": facts}, file),
         )
         emit("epoch_finished", record)
     trainer.restore_best()

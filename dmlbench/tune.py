@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dmlbench.config import canonical_json, sha256_of
-from dmlbench.errors import UsageError
+from dmlbench.errors import TrialFailure, UsageError
 from dmlbench.executors.local import LocalExecutor
 from dmlbench.leaderboard.entry import TuningRecord, TuningTrial
 from dmlbench.plan import code_sha256
@@ -41,7 +41,6 @@ class _Study:
     seeds: Sequence[int]
     trials: list[TuningTrial] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
-    proposed: Any = None
     results: dict[int, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -82,7 +81,7 @@ def tune(
     seeds: every try is trained once a seed; its score is the mean of the best validation MAP@R.
     watch: called with the setting, the try and its number, from 1, after every try.
     Records lie in `out` as `dmlbench.tuning_records` says. Raises `UsageError` where optuna is
-    missing or a component has nothing to tune.
+    missing or a component has nothing to tune, `TrialFailure` at the end where a process died.
     """
     studies = [_Study(s, code_sha256(s.configuration, registry), budget, seeds) for s in settings]
     for study in studies:
@@ -95,6 +94,7 @@ def tune(
     for study in studies:
         _go_on(study, out)
     waiting = _Queue(out, resources, without)
+    stopped: dict[str, str] = {}
     with LocalExecutor(1, resources.threads) as executor:
         needed = {s.setting.configuration.entry_id: s.setting.configuration for s in studies}
         messages = {i: job_message(c, out, resources, without) for i, c in needed.items()}
@@ -108,16 +108,25 @@ def tune(
             if event.kind == "progress":
                 continue
             study, seed = event.job
-            study.results[seed] = _result(event.kind, event.values)
+            if event.kind != "done":
+                # No fault of the parameters: the try is not counted, and the others go on.
+                stopped[study.setting.component.id] = event.values["message"]
+                continue
+            study.results[seed] = event.values["result"]
             if len(study.results) < len(seeds):
                 continue
-            _take(study, storage)
+            _take(study)
             _write(study, out)
             if watch is not None:
                 watch(study.setting, study.trials[-1], len(study.trials))
             if not study.done:
                 _propose(study, storage)
                 waiting.add(study)
+    if stopped:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in stopped.items())
+        raise TrialFailure(
+            f"Tuning stopped early ({reasons}). Finished tries are kept; the same command goes on."
+        )
     return [study.record() for study in studies]
 
 
@@ -157,75 +166,77 @@ def _storage(out: Path) -> str:
     return f"sqlite:///{folder / 'studies.db'}"
 
 
-def _study(study: _Study, storage: str) -> Any:
-    """Optuna's study of a component; its sampler is a function of the number of tries."""
+def _propose(study: _Study, storage: str) -> None:
+    """Choose what to try next: the defaults first, then what Optuna asks for.
+
+    The finished tries are what the record holds; Optuna's file is brought up to it, and asked in
+    memory, so that a try that never finished leaves no trace.
+    """
     import optuna
 
-    name = sha256_of([study.setting.sha256, study.code, list(study.seeds)])
-    number = len(study.trials)
-    seed = int(sha256_of([name, number])[:8], 16)
-    return optuna.create_study(
-        storage=storage,
-        study_name=name,
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=5),
-        load_if_exists=True,
-    )
-
-
-def _propose(study: _Study, storage: str) -> None:
-    """Choose what to try next: the defaults first, then what Optuna asks for."""
     study.results = {}
     if not study.trials:
-        study.params, study.proposed = {}, None
+        study.params = {}
         return
-    optuna_study = _study(study, storage)
-    study.proposed = optuna_study.ask()
+    name = sha256_of([study.setting.sha256, study.code, list(study.seeds)])
+    kept = optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", load_if_exists=True
+    )
+    finished = [_finished(trial, study.setting.space) for trial in study.trials[1:]]
+    kept.add_trials(finished[len(kept.trials) :])
+    seed = int(sha256_of([name, len(study.trials)])[:8], 16)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=5)
+    asked = optuna.create_study(direction="maximize", sampler=sampler)
+    asked.add_trials(finished)
+    space = {name: _distribution(tried) for name, tried in study.setting.space.items()}
+    # Three digits: a row of a leaderboard has to be read.
     study.params = {
-        name: _suggest(study.proposed, name, tried) for name, tried in study.setting.space.items()
+        name: min(max(float(f"{value:.3g}"), space[name].low), space[name].high)
+        if isinstance(value, float)
+        else value
+        for name, value in asked.ask(space).params.items()
     }
 
 
-def _suggest(trial: Any, name: str, tried: Any) -> Any:
-    if not isinstance(tried, Mapping):
-        return trial.suggest_categorical(name, list(tried))
-    low, high, log = tried["low"], tried["high"], bool(tried.get("log"))
-    if isinstance(low, int) and isinstance(high, int):
-        return trial.suggest_int(name, low, high, log=log)
-    # Three digits: a row of a leaderboard has to be read.
-    return min(max(float(f"{trial.suggest_float(name, low, high, log=log):.3g}"), low), high)
-
-
-def _take(study: _Study, storage: str) -> None:
-    """Turn the results of a try into its record, and tell Optuna."""
+def _finished(trial: TuningTrial, space: Mapping[str, Any]) -> Any:
+    """A try in Optuna's form."""
     import optuna
 
+    score = trial.validation_map_at_r
+    state = optuna.trial.TrialState
+    return optuna.trial.create_trial(
+        state=state.FAIL if score is None else state.COMPLETE,
+        params=dict(trial.params),
+        distributions={name: _distribution(tried) for name, tried in space.items()},
+        value=score,
+    )
+
+
+def _distribution(tried: Any) -> Any:
+    """What may be tried for a parameter, in Optuna's form."""
+    from optuna import distributions
+
+    if not isinstance(tried, Mapping):
+        return distributions.CategoricalDistribution(list(tried))
+    low, high, log = tried["low"], tried["high"], bool(tried.get("log"))
+    if isinstance(low, int) and isinstance(high, int):
+        return distributions.IntDistribution(low, high, log=log)
+    return distributions.FloatDistribution(low, high, log=log)
+
+
+def _take(study: _Study) -> None:
+    """Turn the results of a try into its record."""
     values = [result["validation_map_at_r"] for result in study.results.values()]
     reasons = [result["reason"] for result in study.results.values() if result["reason"]]
-    score = None if reasons else statistics.fmean(values)
     params = {name: study.setting.component.params[name] for name in study.setting.space}
     study.trials.append(
         TuningTrial(
             params={**params, **study.params},
-            validation_map_at_r=score,
+            validation_map_at_r=None if reasons else statistics.fmean(values),
             reason=reasons[0] if reasons else None,
             train_seconds=sum(result["train_seconds"] for result in study.results.values()),
         )
     )
-    if study.proposed is None:
-        return
-    failed = optuna.trial.TrialState.FAIL
-    optuna_study = _study(study, storage)
-    if score is None:
-        optuna_study.tell(study.proposed.number, state=failed)
-    else:
-        optuna_study.tell(study.proposed.number, score)
-
-
-def _result(kind: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    if kind == "done":
-        return values["result"]
-    return {"validation_map_at_r": None, "reason": values["message"], "train_seconds": 0.0}
 
 
 def _go_on(study: _Study, out: Path) -> None:

@@ -71,6 +71,8 @@ class TrialFolder:
                     f"{self.path} is being trained by another run; wait for it to end, or end it, "
                     f"and run again"
                 ) from error
+            for leftover in self.path.glob(".*"):
+                leftover.unlink()  # of a process that was killed while it wrote
             yield
 
 

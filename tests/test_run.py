@@ -114,15 +114,16 @@ def test_a_failing_trial_does_not_stop_the_others(tiny, tmp_path, how):
     events = []
     losses = [f"breaks(how={how})", "ms"]
     tiny |= {"out": tmp_path, "watch": events.append, "seeds": 1}
-    if how == "nan":
+    if how != "kill":
         broken, good = dmlbench.run(losses, [], **tiny)
         (trial,) = broken.trials
-        assert (trial.status, trial.failed_step) == ("failed", 3)
-        assert "breaks is nan at step 3" in trial.reason
+        step, reason = {"nan": (3, "breaks is nan at step 3"), "raise": (None, "out of luck")}[how]
+        assert (trial.status, trial.failed_step) == ("failed", step)
+        assert reason in trial.reason
         assert good.trials[0].status == "completed"
     else:
         # Not a result of the configuration, so not recorded as one: it is tried again next time.
-        with pytest.raises(TrialFailure, match="breaks, seed 0: .*(SIGKILL|out of luck)"):
+        with pytest.raises(TrialFailure, match="breaks, seed 0: .*SIGKILL"):
             dmlbench.run(losses, [], **tiny)
         (file,) = entry_files(tmp_path).values()
         assert json.loads(file)["losses"][0]["name"] == "multi-similarity"
@@ -172,6 +173,44 @@ dmlbench.run(["ms", "proxy-anchor"], singles=False, out={str(out)!r}, **{tiny!r}
     )
     assert kills == 2 and started[0] >= 3, "it began anew"
     assert without_times(resumed) == without_times(whole)
+
+
+def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
+    import torch
+
+    from dmlbench.plan import Request, make_plan
+    from dmlbench.plugins import load_plugins
+    from dmlbench.trial import load_data, run_trial
+
+    registry = load_plugins()
+    request = Request(losses=["ms"], dataset="tiny", overrides=tiny["overrides"], out=tmp_path)
+    plan = make_plan(request, registry)
+    (configuration,), (trial, *_) = plan.configurations, plan.trials
+    dataset = load_data(configuration, registry)
+
+    def emit(kind, values):
+        seen.append((kind, values.get("epoch")))
+        if kind == "epoch_finished" and stopping:
+            raise KeyboardInterrupt
+
+    arguments = (configuration, 0, registry)
+    seen, stopping = [], True
+    with pytest.raises(KeyboardInterrupt):
+        run_trial(*arguments, dataset, trial.folder, torch.device("cpu"), emit)
+    assert trial.folder.checkpoint_file.exists()
+    changed = load_data(configuration, registry)
+    changed.train.images[0] ^= 255
+    seen, stopping = [], False
+    result = run_trial(*arguments, changed, trial.folder, torch.device("cpu"), emit)
+    assert seen[0] == ("trial_started", 0), "it went on with weights trained on other images"
+    assert len(result["trial"]["history"]) == 2
+
+
+def test_a_training_that_diverges_in_the_last_step_is_a_failed_trial(tiny, tmp_path):
+    tiny["overrides"] |= {"recipe.optimizer.name": "sgd", "recipe.optimizer.head_lr": 1e36}
+    (entry,) = dmlbench.run(["proxy-nca"], out=tmp_path, **(tiny | {"seeds": 1}))
+    (trial,) = entry.trials
+    assert trial.status == "failed" and trial.reason
 
 
 def _epochs_done(out: Path) -> int:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dmlbench.sources import _file_of, _imports, source_sha256
+from dmlbench.sources import _closure, _file_of, _imports, source_sha256
 
 
 @pytest.fixture
@@ -38,6 +38,13 @@ def test_a_change_in_what_the_target_imports_changes_the_hash(package, file):
     with open(package / file, "a") as stream:
         stream.write("# changed\n")
     assert digest() != before
+
+
+def test_what_a_plugin_takes_from_dmlbench_counts(package):
+    before = digest()
+    with open(package / "loss.py", "a") as stream:
+        stream.write("from dmlbench.combiners.base import Combiner\n")
+    assert digest() != before and "dmlbench.combiners.base" in _closure("pkgsrc.loss")
 
 
 def test_a_change_elsewhere_does_not(package):

@@ -67,9 +67,9 @@ def test_tuning_starts_at_the_defaults_and_never_sees_test_images(tiny, install,
     tried = [trial.params["margin"] for trial in triplet.trials[1:]]
     assert all(0.02 <= margin <= 0.6 for margin in tried) and len(set(tried)) == 2
     # A run does look, which shows that the guard works.
-    with pytest.raises(TrialFailure, match="test images were looked at"):
-        dmlbench.run(**{**tiny, "dataset": "guarded", "losses": ["triplet"], "combiners": [],
-                        "out": tmp_path, "seeds": 1})
+    run = {**tiny, "dataset": "guarded", "losses": ["triplet"], "combiners": [], "seeds": 1}
+    (entry,) = dmlbench.run(**run, out=tmp_path)
+    assert "test images were looked at" in entry.trials[0].reason
 
 
 def test_an_interrupted_tuning_gives_the_tries_of_an_uninterrupted_one(tiny, tmp_path):
@@ -145,3 +145,25 @@ def test_a_try_that_fails_is_recorded_and_the_others_go_on(tiny, install, tmp_pa
     (record,) = tune_losses(request_of(tiny, tmp_path, losses=["cliff"]), load_plugins(), budget=3)
     assert [trial.validation_map_at_r is None for trial in record.trials] == [False, True, True]
     assert "nan" in record.trials[1].reason and record.best is record.trials[0]
+
+
+def test_a_process_that_dies_costs_no_try(tiny, tmp_path):
+    registry = load_plugins()
+    request = request_of(tiny, tmp_path, losses=["breaks(how=kill)"])
+    with pytest.raises(UsageError, match="breaks has nothing to tune"):
+        tune_losses(request, registry)
+    search = {"step": [1, 10_000]}
+    single = single_configurations(request, registry)[0]
+    dying = dataclasses.replace(setting_of(single, registry), space=search)
+    lasting = setting_of(single_configurations(request_of(tiny, tmp_path, losses=["ms"]),
+                                               registry)[0], registry)
+    resources = Resources(jobs=2, device="cpu")
+    with pytest.raises(TrialFailure, match="breaks: .*SIGKILL.*the same command goes on"):
+        tune([dying, lasting], registry, resources, tmp_path, budget=2)
+    assert dying.read(tmp_path) is None and len(lasting.read(tmp_path).trials) == 2
+
+
+def test_a_try_is_trained_once_a_seed(tiny, tmp_path):
+    request = request_of(tiny, tmp_path, losses=["ms"])
+    (record,) = tune_losses(request, load_plugins(), budget=2, seeds=(7, 8))
+    assert record.seeds == [7, 8] and len(record.trials) == 2

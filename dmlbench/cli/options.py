@@ -56,7 +56,7 @@ def read_request(values: dict[str, Any]) -> Any:
         overrides["protocol.width"] = values["width"]
     return Request(
         losses=split_list(values["losses"]),
-        combiners=split_list(values["combiners"]) if values["combiners"] != "none" else [],
+        combiners=_combiners(values["combiners"]),
         dataset=values["dataset"],
         backbone=values["backbone"],
         pretrained=values["pretrained"],
@@ -68,6 +68,14 @@ def read_request(values: dict[str, Any]) -> Any:
         tuned=values["tuned"],
         out=Path(values["out"]),
     )
+
+
+def _combiners(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    from dmlbench.expressions import split_list
+
+    return [] if text == "none" else split_list(text)
 
 
 def read_seeds(text: str) -> int | list[int]:
@@ -99,9 +107,8 @@ _COMPARED = [
         "--combiners",
         "combiners",
         metavar="LIST",
-        default="learned",
-        show_default=True,
-        help="Combiners of all these losses, separated by commas, or none.",
+        help="Combiners of all these losses, separated by commas, or none.  [default: learned, "
+        "where there are several losses]",
     ),
     click.option(
         "--singles/--no-singles",

@@ -46,6 +46,7 @@ COMBINERS: tuple[CombinerSpec, ...] = (
         defaults={**_SELF_WEIGHTING, "diversity": 0.05, "hidden_dim": None},
         search=_DIVERSITY,
         heads="per-loss",
+        widens=False,
     ),
     CombinerSpec(
         name="uncertainty",

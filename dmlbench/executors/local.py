@@ -49,19 +49,13 @@ class LocalExecutor:
         self._workers.clear()
 
     def run(self, jobs: Iterable[tuple[Any, Mapping[str, Any]]]) -> Iterator[Event]:
-        """Carry out ``(job, message)`` pairs in order, yielding events as they come."""
+        """Carry out ``(job, message)`` pairs in order, yielding events as they come.
+
+        `jobs` may run empty and go on later: it is asked again after every job that ends.
+        """
         waiting = iter(jobs)
         with selectors.DefaultSelector() as selector:
-            for worker in self._workers:
-                self._hand_out(worker, waiting, selector)
-            while len(self._workers) < self.processes:
-                job = next(waiting, None)
-                if job is None:
-                    break
-                worker = _Worker(self.threads)
-                self._workers.append(worker)
-                worker.start(*job)
-                selector.register(worker.events, selectors.EVENT_READ, worker)
+            self._hand_out(waiting, selector)
             while selector.get_map():
                 for key, _ in selector.select():
                     worker = key.data
@@ -70,18 +64,24 @@ class LocalExecutor:
                         if event.kind == "progress":
                             continue
                         selector.unregister(worker.events)
+                        worker.idle = True
                         if event.kind == "died":
                             worker.end()
                             self._workers.remove(worker)
-                            worker = _Worker(self.threads)
-                            self._workers.append(worker)
-                        self._hand_out(worker, waiting, selector)
+                        self._hand_out(waiting, selector)
 
-    def _hand_out(
-        self, worker: _Worker, waiting: Iterator[Any], selector: selectors.BaseSelector
-    ) -> None:
-        job = next(waiting, None)
-        if job is not None:
+    def _hand_out(self, waiting: Iterator[Any], selector: selectors.BaseSelector) -> None:
+        """Give every idle worker a job, and start workers while there is work for them."""
+        idle = [worker for worker in self._workers if worker.idle]
+        while idle or len(self._workers) < self.processes:
+            job = next(waiting, None)
+            if job is None:
+                return
+            if idle:
+                worker = idle.pop(0)
+            else:
+                worker = _Worker(self.threads)
+                self._workers.append(worker)
             worker.start(*job)
             selector.register(worker.events, selectors.EVENT_READ, worker)
 
@@ -110,10 +110,11 @@ class _Worker:
         )
         self.events = self.process.stdout
         self.job: Any = None
+        self.idle = True
         self._rest = b""
 
     def start(self, job: Any, message: Mapping[str, Any]) -> None:
-        self.job = job
+        self.job, self.idle = job, False
         try:
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
             self.process.stdin.flush()
