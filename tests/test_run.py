@@ -206,11 +206,24 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
     assert len(result["trial"]["history"]) == 2
 
 
-def test_a_training_that_diverges_in_the_last_step_is_a_failed_trial(tiny, tmp_path):
-    tiny["overrides"] |= {"recipe.optimizer.name": "sgd", "recipe.optimizer.head_lr": 1e36}
-    (entry,) = dmlbench.run(["proxy-nca"], out=tmp_path, **(tiny | {"seeds": 1}))
-    (trial,) = entry.trials
-    assert trial.status == "failed" and trial.reason
+def test_weights_that_the_last_step_of_an_epoch_broke_fail_the_trial(tiny, tmp_path):
+    import torch
+
+    from dmlbench.build import build
+    from dmlbench.plan import Request, make_plan
+    from dmlbench.plugins import load_plugins
+    from dmlbench.train import validation_map_at_r
+    from dmlbench.trial import load_data
+
+    registry = load_plugins()
+    request = Request(losses=["ms"], dataset="tiny", overrides=tiny["overrides"], out=tmp_path)
+    (configuration,) = make_plan(request, registry).configurations
+    dataset = load_data(configuration, registry)
+    parts = build(configuration, registry, dataset, torch.device("cpu"), seed=0).parts
+    with torch.no_grad():
+        parts.model.heads[0].weight.fill_(float("nan"))
+    with pytest.raises(TrialFailure, match="validation embeddings are not finite"):
+        validation_map_at_r(parts, configuration.recipe, dataset.train)
 
 
 def _epochs_done(out: Path) -> int:
