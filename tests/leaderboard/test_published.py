@@ -1,0 +1,39 @@
+"""What lies in leaderboards/ is data, or made from it: entries hold, and tables are current."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dmlbench.cli import cli
+
+ROOT = Path(__file__).parents[2]
+LEADERBOARDS = sorted(path.parent for path in ROOT.glob("leaderboards/*/*/README.md"))
+HOW = "for each: dmlbench leaderboard show FOLDER --markdown > FOLDER/README.md"
+
+
+def test_there_are_leaderboards():
+    folders = {path for path in ROOT.glob("leaderboards/*/*") if path.is_dir()}
+    assert folders and folders == set(LEADERBOARDS), HOW
+
+
+@pytest.mark.parametrize("folder", LEADERBOARDS, ids=lambda folder: folder.name)
+def test_tables_are_made_from_the_entries(folder, monkeypatch):
+    # Relative, as the table's paths would be for whoever makes it.
+    monkeypatch.chdir(ROOT)
+    arguments = ["leaderboard", "show", str(folder.relative_to(ROOT)), "--markdown"]
+    made = CliRunner().invoke(cli, arguments)
+    assert made.exit_code == 0 and made.stdout == (folder / "README.md").read_text("utf-8"), HOW
+
+
+@pytest.mark.parametrize("folder", LEADERBOARDS, ids=lambda folder: folder.name)
+def test_every_check_holds(folder):
+    from dmlbench.leaderboard.checks import check_entry
+    from dmlbench.leaderboard.store import read_entries
+
+    entries, problems = read_entries(folder)
+    assert problems == []
+    for entry in entries:
+        assert check_entry(entry) == [], entry.label
