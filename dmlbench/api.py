@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.components import create_dataset, create_loss
-from dmlbench.errors import TrialFailure
+from dmlbench.errors import DmlbenchError, TrialFailure
 from dmlbench.expressions import parse_call
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entry import Entry
@@ -58,7 +58,8 @@ def run(
     watch: called with every event of every trial.
     Returns the entries, in the order of the configurations; failed trials stand in them.
     Raises `dmlbench.errors.UsageError` for a name or value that cannot be meant, `TrialFailure`
-    if a trial's process died, after all other trials have run.
+    if a trial's process died, and `DmlbenchError` where trials make no entry, both after all other
+    trials have run.
     """
     registry = load_plugins(without)
     request = Request(
@@ -89,8 +90,12 @@ def run(
         for trial, reason in outcome.failures
         if trial.folder.read_result() is None
     ]
+    unwritten = " ".join(f"No entry: {reason}" for _, reason in outcome.unwritten)
     if unrecorded:
-        raise TrialFailure("Some trials ended without a result. " + " ".join(unrecorded))
+        lost = " ".join(["Some trials ended without a result.", *unrecorded])
+        raise TrialFailure(f"{lost} {unwritten}".rstrip())
+    if unwritten:
+        raise DmlbenchError(unwritten)
     return outcome.entries
 
 

@@ -1,4 +1,4 @@
-"""Trials become an entry: a pure function of the configuration, the plugins and the results."""
+"""Trials become an entry: pure functions of the configuration, the plugins and the results."""
 
 from __future__ import annotations
 
@@ -72,3 +72,26 @@ def assemble_entry(
             "submitter": submitter,
         }
     )
+
+
+def carried_on(stored: Entry | None, assembled: Entry, submitter: str | None) -> Entry:
+    """The entry to be on file: the stored one wherever its trials are all there is.
+
+    An attestation holds for exactly the content that it names, so that a new commit or a submitter
+    who is not named again must not change an entry. One that gains trials keeps its submitter, and
+    what it says of its tuning where that is not known here.
+    stored: of the same code as `assembled`; None where there is none.
+    submitter: as named now; None leaves the stored one.
+    """
+    if stored is None:
+        return assembled
+    who = stored.submitter if submitter is None else submitter
+    if stored.trials == assembled.trials:
+        return stored if who == stored.submitter else stored.model_copy(update={"submitter": who})
+    known = {_tuned_component(record) for record in assembled.tuning}
+    kept = [record for record in stored.tuning if _tuned_component(record) not in known]
+    return assembled.model_copy(update={"submitter": who, "tuning": [*kept, *assembled.tuning]})
+
+
+def _tuned_component(record: TuningRecord) -> tuple[str, str, str, str]:
+    return record.kind, record.distribution, record.name, record.setting_sha256

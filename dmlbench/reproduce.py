@@ -29,7 +29,7 @@ class Reproduction:
 
     attestation: the new numbers, to be written beside the entry; None if no trial has a result.
     circumstances: in words, whether code, packages and processor were the entry's.
-    unfinished: what happened to trials that ended without a result.
+    unfinished: what happened to trials that ended without a result, or that make no entry.
     """
 
     attestation: Attestation | None
@@ -80,7 +80,7 @@ def reproduce(
         f"seed {trial.seed}: {reason}"
         for trial, reason in outcome.failures
         if trial.folder.read_result() is None
-    )
+    ) + tuple(reason for _, reason in outcome.unwritten)
     if not outcome.entries:
         nothing = Agreement("undecided", "no seed could be trained again.")
         return Reproduction(None, nothing, "", unfinished)

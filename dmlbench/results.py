@@ -20,8 +20,8 @@ def finished_results(out: Path, configuration: Configuration, code: str) -> dict
     so that the trials of an entry from elsewhere are neither repeated nor lost.
     """
     results: dict[int, Any] = {}
-    entry = _entry(out, configuration)
-    if entry is not None and entry_code(entry) == code:
+    entry = stored_entry(out, configuration, code)
+    if entry is not None:
         results |= {trial.seed: _result(entry, trial.model_dump()) for trial in entry.trials}
     folder = TrialFolder(out, configuration.entry_id, code, seed=0).path.parent
     for path in sorted(folder.glob("seed-*")):
@@ -31,15 +31,21 @@ def finished_results(out: Path, configuration: Configuration, code: str) -> dict
     return results
 
 
+def stored_entry(out: Path, configuration: Configuration, code: str) -> Entry | None:
+    """The entry on file, or None where there is none that this code made and that can be read."""
+    entry = _entry(out, configuration)
+    return entry if entry is not None and entry_code(entry) == code else None
+
+
 def set_aside(out: Path, configuration: Configuration, code: str) -> Path | None:
     """Move an entry that other code made, or that cannot be read, out of the way of a new one.
 
     Gives its new place, or None where nothing had to move.
     """
     path = _path(out, configuration)
-    entry = _entry(out, configuration)
-    if not path.exists() or (entry is not None and entry_code(entry) == code):
+    if not path.exists() or stored_entry(out, configuration, code) is not None:
         return None
+    entry = _entry(out, configuration)
     name = entry_code(entry)[:12] if entry is not None else "unreadable"
     place = out / TRIALS / configuration.entry_id / f"superseded-{name}.json"
     place.parent.mkdir(parents=True, exist_ok=True)

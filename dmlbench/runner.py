@@ -5,12 +5,13 @@ One failing trial never stops the others; whatever was finished before an interr
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dmlbench.assemble import assemble_entry
+from dmlbench.assemble import assemble_entry, carried_on
 from dmlbench.config import Configuration
 from dmlbench.environment import available_cores
 from dmlbench.errors import DmlbenchError, PluginError, UsageError
@@ -20,7 +21,7 @@ from dmlbench.leaderboard.entry import Entry
 from dmlbench.leaderboard.store import write_entry
 from dmlbench.plan import Plan, PlannedTrial
 from dmlbench.registry import Registry
-from dmlbench.results import finished_results, set_aside
+from dmlbench.results import finished_results, set_aside, stored_entry
 from dmlbench.tuning_records import tuning_of
 from dmlbench.workspace import entry_lock
 
@@ -48,10 +49,14 @@ class Resources:
 
 @dataclass
 class Outcome:
-    """What a run left: entries, failed trials with their reasons, warnings, notes on the data."""
+    """What a run left: entries, failed trials with their reasons, warnings, notes on the data.
+
+    unwritten: configurations whose finished trials make no entry, with the reasons.
+    """
 
     entries: list[Entry] = field(default_factory=list)
     failures: list[tuple[PlannedTrial, str]] = field(default_factory=list)
+    unwritten: list[tuple[Configuration, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -105,14 +110,20 @@ def carry_out(
                     _tell(listeners, trial, event.values["kind"], event.values["values"], outcome)
                 elif event.kind == "done":
                     result = event.values["result"]["trial"]
-                    _write(plan, registry, trial.configuration, submitter)
+                    # What is wrong with an entry is told at the end, where it is tried again.
+                    with contextlib.suppress(DmlbenchError):
+                        _write(plan, registry, trial.configuration, submitter)
                     _finish(listeners, trial, result, outcome)
                 else:
                     reason = event.values["message"]
                     outcome.failures.append((trial, reason))
                     _tell(listeners, trial, "trial_failed", {"reason": reason}, outcome)
     for configuration in plan.configurations:
-        entry = _write(plan, registry, configuration, submitter)
+        try:
+            entry = _write(plan, registry, configuration, submitter)
+        except DmlbenchError as error:
+            outcome.unwritten.append((configuration, str(error)))
+            continue
         if entry is not None:
             outcome.entries.append(entry)
     _add_earlier_failures(plan, outcome)
@@ -163,21 +174,28 @@ def prepare(
 def _write(
     plan: Plan, registry: Registry, configuration: Configuration, submitter: str | None
 ) -> Entry | None:
-    """Write the entry of the trials that are finished, those of earlier runs included."""
+    """Write the entry of the trials that are finished, those of earlier runs included.
+
+    Leaves the file alone where it holds these trials already.
+    Raises `DmlbenchError` where they make no entry.
+    """
     code = next(t.folder.code for t in plan.trials if t.configuration is configuration)
     with entry_lock(plan.out, configuration.entry_id):
         results = finished_results(plan.out, configuration, code)
         if not results:
             return None
-        entry = assemble_entry(
+        assembled = assemble_entry(
             configuration,
             registry,
             list(results.values()),
             submitter,
             tuning_of(plan.out, configuration),
         )
-        set_aside(plan.out, configuration, code)
-        write_entry(plan.out, entry)
+        stored = stored_entry(plan.out, configuration, code)
+        entry = carried_on(stored, assembled, submitter)
+        if entry is not stored:
+            set_aside(plan.out, configuration, code)
+            write_entry(plan.out, entry)
     return entry
 
 

@@ -99,7 +99,7 @@ def test_the_tier_follows_from_the_numbers_and_one_that_disagrees_stands_against
 
 def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, capsys):
     tiny["overrides"]["recipe.epochs"] = 1
-    (entry,) = dmlbench.run(["ms"], out=tmp_path, **{**tiny, "seeds": 1})
+    (entry,) = dmlbench.run(["ms"], out=tmp_path, submitter="Ada", **{**tiny, "seeds": 1})
     (path,) = tmp_path.glob("zsl-v1/tiny/*.json")
 
     def run(*arguments):
@@ -115,6 +115,9 @@ def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, caps
     frame = dmlbench.read_leaderboard(path.parent)
     assert list(frame["tier"]) == ["reproduced"]
     assert not list(tmp_path.glob(".trials/reproductions/*"))
+    # A run that has nothing to do leaves the entry, and so what was attested of it.
+    dmlbench.run(["ms"], out=tmp_path, **{**tiny, "seeds": 1})
+    assert tier(read_entry(path), path.parent) == "reproduced"
     # Had the entry held a number that was never measured, it would not have come out again.
     (file,) = path.parent.glob("_attestations/*.json")
     data = entry.model_dump()

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import dmlbench
-from dmlbench.errors import TrialFailure, UsageError
-from dmlbench.leaderboard.entry import parse_entry
+from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
+from dmlbench.leaderboard.entry import TuningRecord, parse_entry
 
 
 def without_times(entry) -> dict:
@@ -107,6 +107,54 @@ def test_an_entry_of_the_same_code_is_gone_on_with_and_one_of_other_code_is_set_
     assert set(seen) == {0, 1}
     (aside,) = tmp_path.glob(".trials/*/superseded-*.json")
     assert json.loads(aside.read_text()) == other
+
+
+def test_a_run_with_nothing_to_do_leaves_the_entry_as_it_is(tiny, tmp_path, monkeypatch):
+    """Other content would void every attestation of it."""
+    tiny["overrides"]["recipe.epochs"] = 1
+    tiny |= {"out": tmp_path, "seeds": 1}
+    (first,) = dmlbench.run(["ms"], submitter="Ada", **tiny)
+    before = entry_files(tmp_path)
+    monkeypatch.setattr("dmlbench.assemble.commit", lambda: "another")
+    record = TuningRecord.model_validate(
+        {
+            "kind": "losses", "distribution": "dmlbench", "name": "multi-similarity",
+            "setting_sha256": "0" * 64, "code_sha256": "0" * 64, "budget": 1, "seeds": [1000],
+            "space": {}, "sampler": "none", "trials": [],
+        }
+    )  # fmt: skip
+    monkeypatch.setattr("dmlbench.runner.tuning_of", lambda *_: [record])
+    (again,) = dmlbench.run(["ms"], **tiny)
+    assert again == first and entry_files(tmp_path) == before
+    # One that is named anew is meant; nothing else changes with it.
+    (signed,) = dmlbench.run(["ms"], submitter="Eve", **tiny)
+    assert signed == first.model_copy(update={"submitter": "Eve"})
+    # With another trial it is another entry, of the same submitter.
+    (more,) = dmlbench.run(["ms"], **{**tiny, "seeds": 2})
+    assert (more.submitter, more.dmlbench_commit, more.tuning) == ("Eve", "another", [record])
+    monkeypatch.setattr("dmlbench.runner.tuning_of", lambda *_: [])
+    (most,) = dmlbench.run(["ms"], **{**tiny, "seeds": 3})
+    assert len(most.trials) == 3 and most.tuning == [record]
+
+
+def test_trials_that_make_no_entry_do_not_stop_the_others(tiny, tmp_path):
+    tiny["overrides"]["recipe.epochs"] = 1
+    tiny |= {"out": tmp_path, "jobs": 1}
+    dmlbench.run(["ms", "triplet"], [], **{**tiny, "seeds": 1})
+    (file,) = (f for f in tmp_path.glob("zsl-v1/*/*.json") if '"multi-sim' in f.read_text())
+    (result,) = tmp_path.glob(f".trials/{file.stem}/*/seed-0/result.json")
+    changed = json.loads(result.read_text())
+    changed["facts"]["dataset"]["fingerprint"] = "0" * 64
+    result.write_text(json.dumps(changed))
+    finished = []
+    watch = {"watch": lambda event: finished.append((event.kind, event.configuration))}
+    with pytest.raises(DmlbenchError, match="No entry: multi-sim.*seeds 0 and 1 differ in dataset"):
+        dmlbench.run(["ms", "triplet"], [], **{**tiny, "seeds": 3}, **watch)
+    assert finished.count(("trial_finished", "multi-similarity")) == 2
+    entries = [json.loads(text) for text in entry_files(tmp_path).values()]
+    assert {e["losses"][0]["name"]: len(e["trials"]) for e in entries} == {
+        "multi-similarity": 1, "triplet": 3
+    }
 
 
 @pytest.mark.parametrize("how", ["nan", "raise", "kill"])

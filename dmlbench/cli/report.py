@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from dmlbench.plan import Plan
+    from dmlbench.plan import Plan, PlannedTrial
     from dmlbench.runner import Outcome
 
 
@@ -26,9 +26,11 @@ def show_outcome(plan: Plan, outcome: Outcome, as_json: bool) -> None:
     for trial, reason in outcome.failures:
         click.echo(
             f"Failed: {trial.configuration.label()}, seed {trial.seed}: {reason}. "
-            f"Its log: {trial.folder.log_file}. To try again: --retry-failed.",
+            f"Its log: {trial.folder.log_file}. {_what_next(trial, outcome)}",
             err=True,
         )
+    for _, reason in outcome.unwritten:
+        click.echo(f"No entry: {reason}", err=True)
     if not outcome.entries:
         if as_json:
             click.echo(json.dumps([]))
@@ -44,3 +46,12 @@ def show_outcome(plan: Plan, outcome: Outcome, as_json: bool) -> None:
         f"\nEntries are in {plan.out / protocol / dataset}. "
         f"`dmlbench leaderboard show {plan.out}` ranks all that are there."
     )
+
+
+def _what_next(trial: PlannedTrial, outcome: Outcome) -> str:
+    """How a failed trial is tried again: a result, of NaN as of any other kind, is kept."""
+    recorded = {(entry.entry_id, t.seed) for entry in outcome.entries for t in entry.trials}
+    key = (trial.configuration.entry_id, trial.seed)
+    if key in recorded or trial.folder.read_result() is not None:
+        return "To try again: --retry-failed."
+    return "It left no result: the next run tries it again."

@@ -64,7 +64,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
         )
         return 130
     show_outcome(plan, outcome, as_json)
-    return 1 if outcome.failures else 0
+    return 1 if outcome.failures or outcome.unwritten else 0
 
 
 def _quoted(arguments: list[str]) -> list[str]:

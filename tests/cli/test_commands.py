@@ -172,6 +172,27 @@ def test_run_with_a_failing_loss_says_why_and_exits_with_1(capsys, tiny, tmp_pat
     assert "multi-similarity" in out
 
 
+def test_a_trial_without_a_result_is_not_advised_to_be_retried(capsys, tiny, tmp_path):
+    """`--retry-failed` is for results that are on file; this one the next run tries anyway."""
+    arguments = [*run_arguments(tiny, tmp_path), "--losses", "breaks(how=kill),ms", "--seeds", "1"]
+    code, out, err = call(capsys, *arguments, "--combiner", "none")
+    assert code == 1 and "multi-similarity" in out
+    assert "Failed: breaks, seed 0: the process that trained it was ended by SIGKILL" in err
+    assert "the next run tries it again" in err and "--retry-failed" not in err
+
+
+def test_trials_that_make_no_entry_are_told_at_the_end_of_a_run(capsys, tiny, tmp_path):
+    tiny["overrides"]["recipe.epochs"] = 1
+    arguments = [*run_arguments(tiny, tmp_path), "--losses", "ms", "--seeds"]
+    assert call(capsys, *arguments, "1")[0] == 0
+    (result,) = tmp_path.glob(".trials/*/*/seed-0/result.json")
+    changed = json.loads(result.read_text())
+    changed["facts"]["dataset"]["fingerprint"] = "0" * 64
+    result.write_text(json.dumps(changed))
+    code, _, err = call(capsys, *arguments, "2")
+    assert code == 1 and "No entry: multi-similarity: the trials of seeds 0 and 1" in err
+
+
 def test_ctrl_c_leaves_a_resumable_state_and_says_how_to_go_on(tiny, tmp_path):
     """On a terminal: progress is drawn, Ctrl-C ends with 130 and the command that goes on."""
     tiny["overrides"]["recipe.epochs"] = 400
