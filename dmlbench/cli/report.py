@@ -35,8 +35,9 @@ def show_outcome(plan: Plan, outcome: Outcome, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps([]))
         return
-    frame = leaderboard_frame(outcome.entries, standing=Tiers(plan.out).standing)
-    found = verdicts(outcome.entries)
+    standing = Tiers(plan.out).standing
+    frame = leaderboard_frame(outcome.entries, standing=standing)
+    found = verdicts(outcome.entries, standing=standing)
     if as_json:
         click.echo(render_json(frame, found, DEFAULT_METRIC))
         return

@@ -26,6 +26,7 @@ from dmlbench.leaderboard.metrics import (
 )
 from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.queries import query_scores
+from dmlbench.leaderboard.sentence import common_seeds
 from dmlbench.leaderboard.statistics import Difference, PairedDifference, holm, paired_difference
 from dmlbench.leaderboard.table import group_key, group_parts
 from dmlbench.leaderboard.verdict import SIGNIFICANCE
@@ -43,7 +44,7 @@ class Comparison:
     queries, classes: paired over queries, and over whole test classes (bootstrap); None where there
         are no scores of single queries, for the reason in `no_queries`.
     conclusion: "above" or "below" where the corrected test over seeds separates the two and so does
-        the interval over queries, if there is one; "undecided" with fewer than two common seeds.
+        the interval over queries, if there is one; "undecided" with fewer than three common seeds.
     """
 
     metric: str
@@ -171,7 +172,7 @@ def _sentence(c: Comparison) -> str:
     if c.conclusion == "undecided":
         side = "above" if seeds.mean >= 0 else "below"
         return (
-            f"From one common seed nothing can be concluded: {c.first} lies {size} {side} "
+            f"From {common_seeds(seeds)} nothing can be concluded: {c.first} lies {size} {side} "
             f"{c.other}; run both with more seeds."
         )
     evidence = (

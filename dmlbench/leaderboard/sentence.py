@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dmlbench.leaderboard.metrics import metric_title
@@ -14,35 +15,59 @@ if TYPE_CHECKING:
 
 def sentence(verdict: Verdict) -> str:
     """Say a verdict in words, in points (percent) of its metric."""
+    if verdict.best_single is None:
+        return _no_single(verdict)
     text = _comparison(verdict)
-    if verdict.missing and verdict.best_single is not None:
-        names = listed(verdict.missing)
+    if verdict.missing:
         text += (
-            f" Missing: {names} {'was' if len(verdict.missing) == 1 else 'were'} not run alone "
-            f"here, so the best single loss may be another."
+            f" Missing: {listed(verdict.missing)} {_be(verdict.missing)} not run alone here, or on "
+            f"fewer seeds, so the best single loss may be another."
         )
+    if verdict.left_out:
+        text += f" Left out: {_do_not_stand(verdict)}, so the best single loss may be another."
     if verdict.code_differs:
         text += " The two ran with different versions of the code; run both again to be sure."
     return text
 
 
-def _comparison(verdict: Verdict) -> str:
-    if verdict.best_single is None:
+def _no_single(verdict: Verdict) -> str:
+    """Why there is nothing to compare with."""
+    start = f"{verdict.combiner}: no verdict, for"
+    if verdict.left_out == (verdict.combiner,):
+        return f"{start} the row does not stand its checks."
+    if not verdict.left_out:
         return (
-            f"{verdict.combiner}: no verdict, for none of its losses ({listed(verdict.missing)}) "
-            f"was run alone on the same seeds, dataset, backbone, recipe and width."
+            f"{start} none of its losses ({listed(verdict.missing)}) was run alone on the same "
+            f"seeds, dataset, backbone, recipe and width."
         )
-    single = f"its best single loss, {verdict.best_single}"
+    text = f"{start} of its losses alone {_do_not_stand(verdict)}"
     if verdict.missing:
+        text += f", and {listed(verdict.missing)} {_be(verdict.missing)} not run"
+    return f"{text}."
+
+
+def _do_not_stand(verdict: Verdict) -> str:
+    one = len(verdict.left_out) == 1
+    words = "does not stand its checks" if one else "do not stand their checks"
+    return f"{listed(verdict.left_out)} {words}"
+
+
+def _be(names: Sequence[str]) -> str:
+    return "was" if len(names) == 1 else "were"
+
+
+def _comparison(verdict: Verdict) -> str:
+    single = f"its best single loss, {verdict.best_single}"
+    if verdict.missing or verdict.left_out:
         single = f"the best of its losses run alone, {verdict.best_single}"
     metric = metric_title(verdict.metric)
     difference = verdict.difference
     if difference.p_value is None:
-        place = "above" if difference.mean >= 0 else "below"
         return (
-            f"{verdict.combiner}: no verdict from one common seed (seed {difference.seeds[0]}), "
-            f"on which it lies {points(abs(difference.mean))} points of {metric} {place} {single}. "
-            f"Run both with more seeds, such as `--seeds 5`."
+            f"{verdict.combiner}: no verdict from {common_seeds(difference)}, on which it lies "
+            f"{points(abs(difference.mean))} points of {metric} "
+            f"{'above' if difference.mean >= 0 else 'below'} {single}. Run both with more seeds, "
+            f"such as `--seeds 5`."
         )
     size = f"{points(abs(difference.mean))} points of {metric}"
     if verdict.outcome == "worse":
@@ -66,17 +91,27 @@ def _comparison(verdict: Verdict) -> str:
     return text
 
 
+def common_seeds(difference: PairedDifference) -> str:
+    """``one common seed (seed 0)``, ``two common seeds (seeds 0 and 1)``: too few for a verdict."""
+    names = listed([str(seed) for seed in difference.seeds])
+    if difference.n == 1:
+        return f"one common seed (seed {names})"
+    return f"two common seeds (seeds {names})"
+
+
 def _evidence(verdict: Verdict) -> str:
     """The interval, the number of seeds, the p-value and its correction."""
     difference = verdict.difference
     includes = ", which includes 0" if difference.low <= 0 <= difference.high else ""
     text = f"95 % interval {_range(difference)}{includes}, paired over {difference.n} seeds, "
     text += p_text("p", difference.p_value)
+    corrected = []
+    if difference.mean < 0 and verdict.num_singles > 1:
+        corrected.append(f"the choice among {verdict.num_singles} single losses")
     if verdict.num_comparisons > 1:
-        text += (
-            f"; {p_text('p', verdict.p_adjusted)} corrected for "
-            f"{verdict.num_comparisons} comparisons"
-        )
+        corrected.append(f"{verdict.num_comparisons} comparisons")
+    if corrected:
+        text += f"; {p_text('p', verdict.p_adjusted)} corrected for {listed(corrected)}"
     return text
 
 

@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 # Differences of fractions that are closer than this are rounding, not variance.
 _ROUNDING = 1e-12
+# With two differences an interval is so wide that it separates by luck alone, and equal ones, which
+# have no width, would separate always.
+FEWEST_PAIRS = 3
 
 
 class Interval(NamedTuple):
@@ -28,7 +31,8 @@ class Interval(NamedTuple):
 class PairedDifference:
     """a − b over the seeds that both have: mean, interval and two-sided p-value of a paired t-test.
 
-    Without a common seed everything is None; with one there is a mean but no interval.
+    Without a common seed everything is None; with one there is a mean but no interval, and with two
+    no p-value.
     """
 
     seeds: tuple[int, ...]
@@ -69,7 +73,7 @@ def paired_difference(
     """Compare two rows over the seeds they share; pairing removes what a seed does to both.
 
     a, b: seed -> value. Where all differences are equal the interval has no width and p is 0,
-    or 1 if they are all 0.
+    or 1 if they are all 0. Fewer than `FEWEST_PAIRS` are never tested.
     """
     seeds = tuple(sorted(a.keys() & b.keys()))
     if not seeds:
@@ -77,7 +81,7 @@ def paired_difference(
     differences = [a[seed] - b[seed] for seed in seeds]
     mean, low, high = mean_interval(differences, confidence)
     p_value = None
-    if len(seeds) > 1:
+    if len(seeds) >= FEWEST_PAIRS:
         _, error = _mean_and_standard_error(differences)
         if error == 0:
             p_value = 1.0 if abs(mean) <= _ROUNDING else 0.0

@@ -1,12 +1,14 @@
 """Verdicts in words: does a combination of losses beat the best of the losses it combines?
 
 The best single loss is picked on the same results it is then compared on. That flatters the single
-loss, never the ensemble: the test is conservative for the claim that combining helps.
+loss, never the ensemble: the test is conservative for the claim that combining helps. It is not for
+the claim that combining harms, whose p-value is therefore corrected for the number of single losses
+(Bonferroni) before the correction for the comparisons of a group (Holm).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,8 +22,14 @@ from dmlbench.leaderboard.metrics import (
     values_by_seed,
 )
 from dmlbench.leaderboard.sentence import sentence
-from dmlbench.leaderboard.statistics import PairedDifference, holm, paired_difference
+from dmlbench.leaderboard.statistics import (
+    FEWEST_PAIRS,
+    PairedDifference,
+    holm,
+    paired_difference,
+)
 from dmlbench.leaderboard.table import grouped
+from dmlbench.leaderboard.tiers import Standing, checked_standing
 
 SIGNIFICANCE = 0.05
 Outcome = Literal["beats", "worse", "no difference", "incomplete", "undecided"]
@@ -32,13 +40,18 @@ class Verdict:
     """What one combiner row has over its best single loss, within its group.
 
     outcome: "beats", "worse" or "no difference" at the 5 % level after Holm's correction;
-        "incomplete" where some of its losses were not run alone, so that the best may be missing;
-        "undecided" with fewer than two common seeds or no single loss to compare with.
-    best_single: name of the single loss against which the lead is smallest; None if there is none.
+        "incomplete" where some of its losses are missing or left out, so that the best may be
+        another; "undecided" with fewer than three common seeds, no single loss to compare with, or
+        a combiner row that does not stand its checks.
+    best_single: name of the single loss against which the lead is smallest, of the `num_singles`
+        that share three seeds or, where none does, the most; None if there is none.
     difference: combiner minus single of `metric` (a fraction), paired over the common seeds.
-    p_adjusted: the p-value after Holm's correction for the `num_comparisons` of the group.
+    p_adjusted: the p-value, of a negative lead times `num_singles`, after Holm's correction for the
+        `num_comparisons` of the group.
     other, other_difference: the same of a second metric, without a claim about it.
-    missing: the losses that were not run alone in this group on a common seed.
+    missing: the losses that were not run alone in this group, or on fewer common seeds.
+    left_out: the rows that would be compared but do not stand their checks: the combiner row
+        itself, or single losses of which no other row does.
     code_differs: whether the shared loss's code is not the same in the two entries.
     """
 
@@ -51,10 +64,12 @@ class Verdict:
     best_single_id: str | None
     difference: PairedDifference
     p_adjusted: float | None
+    num_singles: int
     num_comparisons: int
     other: str
     other_difference: PairedDifference
     missing: tuple[str, ...]
+    left_out: tuple[str, ...]
     code_differs: bool
     sentence: str
 
@@ -64,9 +79,14 @@ class Verdict:
         return self.p_adjusted is not None and self.p_adjusted < SIGNIFICANCE
 
 
-def verdicts(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> list[Verdict]:
+def verdicts(
+    entries: Iterable[Entry],
+    by: str = DEFAULT_METRIC,
+    standing: Callable[[Entry], Standing] = checked_standing,
+) -> list[Verdict]:
     """One verdict for each combiner row, in the order of groups and best difference first.
 
+    standing: as for `leaderboard_frame`; rows of tier "claimed" decide nothing and are named.
     Raises `UsageError` for a metric that no entry has.
     """
     entries = list(entries)
@@ -75,7 +95,7 @@ def verdicts(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> list[Verdict
     found: list[Verdict] = []
     for group, members in grouped(entries).items():
         compared = [
-            _compare(entry, members, group, by, labels)
+            _compare(entry, members, group, by, labels, standing)
             for entry in members
             if entry.combiner is not None
         ]
@@ -85,19 +105,32 @@ def verdicts(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> list[Verdict
 
 
 def _compare(
-    entry: Entry, members: Sequence[Entry], group: str, by: str, labels: Labels
+    entry: Entry,
+    members: Sequence[Entry],
+    group: str,
+    by: str,
+    labels: Labels,
+    standing: Callable[[Entry], Standing],
 ) -> Verdict:
     """Compare a combiner row with the single rows of exactly its losses; nothing decided yet."""
-    values = values_by_seed(entry, by)
     wanted = {_identity(loss): loss for loss in entry.losses}
+    singles = [
+        single
+        for single in members
+        if single.combiner is None and _identity(single.losses[0]) in wanted
+    ]
     candidates: list[tuple[PairedDifference, Entry]] = []
-    for single in members:
-        if single.combiner is None and _identity(single.losses[0]) in wanted:
-            difference = paired_difference(values, values_by_seed(single, by))
-            if difference.n:
-                candidates.append((difference, single))
-    present = {_identity(single.losses[0]) for _, single in candidates}
-    missing = tuple(labels.component(wanted[i]) for i in wanted if i not in present)
+    missing: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = (labels.row(entry),)
+    if standing(entry).tier != "claimed":
+        sound = [single for single in singles if standing(single).tier != "claimed"]
+        candidates = _candidates(entry, sound, by)
+        present = {_identity(single.losses[0]) for _, single in candidates}
+        known = {_identity(single.losses[0]) for single in sound}
+        doubted = [single for single in singles if _identity(single.losses[0]) not in known]
+        left_out = tuple(labels.row(single) for single in doubted)
+        accounted = present | {_identity(single.losses[0]) for single in doubted}
+        missing = tuple(labels.component(wanted[i]) for i in wanted if i not in accounted)
     other = "recall_at_1" if by != "recall_at_1" else DEFAULT_METRIC
     best: Entry | None = None
     difference = other_difference = paired_difference({}, {})
@@ -118,18 +151,33 @@ def _compare(
         best_single_id=best.entry_id if best else None,
         difference=difference,
         p_adjusted=None,
+        num_singles=len(candidates),
         num_comparisons=0,
         other=other,
         other_difference=other_difference,
         missing=missing,
+        left_out=left_out,
         code_differs=best is not None and not _same_code(entry, best),
         sentence="",
     )
 
 
+def _candidates(
+    entry: Entry, singles: Sequence[Entry], by: str
+) -> list[tuple[PairedDifference, Entry]]:
+    """The single rows that may be the best: those that can be tested, or that come closest to it.
+
+    A row on a seed or two is no measure of its loss, and must not take the place of one on five.
+    """
+    values = values_by_seed(entry, by)
+    compared = [(paired_difference(values, values_by_seed(s, by)), s) for s in singles]
+    most = max((difference.n for difference, _ in compared), default=0)
+    return [pair for pair in compared if pair[0].n and pair[0].n >= min(most, FEWEST_PAIRS)]
+
+
 def _decide(compared: Sequence[Verdict]) -> list[Verdict]:
     """Give the outcome and the sentence, correcting p-values for the comparisons of the group."""
-    adjusted = holm([verdict.difference.p_value for verdict in compared])
+    adjusted = holm([_p_value(verdict) for verdict in compared])
     count = sum(p is not None for p in adjusted)
     decided = []
     for verdict, p in zip(compared, adjusted, strict=True):
@@ -139,13 +187,21 @@ def _decide(compared: Sequence[Verdict]) -> list[Verdict]:
     return decided
 
 
+def _p_value(verdict: Verdict) -> float | None:
+    """Of the lead over the best single loss, with the choice of that loss accounted for."""
+    difference = verdict.difference
+    if difference.p_value is None or difference.mean >= 0:
+        return difference.p_value
+    return min(1.0, verdict.num_singles * difference.p_value)
+
+
 def _outcome(verdict: Verdict) -> Outcome:
     if verdict.p_adjusted is None:
         return "undecided"
     if verdict.separates and verdict.difference.mean < 0:
         # Worse than one of its losses is worse than the best of them, whichever is missing.
         return "worse"
-    if verdict.missing:
+    if verdict.missing or verdict.left_out:
         return "incomplete"
     return "beats" if verdict.separates else "no difference"
 

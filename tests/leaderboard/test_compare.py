@@ -91,6 +91,15 @@ def test_over_seeds_alone(make_entry, tmp_path):
     assert "no seed in common" in none.sentence
 
 
+def test_two_common_seeds_conclude_nothing(make_entry, tmp_path):
+    one, other = located(tmp_path, make_entry("a", HIGH[:2]), make_entry("b", [0.5, 0.51]))
+    (found,) = compare(one, [other])
+    assert found.conclusion == "undecided" and found.p_adjusted is None
+    assert "From two common seeds (seeds 0 and 1) nothing can be concluded: a lies" in (
+        found.sentence
+    )
+
+
 def test_many_comparisons_are_corrected(make_entry, tmp_path):
     # p = 0.02 alone; with four comparisons the smallest p must be under 0.0125.
     first = make_entry("ms", [0.50, 0.50, 0.50])

@@ -72,6 +72,9 @@ def test_paired_difference_of_equal_differences_has_no_nan():
 def test_paired_difference_of_too_few_seeds():
     one = paired_difference({0: 0.5, 1: 0.1}, {0: 0.25, 2: 0.9})
     assert (one.mean, one.low, one.high, one.p_value, one.n) == (0.25, None, None, None, 1)
+    # Equal differences have no width, and would be certain from two seeds already.
+    two = paired_difference({0: 0.5, 1: 0.6}, {0: 0.4, 1: 0.5})
+    assert two.low == two.high == pytest.approx(0.1) and two.p_value is None
     none = paired_difference({0: 0.5}, {1: 0.5})
     assert (none.mean, none.p_value, none.n) == (None, None, 0)
 

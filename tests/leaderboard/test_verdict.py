@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import scipy.stats
 
 from dmlbench.leaderboard.sentence import p_text, points
+from dmlbench.leaderboard.tiers import Standing
 from dmlbench.leaderboard.verdict import verdicts
 
 TRIPLET = [0.50, 0.52, 0.51, 0.49, 0.53]
@@ -55,6 +57,39 @@ def test_worse(make_entry, singles):
     verdict = only(verdicts([make_entry("triplet+ms", WORSE, combiner="wedl"), *singles]))
     assert verdict.outcome == "worse"
     assert "is worse than its best single loss, ms, by 1.9 points of MAP@R" in verdict.sentence
+    assert verdict.p_adjusted == pytest.approx(2 * scipy.stats.ttest_rel(WORSE, MS).pvalue)
+    assert "corrected for the choice among 2 single losses" in verdict.sentence
+
+
+def test_worse_is_no_likelier_by_chance_however_many_losses_are_combined(make_entry):
+    """Ten losses and their ensemble, all equally good: 2.5 % on either side, not four times that.
+
+    The choice of the best single on the same seeds has to be paid for.
+    """
+    names = [f"loss{number}" for number in range(10)]
+    rows = [make_entry(name, [0.5] * 5) for name in names]
+    rows.append(make_entry("+".join(names), [0.5] * 5, combiner="wedl"))
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(1000):
+        values = generator.normal(0.5, 0.02, (11, 5))
+        drawn = [with_values(row, own) for row, own in zip(rows, values, strict=True)]
+        found.append(only(verdicts(drawn, standing=lambda _: Standing("checked"))))
+    for outcome in ("worse", "beats"):
+        assert sum(verdict.outcome == outcome for verdict in found) <= 0.04 * len(found)
+    uncorrected = [v.difference.p_value < 0.05 and v.difference.mean < 0 for v in found]
+    assert sum(uncorrected) > 0.06 * len(found)
+
+
+def with_values(entry, map_at_r):
+    """The entry with another MAP@R for each seed, not validated again."""
+    trials = [
+        trial.model_copy(
+            update={"metrics": trial.metrics.model_copy(update={"map_at_r": float(value)})}
+        )
+        for trial, value in zip(entry.trials, map_at_r, strict=True)
+    ]
+    return entry.model_copy(update={"trials": trials})
 
 
 def test_equal_trials_give_no_difference_and_no_nan(make_entry, singles):
@@ -95,8 +130,82 @@ def test_one_common_seed_gives_no_confidence(make_entry, singles):
 
 def test_no_common_seed(make_entry, singles):
     lonely = make_entry("triplet+ms", BETTER, seeds=[10, 11, 12, 13, 14], combiner="wedl")
-    verdict = only(verdicts([lonely, *singles]))
+    verdict = only(verdicts([lonely, *singles], standing=lambda _: Standing("checked")))
     assert verdict.outcome == "undecided" and verdict.missing == ("triplet", "ms")
+
+
+def test_two_common_seeds_are_too_few_even_where_both_give_the_same_difference(make_entry):
+    for two, outcome in (([0.6, 0.62], "above"), ([0.4, 0.42], "below")):
+        entries = [
+            make_entry("triplet+ms", two, combiner="wedl"),
+            make_entry("triplet", [0.5, 0.52]),
+            make_entry("ms", [0.5, 0.52]),
+        ]
+        verdict = only(verdicts(entries))
+        assert verdict.outcome == "undecided" and not verdict.separates
+        assert "no verdict from two common seeds (seeds 0 and 1)" in verdict.sentence
+        assert f"10.0 points of MAP@R {outcome} its best single loss" in verdict.sentence
+
+
+def test_a_single_loss_on_one_seed_does_not_take_the_place_of_one_on_five(make_entry, singles):
+    ensemble = make_entry("triplet+ms", BETTER, combiner="wedl")
+    verdict = only(verdicts([ensemble, singles[1], make_entry("triplet", [0.9])]))
+    assert verdict.best_single == "ms" and verdict.difference.n == 5
+    # It may well be the better one, so that nothing is claimed over the best.
+    assert verdict.outcome == "incomplete" and verdict.missing == ("triplet",)
+    assert "triplet was not run alone here, or on fewer seeds" in verdict.sentence
+    worse = make_entry("triplet+ms", WORSE, combiner="wedl")
+    assert only(verdicts([worse, singles[1], make_entry("triplet", [0.9])])).outcome == "worse"
+    # On two seeds nothing can be tested, but they say more than one does.
+    few = [make_entry("ms", MS[:2]), make_entry("triplet", [0.9])]
+    assert only(verdicts([ensemble, *few])).best_single == "ms"
+
+
+def test_four_seeds_count_beside_five(make_entry, singles):
+    ensemble = make_entry("triplet+ms", BETTER, combiner="wedl")
+    verdict = only(verdicts([ensemble, singles[0], make_entry("ms", MS[:4], failed={4: "NaN"})]))
+    assert (verdict.best_single, verdict.difference.n) == ("ms", 4)
+    assert verdict.missing == () and verdict.outcome == "beats"
+
+
+def test_rows_that_do_not_stand_their_checks_decide_nothing_and_are_named(make_entry, singles):
+    picked = [0, 3, 7, 9, 12]
+    cherry = make_entry("triplet+ms", [0.8, 0.82, 0.81, 0.8, 0.83], seeds=picked, combiner="wedl")
+    same = [make_entry(s.label, TRIPLET, seeds=picked) for s in singles]
+    honest = make_entry("triplet+ms", BETTER, combiner="equal")
+    for entries in ([cherry, *singles], [cherry, *same], [cherry, honest, *singles]):
+        verdict = next(v for v in verdicts(entries) if v.entry_id == cherry.entry_id)
+        assert verdict.outcome == "undecided" and verdict.best_single is None
+        assert verdict.sentence == (
+            "wedl(triplet + ms): no verdict, for the row does not stand its checks."
+        )
+    alone, beside = verdicts([honest, *singles]), verdicts([cherry, honest, *singles])
+    assert alone[0] == beside[0], "it counts as no comparison either"
+
+    verdict = only(verdicts([honest, singles[0], same[1]]))
+    assert verdict.outcome == "incomplete" and verdict.left_out == ("ms",)
+    assert "beats the best of its losses run alone, triplet, by" in verdict.sentence
+    assert "Left out: ms does not stand its checks, so the best" in verdict.sentence
+    assert "Missing" not in verdict.sentence
+    verdict = only(verdicts([honest, *same]))
+    assert verdict.outcome == "undecided" and verdict.sentence == (
+        "equal(triplet + ms): no verdict, for of its losses alone triplet and ms do not stand "
+        "their checks."
+    )
+    verdict = only(verdicts([honest, same[1]]))
+    assert verdict.sentence.endswith("ms does not stand its checks, and triplet was not run.")
+    # Somebody's claim that fails takes nothing from a row that stands.
+    assert only(verdicts([honest, *singles, same[1]])).outcome == "beats"
+
+
+def test_the_standing_is_the_callers(make_entry, singles):
+    ensemble = make_entry("triplet+ms", BETTER, combiner="wedl")
+    doubted = {singles[1].entry_id: Standing("claimed", ("seeds: picked",))}
+
+    def standing(entry):
+        return doubted.get(entry.entry_id, Standing("checked"))
+
+    assert only(verdicts([ensemble, *singles], standing=standing)).left_out == ("ms",)
 
 
 def test_the_same_loss_with_other_parameters_is_another_loss(make_entry, make_component):

@@ -59,8 +59,9 @@ def show_command(
         _show_summary(entries, by, form, plot)
         return
     columns = [name for name in metrics.split(",") if name.strip()]
-    frame = leaderboard_frame(entries, by, Tiers(folder).standing, claims)
-    found = verdicts(entries, by)
+    standing = Tiers(folder).standing
+    frame = leaderboard_frame(entries, by, standing, claims)
+    found = verdicts(entries, by, standing)
     if plot is not None:
         from dmlbench.leaderboard.plot import plot_leaderboard
 

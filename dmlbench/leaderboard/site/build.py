@@ -67,7 +67,7 @@ def write_site(
     standing = Tiers(source).standing if source is not None else checked_standing
     frame = leaderboard_frame(entries, by, standing, claims)
     by = cells.ranking_metric(frame, by)
-    found = verdicts(entries, by)
+    found = verdicts(entries, by, standing)
     by_id = {entry.entry_id: entry for entry in entries}
     folder = Path(folder)
     before = _take(folder)
