@@ -19,6 +19,7 @@ from dmlbench.leaderboard.attestation import (
     write_attestation,
 )
 from dmlbench.leaderboard.store import read_entry, write_entry
+from dmlbench.leaderboard.tiers import Standing
 from dmlbench.leaderboard.verify import Tiers, tier, verify
 from dmlbench.plugins import load_plugins
 from dmlbench.reproduce import plan_again
@@ -97,6 +98,33 @@ def test_the_tier_follows_from_the_numbers_and_one_that_disagrees_stands_against
     assert more.entry_id == entry.entry_id and tier(more, folder) == "checked"
 
 
+def test_a_row_is_reproduced_once_three_seeds_are_or_all_there_are(tmp_path):
+    values = [0.50, 0.51, 0.52, 0.53, 0.54]
+    entry = make(map_at_r=values, dataset="x")
+    folder = write_entry(tmp_path, entry).parent
+
+    def again(seed: int, entry=entry, **changes) -> None:
+        write_attestation(folder, attestation(entry, [values[seed]], [seed], **changes))
+
+    again(0)
+    again(0, who="others")
+    again(3)
+    standing = Tiers(folder).standing(entry)
+    assert standing.tier == "checked"
+    assert standing.concerns == ("2 of 5 seeds reproduced; 3 make the row reproduced",)
+    (verified,) = verify(folder)
+    assert verified.tier == "checked" and standing.concerns[0] in verified.notes
+    again(4)
+    assert Tiers(folder).standing(entry) == Standing("reproduced")
+    assert verify(folder)[0].tier == "reproduced"
+    short = make("ms", map_at_r=values[:2], dataset="x")
+    write_entry(tmp_path, short)
+    again(0, short)
+    assert tier(short, folder) == "checked"
+    again(1, short)
+    assert tier(short, folder) == "reproduced"
+
+
 def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, capsys):
     tiny["overrides"]["recipe.epochs"] = 1
     (entry,) = dmlbench.run(["ms"], out=tmp_path, submitter="Ada", **{**tiny, "seeds": 1})
@@ -105,12 +133,14 @@ def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, caps
     def run(*arguments):
         with pytest.raises(SystemExit) as stop:
             main(["reproduce", *map(str, arguments)])
-        return stop.value.code, capsys.readouterr().out
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out + captured.err
 
     code, text = run(entry.entry_id, "--out", tmp_path, "--who", "me", "--jobs", "1")
     assert code == 0
     assert text.startswith("equal: 1 of 1 seeds trained again, every metric equal to the last")
     assert "equal digits are expected" in text
+    assert "; the row is reproduced" in text
     assert tier(read_entry(path), path.parent) == "reproduced"
     frame = dmlbench.read_leaderboard(path.parent)
     assert list(frame["tier"]) == ["reproduced"]

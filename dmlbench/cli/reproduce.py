@@ -54,14 +54,16 @@ def reproduce_command(
 
     ENTRY is an id, the beginning of one, or a file. On the same code and processor every metric is
     expected to be equal to the last digit; elsewhere the intervals must agree. The outcome is
-    recorded beside the entry, whose tier becomes "reproduced" if it holds. Exit code 0 if it
-    does, 4 if the results disagree, 1 if that cannot be decided.
+    recorded beside the entry, whose tier becomes "reproduced" once it holds for three seeds, or for
+    all that the entry has. Exit code 0 if it holds, 4 if the results disagree, 1 if that cannot be
+    decided.
     """
     from dmlbench.cli.progress import watch_run
     from dmlbench.errors import UsageError
     from dmlbench.leaderboard.attestation import write_attestation
     from dmlbench.leaderboard.plain import plain
     from dmlbench.leaderboard.store import find_entry_file, read_entry
+    from dmlbench.leaderboard.tiers import Tiers
     from dmlbench.plugins import load_plugins
     from dmlbench.reproduce import discard, plan_again, reproduce
     from dmlbench.workspace import TRIALS, make_folder
@@ -103,5 +105,7 @@ def reproduce_command(
         for line in result.unfinished:
             click.echo(f"  ! {plain(line, 500)}")
         if recorded:
-            click.echo(f"Recorded: {recorded}", err=True)
+            standing = Tiers(path.parent).standing(found)
+            tier = "; ".join([f"the row is {standing.tier}", *standing.concerns])
+            click.echo(f"Recorded: {recorded}; {plain(tier, 1000)}", err=True)
     return _CODES[result.agreement.verdict]

@@ -5,6 +5,7 @@ Both are pure functions of numbers, so that a record of them need not be believe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,7 @@ from dmlbench.leaderboard.words import points
 RETRIEVAL_TOLERANCE = 1e-4
 # k-means amplifies rounding: from the same start it may end in another local minimum.
 CLUSTERING_TOLERANCE = 5e-3
-# Below, an interval is so wide that it would agree with anything.
+# Below, an interval is so wide that it would agree with anything, and equal digits show little.
 FEWEST_SEEDS = 3
 COMPARED = ("map_at_r", "recall_at_1")
 # Of an environment, what decides the digits of a training.
@@ -82,6 +83,30 @@ def agreement(entry: Entry, attestation: Attestation) -> Agreement:
             f"{metric_title(metric)}.",
         )
     return _by_intervals(entry, attestation, of)
+
+
+def reproduced_together(
+    entry: Entry, found: Sequence[tuple[Attestation, Agreement]]
+) -> tuple[bool, str | None]:
+    """Whether all reproductions on file make a row reproduced, and if not, how far they go.
+
+    They do where none disagrees and those that hold cover `FEWEST_SEEDS` seeds, or all completed
+    ones: one seed of many says that the code runs, and little of the row's mean.
+    """
+    if any(outcome.verdict == "disagrees" for _, outcome in found):
+        return False, None
+    completed = {trial.seed for trial in entry.completed}
+    again = {
+        trial.seed
+        for attestation, outcome in found
+        for trial in attestation.trials
+        if outcome.reproduced and trial.seed in completed
+    }
+    needed = min(FEWEST_SEEDS, len(completed))
+    if not again or len(again) >= needed:
+        return bool(again), None
+    of = f"{len(again)} of {len(completed)} seeds reproduced"
+    return False, f"{of}; {needed} make the row reproduced"
 
 
 def different_circumstances(entry: Entry, attestation: Attestation) -> list[str]:

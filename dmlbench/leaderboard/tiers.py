@@ -3,7 +3,7 @@
 claimed      a number with a source, or an entry that does not stand the checks
 checked      schema and invariants hold
 recomputed   somebody computed the metrics again from the stored embeddings, and they are equal
-reproduced   somebody trained it again, and the results agree
+reproduced   three seeds or more, or all there are, were trained again, and the results agree
 
 A tier is never stored. It follows from the entry and the attestations beside it, each time anew:
 an entry that was changed later loses what was attested of it, and so does one whose embeddings
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmlbench.leaderboard.agreement import agreement, same_metrics
+from dmlbench.leaderboard.agreement import agreement, reproduced_together, same_metrics
 from dmlbench.leaderboard.attestation import (
     Attestation,
     attestation_files,
@@ -36,7 +36,7 @@ class Standing:
     """The tier of an entry, and what a reader of its row should know about it.
 
     concerns: what does not hold, in words: failed checks, changed embeddings, reproductions that
-        disagree.
+        disagree or cover too few seeds.
     """
 
     tier: str
@@ -80,10 +80,12 @@ class Tiers:
             found = "recomputed"
         again = [(a, agreement(entry, a)) for a in valid if a.kind == "reproduced"]
         against = [(a, outcome) for a, outcome in again if outcome.verdict == "disagrees"]
-        if against:
-            concerns += [f"{a.who} trained it again: {outcome.sentence}" for a, outcome in against]
-        elif any(outcome.reproduced for _, outcome in again):
+        concerns += [f"{a.who} trained it again: {outcome.sentence}" for a, outcome in against]
+        held, part = reproduced_together(entry, again)
+        if held:
             found = "reproduced"
+        elif part is not None:
+            concerns.append(part)
         return Standing(found, tuple(concerns))
 
 

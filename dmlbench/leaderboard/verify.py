@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dmlbench.errors import VerificationError
-from dmlbench.leaderboard.agreement import agreement, different_metrics
+from dmlbench.leaderboard.agreement import (
+    Agreement,
+    agreement,
+    different_metrics,
+    reproduced_together,
+)
 from dmlbench.leaderboard.attestation import (
     Attestation,
     AttestedTrial,
@@ -288,7 +293,7 @@ def _verify_attestations(verified: Verified, paths: list[Path]) -> None:
         verified.fail("attestation", problem)
     content = entry.content_sha256()
     seeds = {trial.seed for trial in entry.completed}
-    reproduced: list[bool] = []
+    again: list[tuple[Attestation, Agreement]] = []
     held = "recomputed" if seeds and verified.recomputed.keys() == seeds else "checked"
     for attestation in attested:
         of = f"{attestation.kind} by {attestation.who} on {attestation.made[:10]}"
@@ -302,11 +307,13 @@ def _verify_attestations(verified: Verified, paths: list[Path]) -> None:
                 verified.fail("attestation", f"{of}: its numbers are not the entry's")
         else:
             outcome = agreement(entry, attestation)
-            if outcome.verdict != "undecided":
-                reproduced.append(outcome.reproduced)
+            again.append((attestation, outcome))
             verified.notes.append(f"{of}: {outcome.sentence}")
-    if reproduced and all(reproduced):
+    reproduced, part = reproduced_together(entry, again)
+    if reproduced:
         held = "reproduced"
+    elif part is not None:
+        verified.notes.append(part)
     if verified.failures:
         held = "claimed" if check_entry(entry) else "checked"
     verified.tier = held
