@@ -42,6 +42,12 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
         device=options["device"],
         clustering=options["clustering"],
     )
+    if not any(plan.pending(options["retry_failed"])):
+        click.echo(
+            f"Nothing to train: every one of the {len(plan.trials)} trials is on file in "
+            f"{plan.out}. To train them anew, give another folder with --out.",
+            err=True,
+        )
     try:
         with watch_run(plan, options["retry_failed"]) as watch:
             outcome = carry_out(

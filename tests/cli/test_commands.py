@@ -154,6 +154,7 @@ def test_run_shows_a_table_and_a_sentence_and_is_quiet_without_a_terminal(capsys
     code, out, err = call(capsys, *arguments, "--json")
     document = json.loads(out)
     assert code == 0 and len(document["rows"]) == 3 and len(document["verdicts"]) == 1
+    assert "Nothing to train: every one of the 6 trials is on file" in err
     entry_id = document["rows"][0]["entry_id"]
     code, out, _ = call(capsys, "info", entry_id[:8], "--out", str(tmp_path))
     assert code == 0 and entry_id in out
