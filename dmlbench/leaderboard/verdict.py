@@ -32,14 +32,14 @@ from dmlbench.leaderboard.table import grouped
 from dmlbench.leaderboard.tiers import Standing, checked_standing
 
 SIGNIFICANCE = 0.05
-Outcome = Literal["beats", "worse", "no difference", "incomplete", "undecided"]
+Outcome = Literal["beats", "worse", "not separated", "incomplete", "undecided"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What one combiner row has over its best single loss, within its group.
 
-    outcome: "beats", "worse" or "no difference" at the 5 % level after Holm's correction;
+    outcome: "beats", "worse" or "not separated" at the 5 % level after Holm's correction;
         "incomplete" where some of its losses are missing or left out, so that the best may be
         another; "undecided" with fewer than three common seeds, no single loss to compare with, or
         a combiner row that does not stand its checks.
@@ -203,7 +203,7 @@ def _outcome(verdict: Verdict) -> Outcome:
         return "worse"
     if verdict.missing or verdict.left_out:
         return "incomplete"
-    return "beats" if verdict.separates else "no difference"
+    return "beats" if verdict.separates else "not separated"
 
 
 def _identity(loss: ComponentRecord) -> str:

@@ -46,7 +46,7 @@ def test_beats(make_entry, singles):
 
 def test_no_difference(make_entry, singles):
     verdict = only(verdicts([make_entry("triplet+ms", NOISY, combiner="wedl"), *singles]))
-    assert verdict.outcome == "no difference"
+    assert verdict.outcome == "not separated"
     assert "does not beat its best single loss, ms: the difference is +0.4 points" in (
         verdict.sentence
     )
@@ -94,7 +94,7 @@ def with_values(entry, map_at_r):
 
 def test_equal_trials_give_no_difference_and_no_nan(make_entry, singles):
     verdict = only(verdicts([make_entry("triplet+ms", MS, combiner="wedl"), *singles]))
-    assert verdict.outcome == "no difference"
+    assert verdict.outcome == "not separated"
     assert "difference is 0.0 points of MAP@R (95 % interval 0.0 to 0.0" in verdict.sentence
     assert "Every seed gave the same difference" in verdict.sentence
     assert "nan" not in verdict.sentence
@@ -244,7 +244,7 @@ def test_several_comparisons_are_corrected(make_entry, singles):
             *singles,
         ]
     )
-    assert [v.outcome for v in found] == ["beats", "no difference", "no difference"]
+    assert [v.outcome for v in found] == ["beats", "not separated", "not separated"]
     assert found[1].difference.low > 0
     assert found[1].p_adjusted == pytest.approx(2 * p_alone)
     assert f"p = {2 * p_alone:.3f} corrected for 3 comparisons" in found[1].sentence

@@ -23,7 +23,7 @@ ROW = (
     "combinerName", "dim", "dimText", "seeds", "seedsText", "seconds", "intervals",
 )  # fmt: skip
 # What says most stands first: of many verdicts, the page shows a few at once.
-_OUTCOMES = ("beats", "worse", "no difference", "incomplete", "undecided")
+_OUTCOMES = ("beats", "worse", "not separated", "incomplete", "undecided")
 # Digits of a fraction that decide how it is rounded for people.
 _DIGITS = 9
 
