@@ -11,7 +11,7 @@ from dmlbench.cli import cli
 
 ROOT = Path(__file__).parents[2]
 LEADERBOARDS = sorted(path.parent for path in ROOT.glob("leaderboards/*/*/README.md"))
-HOW = "for each: dmlbench leaderboard show FOLDER --markdown > FOLDER/README.md"
+HOW = "for each: dmlbench leaderboard show FOLDER --markdown > FOLDER/README.md, --csv likewise"
 
 
 def test_there_are_leaderboards():
@@ -19,13 +19,15 @@ def test_there_are_leaderboards():
     assert folders and folders == set(LEADERBOARDS), HOW
 
 
+@pytest.mark.parametrize("form, name", [("--markdown", "README.md"), ("--csv", "leaderboard.csv")])
 @pytest.mark.parametrize("folder", LEADERBOARDS, ids=lambda folder: folder.name)
-def test_tables_are_made_from_the_entries(folder, monkeypatch):
+def test_tables_are_made_from_the_entries(folder, form, name, monkeypatch):
     # Relative, as the table's paths would be for whoever makes it.
     monkeypatch.chdir(ROOT)
-    arguments = ["leaderboard", "show", str(folder.relative_to(ROOT)), "--markdown"]
-    made = CliRunner().invoke(cli, arguments)
-    assert made.exit_code == 0 and made.stdout == (folder / "README.md").read_text("utf-8"), HOW
+    made = CliRunner().invoke(
+        cli, ["leaderboard", "show", str(folder.relative_to(ROOT)), form]
+    )
+    assert made.exit_code == 0 and made.stdout == (folder / name).read_text("utf-8"), HOW
 
 
 @pytest.mark.parametrize("folder", LEADERBOARDS, ids=lambda folder: folder.name)
