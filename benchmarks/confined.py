@@ -59,7 +59,8 @@ def confined(function: Callable[[], Any], *, seconds: float, memory_bytes: float
 def peak_bytes(action: Callable[[], None]) -> int:
     """By how much the process's resident memory grows at most while `action` runs.
 
-    What an earlier action has freed may be used again unseen: measure in a fresh process.
+    What an earlier action has freed may be used again unseen: measure in a fresh process. Right to
+    within a megabyte: the kernel counts resident pages in batches.
     """
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
     before = _status_bytes("VmRSS")

@@ -86,4 +86,4 @@ def test_peak_memory_is_what_an_action_adds(bounds):
         del block
 
     peak = bounds.confined(lambda: bounds.peak_bytes(action), seconds=20, memory_bytes=1e9)
-    assert 50e6 <= peak < 120e6
+    assert 48e6 <= peak < 120e6  # the kernel counts pages in batches
