@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ from dmlbench.leaderboard.queries import query_scores
 from dmlbench.leaderboard.sentence import common_seeds
 from dmlbench.leaderboard.statistics import Difference, PairedDifference, holm, paired_difference
 from dmlbench.leaderboard.table import group_key, group_parts
+from dmlbench.leaderboard.tiers import Tiers
 from dmlbench.leaderboard.verdict import SIGNIFICANCE
 from dmlbench.leaderboard.words import listed, p_text, points
 
@@ -43,15 +45,19 @@ class Comparison:
     seeds: paired over seeds (Student t). p_adjusted: after Holm, for all comparisons made at once.
     queries, classes: paired over queries, and over whole test classes (bootstrap); None where there
         are no scores of single queries, for the reason in `no_queries`.
+    first_tier, other_tier: how far each can be trusted, as `dmlbench.leaderboard.tiers` has it.
     conclusion: "above" or "below" where the corrected test over seeds separates the two and so does
-        the interval over queries, if there is one; "undecided" with fewer than three common seeds.
+        the interval over queries, if there is one; "undecided" with fewer than three common seeds
+        or an entry that does not stand its checks.
     """
 
     metric: str
     first: str
     first_id: str
+    first_tier: str
     other: str
     other_id: str
+    other_tier: str
     values: Mapping[int, float]
     seeds: PairedDifference
     p_adjusted: float | None
@@ -71,6 +77,11 @@ class Located:
 
     entry: Entry
     leaderboard: Path
+
+    @cached_property
+    def tier(self) -> str:
+        """How far it can be trusted, by what lies beside it."""
+        return Tiers(self.leaderboard).standing(self.entry).tier
 
 
 def compare(
@@ -138,8 +149,10 @@ def _compare(
         metric=by,
         first=labels.row(first.entry),
         first_id=first.entry.entry_id,
+        first_tier=first.tier,
         other=labels.row(other.entry),
         other_id=other.entry.entry_id,
+        other_tier=other.tier,
         values={seed: a[seed] - b[seed] for seed in shared},
         seeds=paired_difference(a, b),
         p_adjusted=None,
@@ -155,7 +168,7 @@ def _compare(
 
 
 def _conclusion(comparison: Comparison) -> Conclusion:
-    if comparison.p_adjusted is None:
+    if comparison.p_adjusted is None or _doubted(comparison):
         return "undecided"
     if comparison.p_adjusted >= SIGNIFICANCE:
         return "not separated"
@@ -164,8 +177,20 @@ def _conclusion(comparison: Comparison) -> Conclusion:
     return "above" if comparison.seeds.mean > 0 else "below"
 
 
+def _doubted(comparison: Comparison) -> list[str]:
+    """Which of the two do not stand their checks."""
+    rows = {comparison.first: comparison.first_tier, comparison.other: comparison.other_tier}
+    return [row for row, tier in rows.items() if tier == "claimed"]
+
+
 def _sentence(c: Comparison) -> str:
     metric, seeds = metric_title(c.metric), c.seeds
+    if doubted := _doubted(c):
+        stand = "does not stand its" if len(doubted) == 1 else "do not stand their"
+        return (
+            f"Nothing can be concluded: {listed(doubted)} {stand} checks. "
+            f"`dmlbench leaderboard verify` says what does not hold."
+        )
     if seeds.mean is None:
         return f"{c.first} and {c.other} have no seed in common: nothing can be concluded."
     size = f"{points(abs(seeds.mean))} points of {metric}"
@@ -202,6 +227,10 @@ def _sentence(c: Comparison) -> str:
     if c.no_queries is not None:
         text += f"; not compared over queries, for {plain(c.no_queries, 300)}"
     text += "."
+    if c.first_tier == c.other_tier:
+        text += f" Both are {c.first_tier}."
+    else:
+        text += f" The first is {c.first_tier}, the other {c.other_tier}."
     if c.code_differs:
         text += " The two ran with different versions of the code; run both again to be sure."
     return text

@@ -87,8 +87,21 @@ def test_over_seeds_alone(make_entry, tmp_path):
     assert turned.conclusion == "below" and turned.seeds.mean == -found.seeds.mean
     (one,) = compare(*located(tmp_path, make_entry("x", [0.5])), [a])
     assert one.conclusion == "undecided" and "From one common seed" in one.sentence
-    (none,) = compare(*located(tmp_path, make_entry("y", [0.5], seeds=[9])), [a])
+    y = make_entry("y", [0.5], seeds=[3], failed=dict.fromkeys(range(3), "NaN at step 1"))
+    y = y.model_copy(update={"trials": sorted(y.trials, key=lambda trial: trial.seed)})
+    (none,) = compare(*located(tmp_path, y), [a])
     assert "no seed in common" in none.sentence
+
+
+def test_an_entry_that_does_not_stand_its_checks_concludes_nothing(make_entry, tmp_path):
+    picked = make_entry("ms", HIGH, seeds=[1, 2, 5])
+    a, b, c = located(tmp_path, picked, make_entry("triplet", LOW), make_entry("circle", HIGH))
+    for found in (*compare(a, [b]), *compare(b, [a])):
+        assert found.conclusion == "undecided"
+        assert "Nothing can be concluded: ms does not stand its checks." in found.sentence
+    (sound,) = compare(c, [b])
+    assert (sound.first_tier, sound.other_tier) == ("checked", "checked")
+    assert sound.sentence.endswith("Both are checked.")
 
 
 def test_two_common_seeds_conclude_nothing(make_entry, tmp_path):
