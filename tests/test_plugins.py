@@ -150,6 +150,8 @@ def test_an_unknown_name_is_an_error_with_the_closest():
         "import dmlbench",
         "import dmlbench.cli, dmlbench.cli.run",
         "import dmlbench.plugins as p; p.load_plugins()",
+        "from dmlbench.cli import main; main(['--help'])",
+        "from dmlbench.cli import main; main(['plugins'])",
         "from dmlbench.cli import main; main(['list', 'losses'])",
         "from dmlbench.cli import main; main(['plan'])",
         "from dmlbench.cli import main; main(['info', 'triplet'])",

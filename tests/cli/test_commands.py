@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import resource
 import subprocess
 import sys
 
@@ -124,19 +123,6 @@ def test_plan_lists_what_run_would_do(capsys, tmp_path):
     ]
     assert plan["configurations"][0]["seeds"] == {"3": "to do", "5": "to do"}
     assert plan["recipe_overrides"] == {"epochs": 4}
-
-
-def test_light_commands_are_quick():
-    """Under 0.3 s of CPU time; importing torch alone costs several times that."""
-    for arguments in (["--help"], ["list", "losses"], ["plugins"], ["info", "ms"]):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [sys.executable, "-m", "dmlbench", *arguments], check=True, capture_output=True
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-        # Twice the bar: the bar is for a quiet machine, and a heavy import is beyond both.
-        assert spent < 0.6, f"dmlbench {' '.join(arguments)} took {spent:.2f} s of CPU time"
 
 
 def run_arguments(tiny: dict, out) -> list[str]:
