@@ -30,6 +30,9 @@ from dmlbench.workspace import TRIALS, make_folder, write_atomically
 TUNING_SEEDS = (1000,)
 BUDGET = 8
 
+#: Proposals in a row that were all tried before: the space holds nothing else, in all likelihood.
+_MOST_ASKED = 200
+
 
 @dataclass
 class _Study:
@@ -42,10 +45,11 @@ class _Study:
     trials: list[TuningTrial] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
     results: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    exhausted: bool = False
 
     @property
     def done(self) -> bool:
-        return len(self.trials) >= self.budget
+        return self.exhausted or len(self.trials) >= self.budget
 
     def record(self) -> TuningRecord:
         import optuna
@@ -99,9 +103,11 @@ def tune(
         needed = {s.setting.configuration.entry_id: s.setting.configuration for s in studies}
         messages = {i: job_message(c, out, resources, without) for i, c in needed.items()}
         _, device = prepare(needed, executor, messages)
+        for study in studies:
+            if not study.done:
+                _propose(study, storage)
         pending = [study for study in studies if not study.done]
         for study in pending:
-            _propose(study, storage)
             waiting.add(study)
         executor.processes = resources.processes(device, len(pending) * len(seeds))
         for event in executor.run(waiting):
@@ -121,6 +127,7 @@ def tune(
                 watch(study.setting, study.trials[-1], len(study.trials))
             if not study.done:
                 _propose(study, storage)
+            if not study.done:
                 waiting.add(study)
     if stopped:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in stopped.items())
@@ -167,10 +174,11 @@ def _storage(out: Path) -> str:
 
 
 def _propose(study: _Study, storage: str) -> None:
-    """Choose what to try next: the defaults first, then what Optuna asks for.
+    """Choose what to try next: the defaults first, then what Optuna asks for and was not tried.
 
     The finished tries are what the record holds; Optuna's file is brought up to it, and asked in
-    memory, so that a try that never finished leaves no trace.
+    memory, so that a try that never finished leaves no trace. A space of a few values may hold
+    nothing more to try: the study is then exhausted, and its budget not used up.
     """
     import optuna
 
@@ -189,13 +197,21 @@ def _propose(study: _Study, storage: str) -> None:
     asked = optuna.create_study(direction="maximize", sampler=sampler)
     asked.add_trials(finished)
     space = {name: _distribution(tried) for name, tried in study.setting.space.items()}
-    # Three digits: a row of a leaderboard has to be read.
-    study.params = {
-        name: min(max(float(f"{value:.3g}"), space[name].low), space[name].high)
-        if isinstance(value, float)
-        else value
-        for name, value in asked.ask(space).params.items()
-    }
+    tried = {canonical_json(trial.params) for trial in study.trials}
+    for _ in range(_MOST_ASKED):
+        study.params = {
+            name: _rounded(value, space[name]) for name, value in asked.ask(space).params.items()
+        }
+        if canonical_json(study.params) not in tried:
+            return
+    study.exhausted = True
+
+
+def _rounded(value: Any, distribution: Any) -> Any:
+    """A proposed value with three digits: a row of a leaderboard has to be read."""
+    if not isinstance(value, float):
+        return value
+    return min(max(float(f"{value:.3g}"), distribution.low), distribution.high)
 
 
 def _finished(trial: TuningTrial, space: Mapping[str, Any]) -> Any:

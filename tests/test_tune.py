@@ -147,6 +147,16 @@ def test_a_try_that_fails_is_recorded_and_the_others_go_on(tiny, install, tmp_pa
     assert "nan" in record.trials[1].reason and record.best is record.trials[0]
 
 
+def test_nothing_is_tried_twice(tiny, tmp_path):
+    """Three values, one of them the default: a budget of five ends after three tries."""
+    request = request_of(tiny, tmp_path, losses=["histogram"])
+    (record,) = tune_losses(request, load_plugins(), budget=5)
+    assert sorted(trial.params["num_bins"] for trial in record.trials) == [51, 101, 201]
+    assert record.budget == 5 and record.trials[0].params["num_bins"] == 101
+    (again,) = tune_losses(request, load_plugins(), budget=5)
+    assert again == record
+
+
 def test_a_process_that_dies_costs_no_try(tiny, tmp_path):
     registry = load_plugins()
     request = request_of(tiny, tmp_path, losses=["breaks(how=kill)"])
