@@ -73,7 +73,7 @@ def reproduce_command(
     path = find_entry_file(out, entry)
     found = read_entry(path)
     registry = load_plugins(without)
-    root = path.parent.parent.parent
+    root = path.resolve().parent.parent.parent
     place = scratch or root / TRIALS / "reproductions" / path.stem
     if scratch is None:
         make_folder(root, place)

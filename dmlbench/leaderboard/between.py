@@ -25,8 +25,8 @@ class Clash(NamedTuple):
 
 def clashes(entries: Sequence[Entry], names: Sequence[str]) -> Iterator[Clash]:
     """Compare the entries of one leaderboard; names: what to call each in messages."""
-    yield from _fingerprints(entries, names)
-    yield from _copies(entries, names)
+    yield from fingerprint_clashes(entries, names)
+    yield from copies(entries, names)
 
 
 def label_clashes(hashes: Mapping[int, str], entries: Sequence[Entry], names: Sequence[str]):
@@ -47,7 +47,7 @@ def label_clashes(hashes: Mapping[int, str], entries: Sequence[Entry], names: Se
             yield Clash(everyone, Failure("labels", message))
 
 
-def _fingerprints(entries: Sequence[Entry], names: Sequence[str]) -> Iterator[Clash]:
+def fingerprint_clashes(entries: Sequence[Entry], names: Sequence[str]) -> Iterator[Clash]:
     """The same dataset with the same parameters has one fingerprint."""
     by_dataset: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for i, entry in enumerate(entries):
@@ -63,7 +63,7 @@ def _fingerprints(entries: Sequence[Entry], names: Sequence[str]) -> Iterator[Cl
             yield Clash(everyone, Failure("fingerprint", message))
 
 
-def _copies(entries: Sequence[Entry], names: Sequence[str]) -> Iterator[Clash]:
+def copies(entries: Sequence[Entry], names: Sequence[str]) -> Iterator[Clash]:
     """No trial stands twice, under whatever entry or seed."""
     seen: dict[str, tuple[int, Trial]] = {}
     for i, entry in enumerate(entries):

@@ -88,6 +88,13 @@ def width_cells(rows: pandas.DataFrame) -> list[str]:
     return cells
 
 
+def tries_cells(rows: pandas.DataFrame) -> list[str]:
+    """Tuning budgets of a row's losses and combiner; empty where no row of the group was tuned."""
+    if not any(rows["tries"]):
+        return []
+    return ["+".join(map(str, tries)) or NOTHING for tries in rows["tries"]]
+
+
 def time_cells(rows: pandas.DataFrame) -> list[str]:
     """Mean training time of a trial, in the unit that suits it."""
     return [duration(seconds) for seconds in rows["train_seconds"]]
@@ -126,8 +133,9 @@ def legend(by: str) -> str:
     """How to read the numbers and ranks of a leaderboard."""
     return (
         "Metrics in percent: mean over seeds ± half of the 95 % interval (Student t). Ranked by "
-        f"{metric_title(by)}: 1 + the number of rows whose interval lies entirely above, so that "
-        "rows which do not separate share a rank. Train: mean time of a trial. Tier: checked (by "
+        f"{metric_title(by)}: 1 + the number of rows whose interval lies entirely above. Rows that "
+        "share a rank are not separated; whether others are, `dmlbench leaderboard compare` tells. "
+        "Train: mean time of a trial. Tier: checked (by "
         "schema and invariants), recomputed (from the stored embeddings) or reproduced (trained "
         "again); `dmlbench leaderboard verify` checks anew."
     )
@@ -138,6 +146,11 @@ def notes(rows: pandas.DataFrame) -> list[str]:
     if rows.iloc[0]["source"] is not None:
         return [f"as published: {source}" for source in dict.fromkeys(rows["source"])]
     found = []
+    if any(rows["tries"]):
+        found.append(
+            "Tries: settings of each loss that were tried on validation classes before these runs, "
+            "of which the best was taken"
+        )
     unranked = int((rows["rank"].isna() & (rows["seeds"] < 2)).sum())
     if unranked:
         found.append(

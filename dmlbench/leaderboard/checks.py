@@ -25,9 +25,15 @@ class Failure(NamedTuple):
 
 def check_entry(entry: Entry) -> list[Failure]:
     """Everything that does not hold of an entry. Fast: no file is read, nothing is computed."""
-    return [
-        Failure(name, message) for name, check in _CHECKS.items() for message in check(entry)
-    ]
+    return [failure for name in _CHECKS for failure in _stands(name, entry)]
+
+
+def _stands(name: str, entry: Entry) -> list[Failure]:
+    """One check. Parts of an entry are free JSON: what a check stumbles over is refused."""
+    try:
+        return [Failure(name, message) for message in _CHECKS[name](entry)]
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        return [Failure(name, f"cannot be checked, a value is of no kind known: {error}")]
 
 
 def _protocol(entry: Entry) -> Iterator[str]:
@@ -36,11 +42,15 @@ def _protocol(entry: Entry) -> Iterator[str]:
     if record.name != PROTOCOL or record.rules.get("name") != record.name:
         yield f"the protocol {plain(record.name)!r} is not known here; known: {PROTOCOL}"
         return
+    ks = record.rules.get("recall_at")
+    if not isinstance(ks, list) or not all(type(k) is int and 0 < k < 10**7 for k in ks):
+        yield f"the rule 'recall_at' is no list of numbers: {plain(repr(ks))}"
+        return
     try:
         expected = Protocol(
             width=record.rules["width"],
             validation_fraction=record.rules["validation_fraction"],
-            recall_at=tuple(record.rules["recall_at"]),
+            recall_at=tuple(ks),
         ).to_json()
     except (KeyError, TypeError, UsageError) as error:
         yield f"the rules are not those of {PROTOCOL}: {plain(str(error))}"
@@ -83,12 +93,12 @@ def _seeds(entry: Entry) -> Iterator[str]:
 
 def _counts(entry: Entry) -> Iterator[str]:
     """The metrics are those of the protocol, over the queries that the dataset has."""
-    asked = entry.protocol.rules.get("recall_at")
+    asked = sorted(entry.protocol.rules["recall_at"])
     num_test = entry.dataset.num_test_images
     for trial in entry.completed:
         metrics = trial.metrics
         ks = sorted(map(int, metrics.recall_at))
-        if isinstance(asked, list) and ks != sorted(asked):
+        if ks != asked:
             yield f"seed {trial.seed} has Recall@K for K = {ks}; the protocol asks for {asked}"
         if metrics.num_queries + metrics.num_skipped != num_test:
             yield (
@@ -108,10 +118,10 @@ def _history(entry: Entry) -> Iterator[str]:
     epochs, num_losses = entry.recipe.get("epochs"), len(entry.losses)
     for trial in entry.completed:
         numbers = [record.epoch for record in trial.history]
-        if isinstance(epochs, int) and numbers != list(range(1, epochs + 1)):
+        if numbers != list(range(1, len(numbers) + 1)) or len(numbers) != epochs:
             yield (
                 f"the history of seed {trial.seed} does not run from epoch 1 to the recipe's "
-                f"{epochs}"
+                f"{plain(repr(epochs))}"
             )
         for record in trial.history:
             widths = {len(record.losses), len(record.weights or record.losses)}
@@ -185,9 +195,8 @@ def trial_marks(trial: Trial) -> dict[str, str]:
 
 
 def _fingerprint(entry: Entry) -> Iterator[str]:
-    """A dataset that comes with dmlbench has the fingerprint and sizes that it is known by."""
-    known = known_dataset(entry)
-    for name, value in (known or {}).items():
+    """A dataset that is known has the sizes, and maybe the fingerprint, that it is known by."""
+    for name, value in known_dataset(entry).items():
         if getattr(entry.dataset, name) != value:
             yield (
                 f"the dataset's {name} is {getattr(entry.dataset, name)}; "

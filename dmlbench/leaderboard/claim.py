@@ -163,6 +163,7 @@ def claim_row(claim: Claim) -> dict[str, Any]:
     shared = [claim.dataset, claim.backbone, claim.pretrained, claim.embedding_dim]
     return {
         "entry_id": claim.claim_id,
+        "key": claim.claim_id,
         "rank": None,
         "tier": "claimed",
         "losses": " + ".join(map(plain, claim.losses)),
@@ -179,6 +180,7 @@ def claim_row(claim: Claim) -> dict[str, Any]:
         "map_at_r": metrics.map_at_r,
         "r_precision": metrics.r_precision,
         "nmi": metrics.nmi,
+        "tries": [],
         "head_dims": [],
         "distributions": [],
         "failures": [],

@@ -46,6 +46,7 @@ class Comparison:
     queries, classes: paired over queries, and over whole test classes (bootstrap); None where there
         are no scores of single queries, for the reason in `no_queries`.
     first_tier, other_tier: how far each can be trusted, as `dmlbench.leaderboard.tiers` has it.
+    first_tries, other_tries: the budgets by which losses and combiner were tuned.
     conclusion: "above" or "below" where the corrected test over seeds separates the two and so does
         the interval over queries, if there is one; "undecided" with fewer than three common seeds
         or an entry that does not stand its checks.
@@ -67,6 +68,8 @@ class Comparison:
     num_queries: int | None
     no_queries: str | None
     code_differs: bool
+    first_tries: tuple[int, ...]
+    other_tries: tuple[int, ...]
     conclusion: Conclusion
     sentence: str
 
@@ -162,6 +165,8 @@ def _compare(
         num_queries=num_queries,
         no_queries=no_queries,
         code_differs=first.entry.core_sha256 != other.entry.core_sha256,
+        first_tries=_tries(first.entry),
+        other_tries=_tries(other.entry),
         conclusion="undecided",
         sentence="",
     )
@@ -175,6 +180,14 @@ def _conclusion(comparison: Comparison) -> Conclusion:
     if comparison.queries is not None and comparison.queries.includes_zero:
         return "not separated"
     return "above" if comparison.seeds.mean > 0 else "below"
+
+
+def _tries(entry: Entry) -> tuple[int, ...]:
+    return tuple(sorted({record.budget for record in entry.tuning}))
+
+
+def _in_words(tries: tuple[int, ...]) -> str:
+    return f"with {listed(list(map(str, tries)))} tries" if tries else "not at all"
 
 
 def _doubted(comparison: Comparison) -> list[str]:
@@ -231,6 +244,11 @@ def _sentence(c: Comparison) -> str:
         text += f" Both are {c.first_tier}."
     else:
         text += f" The first is {c.first_tier}, the other {c.other_tier}."
+    if c.first_tries != c.other_tries:
+        text += (
+            f" They were not tuned alike: the first {_in_words(c.first_tries)}, the other "
+            f"{_in_words(c.other_tries)}."
+        )
     if c.code_differs:
         text += " The two ran with different versions of the code; run both again to be sure."
     return text

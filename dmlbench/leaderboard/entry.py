@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
@@ -14,6 +15,7 @@ from dmlbench.leaderboard.record import (
     Record,
     Seconds,
     Sha256,
+    Small,
     parse_record,
 )
 
@@ -69,7 +71,7 @@ class BackboneRecord(ComponentRecord):
 class Metrics(Record):
     """Test metrics of one trial, as fractions. `recall_at` maps K (as text) to Recall@K.
 
-    `nmi` and `ami` are None where no clustering library was installed.
+    `nmi` and `ami` are both None where the test embeddings were not clustered.
     """
 
     recall_at: dict[str, Fraction]
@@ -84,6 +86,8 @@ class Metrics(Record):
     @model_validator(mode="after")
     def _consistent(self) -> Metrics:
         check_recall(self.recall_at)
+        if (self.nmi is None) != (self.ami is None):
+            raise ValueError("of NMI and AMI, which one clustering gives, one is missing")
         if "1" not in self.recall_at:
             raise ValueError("recall_at lacks Recall@1")
         if self.map_at_r > self.r_precision + _SLACK:
@@ -97,8 +101,8 @@ class Metrics(Record):
 
 def check_recall(recall_at: dict[str, float]) -> None:
     """Raise `ValueError` unless every K is a positive number and Recall@K does not decrease."""
-    if not all(k.isascii() and k.isdecimal() and str(int(k)) == k != "0" for k in recall_at):
-        raise ValueError(f"recall_at has a K that is no positive number: {[*recall_at]}")
+    if not all(re.fullmatch("[1-9][0-9]{0,6}", k) for k in recall_at):
+        raise ValueError(f"recall_at has a K that is no number from 1 to 9999999: {[*recall_at]}")
     ordered = [recall_at[k] for k in sorted(recall_at, key=int)]
     if any(low > high + _SLACK for low, high in zip(ordered, ordered[1:], strict=False)):
         raise ValueError(f"Recall@K decreases in K: {recall_at}")
@@ -107,7 +111,7 @@ def check_recall(recall_at: dict[str, float]) -> None:
 class EpochRecord(Record):
     """One epoch: mean losses in the order of the entry's losses, weights, validation MAP@R."""
 
-    epoch: Count
+    epoch: Small
     objective: float
     losses: list[float]
     weights: list[float] | None
@@ -135,11 +139,11 @@ class Cost(Record):
 class Trial(Record):
     """One configuration with one seed."""
 
-    seed: Count
+    seed: Small
     status: Literal["completed", "failed"]
     reason: str | None
     failed_step: Count | None
-    best_epoch: Count | None
+    best_epoch: Small | None
     validation_map_at_r: Fraction | None
     metrics: Metrics | None
     weights: list[float] | None
@@ -179,8 +183,8 @@ class TuningRecord(Record):
     name: Name
     setting_sha256: Sha256
     code_sha256: Sha256
-    budget: Count
-    seeds: Annotated[list[Count], Field(min_length=1)]
+    budget: Small
+    seeds: Annotated[list[Small], Field(min_length=1)]
     space: dict[str, JsonValue]
     sampler: Name
     trials: list[TuningTrial]
@@ -210,8 +214,8 @@ class Entry(Record):
     backbone: BackboneRecord
     recipe: dict[str, JsonValue]
     recipe_overrides: dict[str, JsonValue]
-    embedding_dim: Count
-    head_dims: list[Count]
+    embedding_dim: Small
+    head_dims: list[Small]
     trials: list[Trial]
     tuning: list[TuningRecord] = Field(default_factory=list)
     dmlbench_version: Name
@@ -252,6 +256,11 @@ class Entry(Record):
         """A short name, such as ``wedl(triplet + multi-similarity)``."""
         names = " + ".join(loss.name for loss in self.losses)
         return f"{self.combiner.name}({names})" if self.combiner else names
+
+    @property
+    def claim_key(self) -> str:
+        """Id and hash of the content: one for each claim about a configuration."""
+        return f"{self.entry_id}.{self.content_sha256()[:8]}"
 
     @property
     def completed(self) -> list[Trial]:

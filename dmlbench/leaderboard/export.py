@@ -82,6 +82,7 @@ def _markdown_table(rows: pandas.DataFrame, by: str, metrics: Sequence[str]) -> 
         columns.append((metric_title(metric, short=True), "--:", texts))
     columns += [
         ("Dim", "--:", cells.width_cells(rows)),
+        *([("Tries", "--:", tries)] if (tries := cells.tries_cells(rows)) else []),
         ("Seeds", "--:", cells.seed_cells(rows)),
         ("Train", "--:", cells.time_cells(rows)),
     ]
@@ -96,8 +97,9 @@ def _markdown_table(rows: pandas.DataFrame, by: str, metrics: Sequence[str]) -> 
 def markdown(text: str) -> str:
     """Text with every character escaped that Markdown would read as markup."""
     escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", text)
-    # GitHub links bare addresses; an empty comment would be HTML, an entity is only a colon.
-    return escaped.replace("://", "&#58;//")
+    # GitHub links bare addresses; an empty comment would be HTML, an entity is only a character.
+    escaped = escaped.replace("://", "&#58;//")
+    return re.sub(r"(?i)(www)\.", r"\1&#46;", escaped)
 
 
 def csv_cell(value: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
-from dmlbench.errors import UsageError, VerificationError
+from dmlbench.errors import DmlbenchError, UsageError, VerificationError
 from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.record import MAX_RECORD_BYTES, too_large
 
@@ -28,27 +30,48 @@ def fetch_text(address: str, most: int = MAX_RECORD_BYTES, seconds: float = TIME
     """
     shown = plain(address)
     _require_web(address, shown)
-    end = time.monotonic() + seconds
+    # In a thread that may be left behind: reading headers has no limit in all, and a server that
+    # sends a byte now and then would hold us for ever.
+    answer: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+    arguments = (address, most, time.monotonic() + seconds, answer)
+    threading.Thread(target=_read, args=arguments, daemon=True).start()
+    try:
+        found = answer.get(timeout=seconds)
+    except queue.Empty:
+        raise VerificationError(f"{shown} took longer than {seconds:.0f} s.") from None
+    if isinstance(found, urllib.error.HTTPError):
+        raise UsageError(f"{shown} answers {found.code} {plain(str(found.reason))}.") from found
+    if isinstance(found, DmlbenchError):
+        raise found
+    if isinstance(found, Exception):
+        reason = getattr(found, "reason", found)
+        raise UsageError(f"{shown} cannot be fetched: {plain(str(reason))}.") from found
+    if len(found) > most:
+        raise VerificationError(f"{shown}: {too_large(len(found), most)}")
+    try:
+        return found.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise VerificationError(f"{shown} is not UTF-8 text: {error.reason}.") from error
+
+
+def _read(
+    address: str, most: int, end: float, answer: queue.SimpleQueue[bytes | Exception]
+) -> None:
+    """Give the bytes at an address, of which those over `most` are not all read, or the error."""
     request = urllib.request.Request(address, headers={"Accept": "application/json"})
     data = bytearray()
     try:
-        with _opener().open(request, timeout=seconds) as answer:
-            # Not all at once: a server that sends a byte now and then would hold us for ever.
-            while chunk := answer.read1(_CHUNK):
+        with _opener().open(request, timeout=max(end - time.monotonic(), 0.1)) as response:
+            while len(data) <= most and time.monotonic() < end:
+                chunk = response.read1(_CHUNK)
+                if not chunk:
+                    answer.put(bytes(data))
+                    return
                 data += chunk
-                if len(data) > most:
-                    raise VerificationError(f"{shown}: {too_large(len(data), most)}")
-                if time.monotonic() > end:
-                    raise VerificationError(f"{shown} took longer than {seconds:.0f} s.")
-    except urllib.error.HTTPError as error:
-        raise UsageError(f"{shown} answers {error.code} {plain(str(error.reason))}.") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UsageError(f"{shown} cannot be fetched: {plain(str(reason))}.") from error
-    try:
-        return bytes(data).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise VerificationError(f"{shown} is not UTF-8 text: {error.reason}.") from error
+        if len(data) > most:
+            answer.put(bytes(data))
+    except Exception as error:
+        answer.put(error)
 
 
 class _OnlyWeb(urllib.request.HTTPRedirectHandler):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dmlbench.config import canonical_json
+from dmlbench.datasets.published import PUBLISHED
 from dmlbench.leaderboard.entry import Entry
 
 _GLYPHS = {"classes": 400, "images_per_class": 24, "seed": 0}
@@ -29,11 +30,32 @@ _KNOWN: dict[str, dict[str, Any]] = {
 def dataset_key(entry: Entry) -> str:
     """Equal for entries whose datasets must have the same fingerprint."""
     dataset = entry.dataset
+    return _key(f"{dataset.distribution}:{dataset.name}", dataset.params, image_size(entry))
+
+
+def image_size(entry: Entry) -> Any:
+    """To what size the recipe has images read; None where it does not say."""
     sizes = entry.recipe.get("input")
-    resize = sizes.get("resize") if isinstance(sizes, dict) else None
-    return _key(f"{dataset.distribution}:{dataset.name}", dataset.params, resize)
+    return sizes.get("resize") if isinstance(sizes, dict) else None
 
 
-def known_dataset(entry: Entry) -> dict[str, Any] | None:
-    """What the entry's dataset record must hold, or None for a dataset that is not known here."""
-    return _KNOWN.get(dataset_key(entry))
+def known_dataset(entry: Entry) -> dict[str, Any]:
+    """What the entry's dataset record must hold; empty for a dataset that is not known here.
+
+    Of the field's datasets the published sizes are known, and no fingerprint.
+    """
+    dataset = entry.dataset
+    known = _KNOWN.get(dataset_key(entry))
+    if known is not None:
+        return known
+    sizes = PUBLISHED.get(dataset.name) if dataset.distribution == "dmlbench" else None
+    if sizes is None:
+        return {}
+    published = {
+        "num_train_classes": sizes.train_classes,
+        "num_train_images": sizes.train_images,
+        "num_test_classes": sizes.test_classes,
+        "num_test_images": sizes.test_images,
+        "num_gallery_images": sizes.gallery_images,
+    }
+    return {name: number for name, number in published.items() if number is not None}

@@ -44,6 +44,11 @@ class Labels:
             return self.losses(entry)
         return f"{self.component(entry.combiner)}({self._names(entry)}){self._claim(entry)}"
 
+    def key(self, entry: Entry) -> str:
+        """The entry's id; with its content's hash, as in file names, where several claim it."""
+        claims = self._claims.get(entry.entry_id, [])
+        return entry.entry_id if len(claims) < 2 else entry.claim_key
+
     def _names(self, entry: Entry) -> str:
         return " + ".join(self.component(loss) for loss in entry.losses)
 

@@ -19,7 +19,10 @@ MAX_RECORD_BYTES = 64 * 2**20
 MAX_DEPTH = 64
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
+# What every reader, JavaScript included, holds exactly.
+Count = Annotated[int, Field(ge=0, le=2**53)]
+# Seeds, epochs, widths: what may be counted up to.
+Small = Annotated[int, Field(ge=0, le=10**6)]
 Seconds = Annotated[float, Field(ge=0.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -71,6 +74,8 @@ def parse_record(kind: type[Kind], text: str | bytes, source: str, newest: int) 
         )
     try:
         return kind.model_validate(data)
+    except ArithmeticError as error:
+        raise VerificationError(f"{source}: a number is out of range: {error}.") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or name

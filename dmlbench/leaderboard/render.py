@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["render_rich", "stdout_console"]
 
 # Left out first when the console is narrow; what is not named here always stays.
-_LEFT_OUT_FIRST = ("Dim", "NMI", "AMI", "kNN", "R-Prec", "R@", "Train", "Seeds")
+_LEFT_OUT_FIRST = ("Dim", "NMI", "AMI", "kNN", "R-Prec", "R@", "Train", "Seeds", "Tries")
 # Rank, names, tier and the ranking metric.
 _ALWAYS_SHOWN = 5
 _STYLES = {"beats": "bold green", "worse": "bold red"}
@@ -78,6 +78,7 @@ def _columns(
         columns.append(Column(title, values, frozenset(cells.best_rows(rows, metric))))
     columns += [
         Column("Dim", cells.width_cells(rows)),
+        *([Column("Tries", tries)] if (tries := cells.tries_cells(rows)) else []),
         Column("Seeds", cells.seed_cells(rows)),
         Column("Train", cells.time_cells(rows)),
     ]

@@ -39,7 +39,7 @@ def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id:
 
 def claim_name(entry: Entry) -> str:
     """The file name of an entry from elsewhere, one for each content."""
-    return f"{entry.entry_id}.{entry.content_sha256()[:8]}.json"
+    return f"{entry.claim_key}.json"
 
 
 def write_entry(out: str | Path, entry: Entry, beside: bool = False) -> Path:
@@ -98,6 +98,11 @@ def read_entries(folder: str | Path) -> tuple[list[Entry], list[str]]:
 def entry_files(folder: str | Path) -> list[Path]:
     """The files of one leaderboard that should be entries, by name."""
     return sorted(path for path in Path(folder).glob("*.json") if path.name[0] not in "._")
+
+
+def claim_files_of(folder: str | Path, entry_id: str) -> list[Path]:
+    """The files of one leaderboard that should be entries with this id, by name."""
+    return [path for path in entry_files(folder) if path.name.startswith(f"{entry_id}.")]
 
 
 def leaderboard_folders(folder: str | Path) -> list[Path]:

@@ -34,8 +34,8 @@ class Addition:
     """What became of one source.
 
     path: where it lies now; None where it was refused, for `problems`.
-    outcome: "added", "beside" (others claim the same configuration), "replaced" (it has all trials
-        of an earlier claim of the same submitter, and more), "there already" or "refused".
+    outcome: "added", "beside" (others claim the same configuration; who submits is what a file
+        says, so that no file takes the place of another), "there already" or "refused".
     """
 
     source: str
@@ -114,11 +114,6 @@ def _write(source: str, entry: Entry, place: Path, out: Path, label: str) -> Add
     for path, other in rivals.items():
         if other == entry:
             return Addition(source, "there already", path, label)
-    for path, other in rivals.items():
-        if path != place and _extends(entry, other):
-            new = write_entry(out, entry, beside=True)
-            path.unlink()
-            return Addition(source, "replaced", new, label)
     new = write_entry(out, entry, beside=True)
     return Addition(source, "beside" if rivals else "added", new, label)
 
@@ -133,17 +128,6 @@ def _rivals(place: Path) -> dict[Path, Entry]:
             except VerificationError:
                 continue
     return found
-
-
-def _extends(entry: Entry, other: Entry) -> bool:
-    """Whether an entry says all that another says, by the same submitter, and has more trials."""
-    trials = {trial.seed: trial for trial in entry.trials}
-    same = {"trials"}
-    return (
-        other.model_dump(exclude=same) == entry.model_dump(exclude=same)
-        and all(trials.get(trial.seed) == trial for trial in other.trials)
-        and len(entry.trials) > len(other.trials)
-    )
 
 
 def _clashes(entry: Entry, leaderboard: Path) -> list[str]:

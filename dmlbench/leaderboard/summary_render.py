@@ -46,7 +46,8 @@ def summary_csv(summary: Summary) -> str:
     """A line a configuration; fractions, and the reason where a dataset has none."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["losses", "combiner", "setting", *summary.datasets, "mean"])
+    titles = ["losses", "combiner", "setting", *summary.datasets, "mean"]
+    writer.writerow(map(csv_cell, titles))
     for row in summary.rows:
         cells = [cell.interval.mean if cell.interval else cell.reason for cell in row.cells]
         texts = [row.losses, row.combiner or "", row.setting, *cells]

@@ -123,11 +123,11 @@ def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataF
     return leaderboard_frame(entries, by, Tiers(path).standing, claims)
 
 
-_LEADING = ("entry_id", "rank", "tier", "losses", "combiner", "dataset", "backbone", "pretrained")
-_SETTINGS = ("recipe", "protocol", "width")
+_LEADING = ("entry_id", "rank", "tier", "losses", "combiner")
+_SETTINGS = ("dataset", "backbone", "pretrained", "recipe", "protocol", "width")
 _COUNTS = ("embedding_dim", "seeds", "failed")
-_TRAILING = ("train_seconds", "head_dims", "distributions", "failures")
-_ORIGIN = ("submitter", "concerns", "source", "group")
+_TRAILING = ("train_seconds", "tries", "head_dims", "distributions", "failures")
+_ORIGIN = ("submitter", "concerns", "source", "group", "key")
 
 
 def _columns(metrics: Sequence[str]) -> list[str]:
@@ -152,6 +152,7 @@ def _row(
     seconds = [trial.cost.train_seconds for trial in entry.completed]
     row: dict[str, Any] = {
         "entry_id": entry.entry_id,
+        "key": labels.key(entry),
         "rank": rank,
         "tier": standing.tier,
         "losses": labels.losses(entry),
@@ -166,6 +167,7 @@ def _row(
         "seeds": len(entry.completed),
         "failed": len(entry.trials) - len(entry.completed),
         "train_seconds": sum(seconds) / len(seconds) if seconds else None,
+        "tries": sorted({record.budget for record in entry.tuning}),
         "head_dims": list(entry.head_dims),
         "distributions": distributions(entry),
         "failures": failures(entry),

@@ -39,6 +39,7 @@ Outcome = Literal["beats", "worse", "not separated", "incomplete", "undecided"]
 class Verdict:
     """What one combiner row has over its best single loss, within its group.
 
+    key, best_single_key: the ids, told apart where several claims are about one configuration.
     outcome: "beats", "worse" or "not separated" at the 5 % level after Holm's correction;
         "incomplete" where some of its losses are missing or left out, so that the best may be
         another; "undecided" with fewer than three common seeds, no single loss to compare with, or
@@ -57,11 +58,13 @@ class Verdict:
 
     group: str
     entry_id: str
+    key: str
     combiner: str
     outcome: Outcome
     metric: str
     best_single: str | None
     best_single_id: str | None
+    best_single_key: str | None
     difference: PairedDifference
     p_adjusted: float | None
     num_singles: int
@@ -144,11 +147,13 @@ def _compare(
     return Verdict(
         group=group,
         entry_id=entry.entry_id,
+        key=labels.key(entry),
         combiner=labels.row(entry),
         outcome="undecided",
         metric=by,
         best_single=labels.row(best) if best else None,
         best_single_id=best.entry_id if best else None,
+        best_single_key=labels.key(best) if best else None,
         difference=difference,
         p_adjusted=None,
         num_singles=len(candidates),

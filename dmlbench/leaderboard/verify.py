@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
-
-from dmlbench.errors import VerificationError
-from dmlbench.leaderboard.agreement import (
-    Agreement,
-    agreement,
-    different_metrics,
-    reproduced_together,
-)
+from dmlbench.errors import UsageError, VerificationError
+from dmlbench.leaderboard.agreement import Agreement, agreement, reproduced_together
 from dmlbench.leaderboard.attestation import (
     Attestation,
     AttestedTrial,
@@ -24,53 +15,17 @@ from dmlbench.leaderboard.attestation import (
     read_attestations,
     write_attestation,
 )
-from dmlbench.leaderboard.between import clashes, label_clashes
-from dmlbench.leaderboard.checks import Failure, check_entry
+from dmlbench.leaderboard.between import Clash, copies, fingerprint_clashes, label_clashes
+from dmlbench.leaderboard.checks import check_entry
 from dmlbench.leaderboard.claim import claim_files, read_claim
-from dmlbench.leaderboard.entry import Entry, Metrics, Trial
-from dmlbench.leaderboard.ground_truth import GroundTruth, GroundTruths
+from dmlbench.leaderboard.entry import Entry
+from dmlbench.leaderboard.ground_truth import GroundTruths
 from dmlbench.leaderboard.labels import Labels
-from dmlbench.leaderboard.metrics import metric_title, metric_value
-from dmlbench.leaderboard.recompute import (
-    StoredEmbeddings,
-    recompute,
-    same_machine,
-    stored_embeddings,
-    threads_of,
-)
 from dmlbench.leaderboard.store import entry_files, leaderboard_folders, read_entry
 from dmlbench.leaderboard.tiers import TIERS, Standing, Tiers, recomputed, tier
-
-# Numbers are stored with all their digits, and nothing is rounded otherwise on such a machine.
-SAME_MACHINE_TOLERANCE = 1e-9
+from dmlbench.leaderboard.verify_entry import Verified, verify_one
 
 __all__ = ["TIERS", "Standing", "Tiers", "Verified", "tier", "verify"]
-
-
-@dataclass
-class Verified:
-    """What was found of one file.
-
-    entry: None where the file could not be read as one, or is a claim or an attestation.
-    tier: as it holds now.
-    recomputed: seed -> metrics from the embeddings that lie here.
-    notes: what a reader should know and is no failure.
-    """
-
-    path: Path
-    entry: Entry | None = None
-    label: str = ""
-    tier: str | None = None
-    failures: list[Failure] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    recomputed: dict[int, Metrics] = field(default_factory=dict)
-    labels_sha256: str | None = None
-    fingerprint: str | None = None
-
-    def fail(self, check: str, message: str) -> None:
-        failure = Failure(check, message)
-        if failure not in self.failures:
-            self.failures.append(failure)
 
 
 def verify(
@@ -86,36 +41,51 @@ def verify(
     rebuild: build every dataset that is on this machine, to compare labels and fingerprints with;
         without it only those that come with dmlbench are.
     watch: called with each file when it is done, apart from what concerns several.
-    Raises `UsageError` if there is no such folder.
+    Raises `UsageError` if there is no such folder, or for a file that cannot be an entry.
     """
     target = Path(target)
+    if target.is_file() and claim_files(target.parent.parent).count(target):
+        return [_verify_claim(target)]
+    if target.is_file() and target not in entry_files(target.parent):
+        raise UsageError(
+            f"{target} cannot be an entry: those are files ID.json or ID.HASH.json. Give one, or a "
+            f"folder of leaderboards."
+        )
     truths = GroundTruths(everything=rebuild)
-    found: list[Verified] = []
-    for leaderboard in [target.parent] if target.is_file() else leaderboard_folders(target):
-        board = [_read(path) for path in entry_files(leaderboard)]
+    folders = [target.parent] if target.is_file() else leaderboard_folders(target)
+    boards = {folder: [_read(path) for path in entry_files(folder)] for folder in folders}
+    chosen = {
+        folder: [v for v in board if target.is_dir() or v.path.resolve() == target.resolve()]
+        for folder, board in boards.items()
+    }
+    for folder, board in boards.items():
         entries = [v for v in board if v.entry is not None]
         for verified, label in zip(entries, _labels([v.entry for v in entries]), strict=True):
             verified.label = label
-        chosen = [v for v in board if target.is_dir() or v.path.resolve() == target.resolve()]
-        for verified in chosen:
+        for verified in chosen[folder]:
             if verified.entry is not None:
-                _verify_one(verified, truths, embeddings)
+                verify_one(verified, truths, embeddings)
             watch(verified)
         _verify_between(entries)
-        attestations = attestation_files(leaderboard)
-        standing = Tiers(leaderboard).standing
-        for verified in chosen:
+    everywhere = [v for board in boards.values() for v in board if v.entry is not None]
+    names = _names([v.path for v in everywhere])
+    _mark(everywhere, copies([v.entry for v in everywhere], names))
+    found: list[Verified] = []
+    for folder in folders:
+        attestations = attestation_files(folder)
+        standing = Tiers(folder).standing
+        for verified in chosen[folder]:
             if verified.entry is not None:
                 _verify_attestations(verified, attestations.get(verified.entry.entry_id, []))
                 if not embeddings and not verified.failures:
                     verified.tier = standing(verified.entry).tier
         if target.is_dir():
-            known = {v.entry.entry_id for v in entries}
+            known = {v.entry.entry_id for v in boards[folder] if v.entry is not None}
             for entry_id, paths in attestations.items():
                 if entry_id not in known:
                     found += [_stray(path) for path in paths]
-            found += map(_verify_claim, claim_files(leaderboard))
-        found += chosen
+            found += map(_verify_claim, claim_files(folder))
+        found += chosen[folder]
     return found
 
 
@@ -187,97 +157,26 @@ def _stray(path: Path) -> Verified:
     return Verified(path, notes=["an attestation of an entry that is not here"])
 
 
+def _names(paths: list[Path]) -> list[str]:
+    """File names, with their folders' where there are several folders."""
+    alone = len({path.parent for path in paths}) < 2
+    return [path.name if alone else f"{path.parent.name}/{path.name}" for path in paths]
+
+
 def _labels(entries: list[Entry]) -> list[str]:
     labels = Labels(entries)
     return [labels.row(entry) for entry in entries]
-
-
-def _verify_one(verified: Verified, truths: GroundTruths, embeddings: bool) -> None:
-    """The checks of the entry alone, its dataset, and its metrics from its embeddings."""
-    entry = verified.entry
-    verified.failures += check_entry(entry)
-    truth = truths.of(entry)
-    if isinstance(truth, str):
-        verified.notes.append(truth)
-        truth = None
-    if truth is not None:
-        verified.fingerprint = truth.fingerprint
-        if truth.fingerprint != entry.dataset.fingerprint:
-            verified.fail(
-                "fingerprint",
-                f"the dataset, built here, has the fingerprint {truth.fingerprint[:12]}; the "
-                f"entry's is {entry.dataset.fingerprint[:12]}",
-            )
-    if not embeddings:
-        return
-    absent = []
-    for trial in entry.completed:
-        try:
-            stored = stored_embeddings(entry, trial, verified.path.parent)
-            if stored is None:
-                absent.append(trial.seed)
-                continue
-            _verify_labels(verified, trial, stored, truth)
-            again = recompute(
-                stored,
-                map(int, trial.metrics.recall_at),
-                threads_of(trial),
-                cluster=trial.metrics.nmi is not None,
-            )
-        except VerificationError as error:
-            verified.fail("embeddings", str(error))
-            continue
-        differing = list(_different(trial, again))
-        for message in differing:
-            verified.fail("metrics", message)
-        if not differing:
-            verified.recomputed[trial.seed] = again
-    if absent:
-        seeds = ", ".join(map(str, absent))
-        verified.notes.append(f"no embeddings here to compute metrics from: seeds {seeds}")
-
-
-def _different(trial: Trial, again: Metrics) -> Iterator[str]:
-    within = SAME_MACHINE_TOLERANCE if same_machine(trial) else None
-    for metric in different_metrics(trial.metrics, again, within):
-        if metric in ("num_queries", "recall_at"):
-            yield f"seed {trial.seed}: the embeddings give other queries or other K"
-            continue
-        yield (
-            f"{metric_title(metric)} of seed {trial.seed} is "
-            f"{metric_value(trial.metrics, metric):.6f} in the entry; its embeddings give "
-            f"{metric_value(again, metric):.6f}"
-        )
-
-
-def _verify_labels(
-    verified: Verified, trial: Trial, stored: StoredEmbeddings, truth: GroundTruth | None
-) -> None:
-    """The labels beside the embeddings are the dataset's, and the same for every seed."""
-    parts = [stored.labels, *([] if stored.gallery is None else [stored.gallery_labels])]
-    found = hashlib.sha256(b"|".join(part.tobytes() for part in parts)).hexdigest()
-    if verified.labels_sha256 not in (None, found):
-        verified.fail("labels", f"seed {trial.seed} has other test labels than the seeds before")
-    verified.labels_sha256 = verified.labels_sha256 or found
-    if truth is None:
-        return
-    pairs = [("test", stored.labels, truth.labels)]
-    if truth.gallery_labels is not None and stored.gallery is not None:
-        pairs.append(("gallery", stored.gallery_labels, truth.gallery_labels))
-    for name, ours, theirs in pairs:
-        if not np.array_equal(ours, theirs):
-            verified.fail(
-                "labels",
-                f"the {name} labels of seed {trial.seed} are not the dataset's in its order: they "
-                f"differ at {int((ours != theirs).sum())} of {len(ours)} items",
-            )
 
 
 def _verify_between(entries: list[Verified]) -> None:
     read = [v.entry for v in entries]
     names = [v.path.name for v in entries]
     hashes = {i: v.labels_sha256 for i, v in enumerate(entries) if v.labels_sha256}
-    for clash in (*clashes(read, names), *label_clashes(hashes, read, names)):
+    _mark(entries, (*fingerprint_clashes(read, names), *label_clashes(hashes, read, names)))
+
+
+def _mark(entries: list[Verified], found: Iterable[Clash]) -> None:
+    for clash in found:
         for i in clash.entries:
             if clash.failure is not None:
                 entries[i].fail(*clash.failure)

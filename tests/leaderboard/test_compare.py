@@ -104,6 +104,17 @@ def test_an_entry_that_does_not_stand_its_checks_concludes_nothing(make_entry, t
     assert sound.sentence.endswith("Both are checked.")
 
 
+def test_rows_that_were_not_tuned_alike(make_entry, tmp_path):
+    record = {
+        "kind": "losses", "distribution": "dmlbench", "name": "ms", "setting_sha256": "a" * 64,
+        "code_sha256": "b" * 64, "budget": 500, "seeds": [1000], "space": {}, "sampler": "none",
+        "trials": [],
+    }  # fmt: skip
+    a, b = located(tmp_path, make_entry("ms", HIGH, tuning=[record]), make_entry("triplet", LOW))
+    (found,) = compare(a, [b])
+    assert "not tuned alike: the first with 500 tries, the other not at all." in found.sentence
+
+
 def test_two_common_seeds_conclude_nothing(make_entry, tmp_path):
     one, other = located(tmp_path, make_entry("a", HIGH[:2]), make_entry("b", [0.5, 0.51]))
     (found,) = compare(one, [other])

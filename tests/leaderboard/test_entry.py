@@ -27,7 +27,7 @@ TAMPERINGS = {
     "a recall of half a hit": (f"{METRICS}.recall_at.1", 0.70005, "no whole number of 1000"),
     "a recall above one": (f"{METRICS}.recall_at.8", 1.5, "less than or equal to 1"),
     "no recall at 1": (f"{METRICS}.recall_at", {"2": 0.8}, "lacks Recall@1"),
-    "a K that is no number": (f"{METRICS}.recall_at.x", 0.9, "no positive number"),
+    "a K that is no number": (f"{METRICS}.recall_at.x", 0.9, "no number from 1"),
     "a number as text": (f"{METRICS}.map_at_r", "0.5", "valid number"),
     "a fraction of queries": (f"{METRICS}.num_queries", 10.5, "valid integer"),
     "an unknown field": ("surprise", 1, "surprise: Extra inputs are not permitted"),

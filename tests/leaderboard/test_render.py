@@ -12,7 +12,7 @@ from rich.console import Console
 
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.describe import show_entry
-from dmlbench.leaderboard.export import render_csv, render_json, render_markdown
+from dmlbench.leaderboard.export import markdown, render_csv, render_json, render_markdown
 from dmlbench.leaderboard.labels import plain
 from dmlbench.leaderboard.render import render_rich
 from dmlbench.leaderboard.table import leaderboard_frame
@@ -170,6 +170,30 @@ def test_hostile_names_in_markdown(hostile):
     assert len(rows) == 2 + 3 and pipes == {15}
     outside = re.sub(r"\\[\W_]", "", text)
     assert not re.search(r"[<\[\]_`$]", outside)
+
+
+def test_no_address_becomes_a_link():
+    assert markdown("see www.evil.example, WWW.x") == "see www&#46;evil.example, WWW&#46;x"
+    assert markdown("https://x") == "https&#58;//x"
+
+
+def tuning_of(name, budget):
+    return {
+        "kind": "losses", "distribution": "dmlbench", "name": name, "setting_sha256": "a" * 64,
+        "code_sha256": "b" * 64, "budget": budget, "seeds": [1000], "space": {}, "sampler": "none",
+        "trials": [],
+    }  # fmt: skip
+
+
+def test_the_budget_of_a_tuning_is_a_column(make_entry):
+    tried = make_entry("ms", [0.6, 0.61, 0.62], tuning=[tuning_of("ms", budget=5)])
+    other = make_entry("triplet", [0.5, 0.51, 0.52])
+    text = shown([tried, other], width=200)
+    assert cells(text, "ms").split()[-4:] == ["5", "3", "12.0", "s"]
+    assert cells(text, "triplet").split()[-4:] == ["–", "3", "12.0", "s"]
+    assert "Tries: settings of each loss" in text
+    assert "| Tries |" in render_markdown(leaderboard_frame([tried]), [])
+    assert "Tries" not in shown([other], width=200)
 
 
 def test_hostile_names_in_csv(hostile):

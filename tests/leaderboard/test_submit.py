@@ -76,12 +76,13 @@ def test_claims_about_one_configuration_stand_side_by_side(make_entry, tmp_path,
     assert find_entry(out, claim_name(theirs).removesuffix(".json")) == theirs
 
 
-def test_a_claim_with_more_seeds_replaces_its_own_and_nobody_elses(make_entry, tmp_path, out):
+def test_no_file_takes_the_place_of_another(make_entry, tmp_path, out):
+    """Whose file it is is what the file says: more seeds under the same name replace nothing."""
     long = changed(make_entry(map_at_r=[0.5, 0.51, 0.52, 0.53]), submitter="them")
     short = changed(long, trials=long.model_dump()["trials"][:3])
     (first,) = add(save(short, tmp_path / "short.json"), out)
     (second,) = add(save(long, tmp_path / "long.json"), out)
-    assert second.outcome == "replaced" and not first.path.exists()
+    assert second.outcome == "beside" and first.path.exists()
     other = changed(short, submitter="others")
     (third,) = add(save(other, tmp_path / "other.json"), out)
     assert third.outcome == "refused" and "copies" in third.problems[0]
@@ -135,6 +136,8 @@ class Server(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
         else:
             self.send_response(200)
+            if self.path == "/headers":
+                self._pour(b"X", 0.05)
             self.end_headers()
             if self.path == "/entry":
                 self.wfile.write(self.body)
@@ -182,6 +185,10 @@ def test_a_server_cannot_hold_us_nor_flood_us_nor_lead_us_to_files(address):
         fetch_text(f"{address}/to-a-file")
     with pytest.raises(UsageError, match="404"):
         fetch_text(f"{address}/missing")
+    started = time.monotonic()
+    with pytest.raises(VerificationError, match="took longer"):
+        fetch_text(f"{address}/headers", seconds=0.4)
+    assert time.monotonic() - started < 5
     for bad in ("file:///etc/passwd", "ftp://x/y", "http://", "http://[", "data://x"):
         with pytest.raises(UsageError):
             fetch_text(bad)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,10 @@ def board(glyphs, make_entry, make_component, tmp_path):
 
 def with_id(data: dict) -> Entry:
     """The entry with the id that its configuration asks for."""
+    return Entry.model_validate(data | {"entry_id": id_of(data)})
+
+
+def id_of(data: dict) -> str:
     parts = {
         k: None if data[k] is None else {n: data[k][n] for n in ("distribution", "name", "params")}
         for k in ("combiner", "dataset", "backbone")
@@ -74,7 +79,19 @@ def with_id(data: dict) -> Entry:
     identity = parts | {
         "losses": losses, "recipe": data["recipe"], "protocol": data["protocol"]["rules"]
     }  # fmt: skip
-    return Entry.model_validate(data | {"entry_id": sha256_of(identity)[:16]})
+    return sha256_of(identity)[:16]
+
+
+def rewrite(path: Path, how) -> Path:
+    """Edit an entry's file as whoever tampers would: hashes, id and name follow."""
+    data = json.loads(path.read_text())
+    how(data)
+    data["protocol"]["sha256"] = sha256_of(data["protocol"]["rules"])
+    data["entry_id"] = id_of(data)
+    path.unlink()
+    path = path.with_name(f"{data['entry_id']}.json")
+    path.write_text(json.dumps(data))
+    return path
 
 
 def store(out: Path, entry: Entry, trial: dict, embeddings, labels) -> None:
@@ -137,6 +154,27 @@ def test_a_changed_number(board, metric, value):
     assert first.tier == "checked" and not other.failures
 
 
+def test_one_of_nmi_and_ami_alone(board):
+    change(files(board)[0], lambda data: data["trials"][1]["metrics"].update(nmi=None, ami=0.99))
+    assert failed(board) == {"schema"}
+
+
+def test_without_faiss_what_was_not_clustered_again_is_not_recomputed(board, monkeypatch):
+    # By its name in the system: the package's attribute of that name is the function.
+    module = sys.modules["dmlbench.evaluate.clustering"]
+
+    def missing(*_):
+        raise module.FaissMissing("faiss is not installed")
+
+    monkeypatch.setattr(module, "clustering", missing)
+    for path in files(board):
+        change(path, lambda data: data["trials"][1]["metrics"].update(nmi=0.99, ami=0.99))
+    for found in verify(board):
+        assert found.tier == "checked" and found.recomputed == {} and not found.failures
+        assert any("NMI and AMI were not computed again" in note for note in found.notes)
+        assert attest(found, "somebody") is None
+
+
 def test_a_changed_recall(board):
     def raise_it(data):
         recall = data["trials"][0]["metrics"]["recall_at"]
@@ -154,6 +192,40 @@ def test_a_changed_embedding_file(board):
     assert failed(board) == {"embeddings"}
     path.write_bytes(data + b"0")
     assert failed(board) == {"embeddings"}
+
+
+def test_from_wherever_it_is_called(board, monkeypatch):
+    path = embeddings_file(board, read_entry(files(board)[0]), 1)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    for place, target in ((board, "."), (board, files(board)[0].name), (board.parent, "glyphs")):
+        monkeypatch.chdir(place)
+        assert {f.check for v in verify(target) for f in v.failures} == {"embeddings"}
+
+
+def test_embeddings_of_another_claim_are_none_of_this_one(board):
+    """Whoever trains a published row again has the own embeddings in the same place."""
+    published = read_entry(files(board)[0])
+    path = write_entry(board.parent.parent, published, beside=True)
+    attest(verify(path)[0], "somebody")
+    data = published.model_dump() | {"submitter": "me"}
+    labels = load_file(embeddings_file(board, published, 0))["labels"]
+    generator = np.random.default_rng(5)
+    for trial in data["trials"]:
+        again = generator.normal(size=(24, 8)).astype(np.float32)
+        store(board.parent.parent, published, trial, again, labels)
+        trial["cost"]["train_seconds"] += 1
+        trial["history"][0]["objective"] += 0.5
+    files(board)[0].with_name(f"{published.entry_id}.json").write_text(json.dumps(data))
+    later = max(p.stat().st_mtime for p in board.glob("_attestations/*")) + 5
+    for seed in (0, 1):
+        os.utime(embeddings_file(board, published, seed), (later, later))
+    assert failed(board) == set()
+    assert tier(published, board) == "recomputed", "attested before"
+    (found,) = verify(path)
+    assert found.tier == "recomputed" and found.recomputed == {}
+    assert any("no embeddings here" in note for note in found.notes)
 
 
 def test_another_file_in_its_place_with_the_hash_adapted(board):
@@ -216,6 +288,48 @@ def test_the_known_fingerprint_of_the_embedded_dataset(make_entry, make_componen
     assert any("dd17ee3f0c6f" in failure.message for failure in failures)
 
 
+@pytest.mark.parametrize(
+    "params, words",
+    [
+        (PARAMS | {"classes": "many"}, "classes"),
+        (PARAMS | {"colour": 1}, "colour"),
+    ],
+)
+def test_parameters_that_the_embedded_dataset_cannot_have(board, params, words):
+    path = rewrite(files(board)[0], lambda data: data["dataset"].update(params=params))
+    (found,) = verify(path)
+    checks = {failure.check for failure in found.failures}
+    assert "fingerprint" in checks and any(words in f.message for f in found.failures)
+
+
+def test_the_sizes_of_the_fields_datasets_are_known(make_entry, tmp_path):
+    path = write_entry(tmp_path, make_entry("ms", dataset="cub"))
+    messages = [f.message for v in verify(path) for f in v.failures if f.check == "fingerprint"]
+    assert any("num_test_images" in m and "has 5924" in m for m in messages)
+    (found,) = verify(write_entry(tmp_path, make_entry("ms", dataset="mine")))
+    assert not found.failures and any("is believed" in note for note in found.notes)
+
+
+def test_an_entry_does_not_choose_what_is_drawn(board, monkeypatch):
+    import dmlbench.components
+
+    huge = PARAMS | {"classes": 1614, "images_per_class": 10_000}
+
+    def big(data):
+        data["dataset"]["params"] = huge
+        data["recipe"]["input"] = {"resize": 512}
+
+    path = rewrite(files(board)[0], big)
+
+    def drawn(*_):
+        raise AssertionError("the dataset was built")
+
+    monkeypatch.setattr(dmlbench.components, "create_dataset", drawn)
+    (found,) = verify(path)
+    assert any("--rebuild" in note for note in found.notes)
+    verify(board, embeddings=False)
+
+
 def _protocol(data, **changes):
     rules = data["protocol"]["rules"] | changes
     data["protocol"] |= {"rules": rules, "sha256": sha256_of(rules)}
@@ -229,7 +343,8 @@ def _protocol(data, **changes):
         ({"more": "rules"}, "'more'"),
         ({"name": "zsl-v9"}, "not known here"),
         ({"width": "wide"}, "fair or paper"),
-        ({"recall_at": 5}, "rules are not those"),
+        ({"recall_at": 5}, "no list of numbers"),
+        ({"validation_fraction": None}, "rules are not those"),
     ],
 )
 def test_a_changed_protocol(board, changes, words):
@@ -294,6 +409,41 @@ def test_embeddings_copied_from_another_entry(board):
     store(out, two, data["trials"][0], tensors["embeddings"], tensors["labels"])
     files(board)[1].write_text(json.dumps(data))
     assert failed(board) == {"copies"}
+
+
+def test_an_entry_in_another_folder(board):
+    moved = board.parent / "other" / files(board)[0].name
+    moved.parent.mkdir()
+    change(files(board)[0], lambda data: data.update(submitter="Mallory"))
+    moved.write_bytes(files(board)[0].read_bytes())
+    change(files(board)[0], lambda data: data.update(submitter="them"))
+    found = {v.path.parent.name: {f.check for f in v.failures} for v in verify(board.parent)
+             if v.path.name == moved.name}  # fmt: skip
+    assert found == {"glyphs": {"copies"}, "other": {"copies", "place"}}
+
+
+@pytest.mark.parametrize(
+    "how, check",
+    [
+        (lambda data: data["protocol"]["rules"].update(recall_at=[1, "a"]), "protocol"),
+        (lambda data: data["protocol"]["rules"].update(recall_at=7), "protocol"),
+        (lambda data: data["trials"][0]["metrics"].update(num_queries=10**400), "schema"),
+        (lambda data: data["recipe"].update(epochs=10**12), "history"),
+        (lambda data: data["recipe"].update(epochs=[{}]), "history"),
+        (lambda data: data["trials"][1].update(seed=3 * 10**8), "schema"),
+        (lambda data: data["trials"][1].update(seed=10**6), "seeds"),
+        (lambda data: data.update(embedding_dim=10**30, head_dims=[10**30]), "schema"),
+    ],
+)  # fmt: skip
+def test_wild_values_are_refused_and_stop_nobody(board, how, check, capsys):
+    other = files(board)[1].name
+    path = rewrite(files(board)[0], how)
+    found = {v.path.name: v for v in verify(board)}
+    assert check in {failure.check for failure in found[path.name].failures}
+    assert found[other].tier == "recomputed" and not found[other].failures
+    with pytest.raises(SystemExit) as stop:
+        main(["leaderboard", "show", str(board)])
+    assert stop.value.code == 0 and "checked" in capsys.readouterr().out
 
 
 def test_the_same_training_twice_is_a_note_and_no_failure(board):
@@ -397,6 +547,8 @@ def test_the_command(board, capsys):
     assert "! schema: is not valid JSON" in text and "\x1b" not in text
     assert text.endswith("\n1 recomputed, 2 failed.\n")
     assert run(board / "nothing")[0] == 2
+    (board / "entry.txt").write_text("{}")
+    assert run(board / "entry.txt")[0] == 2
     assert run(board, "--quick", "--record", "me")[0] == 2
 
 

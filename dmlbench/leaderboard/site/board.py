@@ -36,7 +36,7 @@ def board_data(
 ) -> dict[str, Any]:
     """Everything the index page shows, as JSON values.
 
-    frame: of `leaderboard_frame`, ranked by `by`; sources: what its rows were made from, by id.
+    frame: of `leaderboard_frame`, ranked by `by`; sources: what its rows were made from, by key.
     """
     metrics = list(dict.fromkeys([*cells.shown_metrics(frame, by), "recall_at_1"]))
     groups, rows = [], []
@@ -75,7 +75,7 @@ def _group(key: str, rows: pandas.DataFrame, verdicts: Sequence[Verdict]) -> dic
         "dataset": dataset,
         "backbone": str(first["backbone"]),
         "about": cells.group_title(rows).removeprefix(f"{dataset} · "),
-        "verdicts": [[v.entry_id, v.outcome, v.sentence] for v in found],
+        "verdicts": [[v.key, v.outcome, v.sentence] for v in found],
         "notes": cells.notes(rows),
     }
 
@@ -93,9 +93,9 @@ def _rows(
     for row, values, rank, dim, seeds in zip(
         rows.to_dict("records"), numbers, *texts, strict=True
     ):
-        source = sources[row["entry_id"]]
+        source = sources[row["key"]]
         found.append([
-            row["entry_id"],
+            row["key"],
             row["source"] is None,
             group,
             _number(row["rank"]),

@@ -13,6 +13,7 @@ from dmlbench.leaderboard import cells
 from dmlbench.leaderboard.claim import Claim
 from dmlbench.leaderboard.entry import Entry
 from dmlbench.leaderboard.export import render_csv
+from dmlbench.leaderboard.labels import Labels
 from dmlbench.leaderboard.metrics import DEFAULT_METRIC, metric_title
 from dmlbench.leaderboard.plain import plain
 from dmlbench.leaderboard.site.board import board_data
@@ -68,7 +69,8 @@ def write_site(
     frame = leaderboard_frame(entries, by, standing, claims)
     by = cells.ranking_metric(frame, by)
     found = verdicts(entries, by, standing)
-    by_id = {entry.entry_id: entry for entry in entries}
+    labels = Labels(entries)
+    by_key = {labels.key(entry): entry for entry in entries}
     folder = Path(folder)
     before = _take(folder)
     written = _copy_assets(folder)
@@ -78,17 +80,17 @@ def write_site(
     template = environment.get_template("entry.html")
     num_galleries, about, roots = 0, _by_entry(found), _roots(source)
     for done, (row, place, group) in enumerate(_placed(frame[frame["source"].isna()], by), 1):
-        entry = by_id[row["entry_id"]]
+        entry = by_key[row["key"]]
         shown = _gallery(entry, roots, pictures)
         num_galleries += shown["gallery"] is not None
-        values = entry_page(entry, row, about.get(entry.entry_id, []), by) | shown
-        values |= {"place": place, "group": group}
-        written.add(_write(folder, f"entries/{entry.entry_id}.html", template.render(values)))
+        values = entry_page(entry, row, about.get(row["key"], []), by) | shown
+        values |= {"place": place, "group": group, "key": row["key"]}
+        written.add(_write(folder, f"entries/{row['key']}.html", template.render(values)))
         progress(done, len(entries))
     written |= pictures.written if pictures is not None else set()
     written.add(_write(folder, "leaderboard.csv", render_csv(frame)))
     index = environment.get_template("index.html").render(
-        board=board_data(frame, found, by_id | {c.claim_id: c for c in claims}, by),
+        board=board_data(frame, found, by_key | {c.claim_id: c for c in claims}, by),
         legend=cells.legend(by),
         num_rows=len(frame),
         num_groups=frame["group"].nunique(),
@@ -111,11 +113,11 @@ def _placed(frame: pandas.DataFrame, by: str) -> Iterable[tuple[dict[str, Any], 
 
 
 def _by_entry(found: list[Verdict]) -> dict[str, list[Verdict]]:
-    """Verdicts by the entries that they speak of."""
+    """Verdicts by the keys of the entries that they speak of."""
     about: dict[str, list[Verdict]] = {}
     for verdict in found:
-        for entry_id in {verdict.entry_id, verdict.best_single_id} - {None}:
-            about.setdefault(entry_id, []).append(verdict)
+        for key in {verdict.key, verdict.best_single_key} - {None}:
+            about.setdefault(key, []).append(verdict)
     return about
 
 

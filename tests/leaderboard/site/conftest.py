@@ -34,7 +34,7 @@ def entries(make_entry, make_component):
         make_entry([hostile], [0.40, 0.41, 0.43], submitter=HOSTILE),
         make_entry("contrastive", [0.60], failed={1: f"NaN {HOSTILE}"}),
         make_entry("triplet", [0.3, 0.32, 0.34], epochs=5, overrides={"epochs": 5}),
-        make_entry("ms", [0.31, 0.33, 0.35], dataset="cub", recipe={"name": HOSTILE}),
+        make_entry("ms", [0.31, 0.33, 0.35], dataset="birds", recipe={"name": HOSTILE}),
     ]
 
 

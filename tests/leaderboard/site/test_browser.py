@@ -26,7 +26,7 @@ def test_groups_are_tables_of_their_own_and_say_what_beats_what(visit, site):
     page = visit(site / "index.html")
     sections = page.locator("section.group")
     assert sections.count() == 3 == page.locator("table").count()
-    assert sorted(sections.locator("h2").all_inner_texts()) == ["cub", "glyphs", "glyphs"]
+    assert sorted(sections.locator("h2").all_inner_texts()) == ["birds", "glyphs", "glyphs"]
     assert "Showing 7 rows in 3 groups" in page.locator("#count").inner_text()
     verdict = page.locator("li[data-outcome=beats]")
     assert "beats its best single loss, ms" in verdict.inner_text()
@@ -73,7 +73,7 @@ def test_intervals_are_bars_that_overlap_where_the_numbers_do(visit, site):
 
 @pytest.mark.parametrize(
     ("choice", "value", "found"),
-    [("dataset", "cub", 1), ("loss", "triplet", 3), ("combiner", "wedl", 1)],
+    [("dataset", "birds", 1), ("loss", "triplet", 3), ("combiner", "wedl", 1)],
 )
 def test_filters_keep_only_what_fits(visit, site, choice, value, found):
     page = visit(site / "index.html")

@@ -178,6 +178,18 @@ def test_claims_stand_apart_without_rank_page_or_link(entries, tmp_path, hostile
     }
 
 
+def test_several_claims_about_one_configuration_have_a_page_each(make_entry, tmp_path):
+    ours, theirs = make_entry(submitter="us"), make_entry(map_at_r=[0.1, 0.11, 0.12], submitter="b")
+    write_site([ours, theirs], tmp_path / "out")
+    board = json.loads(Reader(tmp_path / "out" / "index.html").data[0])
+    at = board["row"].index
+    means = {row[at("id")]: row[at("intervals")][0] for row in board["rows"]}
+    assert means == {ours.claim_key: pytest.approx(0.51), theirs.claim_key: pytest.approx(0.11)}
+    for entry, mean in ((ours, "51.0"), (theirs, "11.0")):
+        page = Reader(tmp_path / "out" / "entries" / f"{entry.claim_key}.html")
+        assert any(mean in text for text in page.texts)
+
+
 def command(*arguments):
     return CliRunner().invoke(cli, ["leaderboard", "site", *map(str, arguments)])
 
