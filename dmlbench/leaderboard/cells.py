@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dmlbench.leaderboard.metrics import DEFAULT_METRIC, is_metric, metric_title, resolve_metric
+from dmlbench.leaderboard.sentence import brief
 
 if TYPE_CHECKING:
     import pandas
 
+    from dmlbench.leaderboard.verdict import Verdict
+
 NOTHING = "–"
+# So many verdicts are read in whole sentences.
+_FEW = 3
 _DEFAULT_METRICS = ("map_at_r", "recall_at_", "r_precision", "nmi")
 
 
@@ -88,6 +93,14 @@ def width_cells(rows: pandas.DataFrame) -> list[str]:
     return cells
 
 
+def entry_cells(rows: pandas.DataFrame) -> list[str]:
+    """What names the entry to other commands; nothing for what was published elsewhere."""
+    return [
+        NOTHING if source else short
+        for source, short in zip(rows["source"], rows["short"], strict=True)
+    ]
+
+
 def tries_cells(rows: pandas.DataFrame) -> list[str]:
     """Tuning budgets of a row's losses and combiner; empty where no row of the group was tuned."""
     if not any(rows["tries"]):
@@ -135,9 +148,9 @@ def legend(by: str) -> str:
         "Metrics in percent: mean over seeds ± half of the 95 % interval (Student t). Ranked by "
         f"{metric_title(by)}: 1 + the number of rows whose interval lies entirely above. Rows that "
         "share a rank are not separated; whether others are, `dmlbench leaderboard compare` tells. "
-        "Train: mean time of a trial. Tier: checked (by "
-        "schema and invariants), recomputed (from the stored embeddings) or reproduced (trained "
-        "again); `dmlbench leaderboard verify` checks anew."
+        "Rows stand by their means, and a wide interval may have the better rank. Train: mean time "
+        "of a trial. Tier: checked (by schema and invariants), recomputed (from the stored "
+        "embeddings) or reproduced (trained again); `dmlbench leaderboard verify` checks anew."
     )
 
 
@@ -169,6 +182,27 @@ def notes(rows: pandas.DataFrame) -> list[str]:
                 + "; ".join(row.failures)
             )
     return found
+
+
+def verdict_lines(found: Sequence[Verdict]) -> tuple[list[Verdict], list[str]]:
+    """Verdicts to say in whole sentences, and lines for the others, under a title.
+
+    Of a few all are said. Of many those that separate, and what could not be decided.
+    """
+    whole = [v for v in found if v.outcome != "not separated"]
+    rest = [v for v in found if v.outcome == "not separated"]
+    if len(found) <= _FEW:
+        return list(found), []
+    order = ("beats", "worse", "incomplete", "undecided")
+    whole.sort(key=lambda verdict: order.index(verdict.outcome))
+    if not rest:
+        return whole, []
+    title = (
+        f"{len(rest)} of {len(found)} combinations are not separated from the best of their losses "
+        f"alone. Points of {metric_title(rest[0].metric)}, 95 % interval over seeds, p corrected "
+        f"for {rest[0].num_comparisons} comparisons:"
+    )
+    return whole, [title, *map(brief, rest)]
 
 
 def ranking_metric(frame: pandas.DataFrame, by: str = DEFAULT_METRIC) -> str:

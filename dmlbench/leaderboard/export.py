@@ -35,10 +35,12 @@ def render_markdown(
     for group, rows in frame.groupby("group", sort=False):
         lines = [f"### {markdown(cells.group_title(rows))}", ""]
         lines += _markdown_table(rows, by, metrics)
-        found = [verdict.sentence for verdict in verdicts if verdict.group == group]
-        notes = [*found, *cells.notes(rows)]
+        whole, brief = cells.verdict_lines([v for v in verdicts if v.group == group])
+        notes = [*(verdict.sentence for verdict in whole), *cells.notes(rows)]
         if notes:
             lines += ["", *(f"- {markdown(note)}" for note in notes)]
+        if brief:
+            lines += ["", markdown(brief[0]), "", *(f"- {markdown(line)}" for line in brief[1:])]
         parts.append("\n".join(lines) + "\n")
     parts.append(markdown(cells.legend(by)) + "\n")
     return "\n".join(parts)
@@ -85,6 +87,7 @@ def _markdown_table(rows: pandas.DataFrame, by: str, metrics: Sequence[str]) -> 
         *([("Tries", "--:", tries)] if (tries := cells.tries_cells(rows)) else []),
         ("Seeds", "--:", cells.seed_cells(rows)),
         ("Train", "--:", cells.time_cells(rows)),
+        ("Entry", ":--", cells.entry_cells(rows)),
     ]
     lines = [
         [title for title, _, _ in columns],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,7 +15,11 @@ _OWN_DISTRIBUTION = "dmlbench"
 
 
 class Labels:
-    """Names for components, told apart by the parameters in which the given entries differ."""
+    """Names for components, told apart by the parameters in which the given entries differ.
+
+    Where one set of parameters is the commonest, it goes without saying: the others name what they
+    have otherwise. Where none is, all name the parameters that differ.
+    """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         entries = list(entries)
@@ -24,10 +29,14 @@ class Labels:
                 uses.setdefault((record.distribution, record.name), []).append(record.params)
         self._claims = _claims(entries)
         self._varying = {key: _varying_names(params) for key, params in uses.items()}
+        self._commonest = {key: _commonest(params) for key, params in uses.items()}
 
     def component(self, record: ComponentRecord) -> str:
-        """``triplet``, ``triplet (margin=0.1)`` or, from elsewhere, ``my-loss [my-dist 0.1.0]``."""
-        varying = self._varying.get((record.distribution, record.name), ())
+        """``triplet``, ``triplet(margin=0.1)`` or, from elsewhere, ``my-loss [my-dist 0.1.0]``."""
+        key = (record.distribution, record.name)
+        varying, usual = self._varying.get(key, set()), self._commonest.get(key)
+        if usual is not None:
+            varying = _varying_names([usual, record.params])
         shown = {k: v for k, v in sorted(record.params.items()) if k in varying}
         text = plain(record.name) + _in_brackets(shown)
         if record.distribution != _OWN_DISTRIBUTION:
@@ -39,10 +48,15 @@ class Labels:
         return self._names(entry) + self._claim(entry)
 
     def row(self, entry: Entry) -> str:
-        """A name for the whole row, such as ``wedl(triplet + multi-similarity)``."""
+        """A name for the whole row, such as ``wedl(triplet + multi-similarity)``.
+
+        Of a combiner with brackets of its own, ``fixed(weights=[1,2]) of triplet + supcon``.
+        """
         if entry.combiner is None:
             return self.losses(entry)
-        return f"{self.component(entry.combiner)}({self._names(entry)}){self._claim(entry)}"
+        combiner, names = self.component(entry.combiner), self._names(entry)
+        combined = f"{combiner} of {names}" if combiner[-1] in ")]" else f"{combiner}({names})"
+        return f"{combined}{self._claim(entry)}"
 
     def key(self, entry: Entry) -> str:
         """The entry's id; with its content's hash, as in file names, where several claim it."""
@@ -72,7 +86,7 @@ def _claims(entries: Iterable[Entry]) -> dict[str, list[str | None]]:
 
 
 def recipe_label(entry: Entry) -> str:
-    """The recipe's name with what was changed in it, such as ``quick (epochs=4)``."""
+    """The recipe's name with what was changed in it, such as ``quick(epochs=4)``."""
     name = entry.recipe.get("name")
     return plain(name if isinstance(name, str) else "unnamed") + _in_brackets(
         entry.recipe_overrides
@@ -109,11 +123,21 @@ def _varying_names(uses: list[Mapping[str, Any]]) -> set[str]:
     return {name for name in names if len({text.get(name) for text in texts}) > 1}
 
 
+def _commonest(uses: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The parameters that more uses have than any others; None where two lead."""
+    counts = Counter(map(canonical_json, uses))
+    (first, most), *others = counts.most_common(2)
+    if others and others[0][1] == most:
+        return None
+    return next(params for params in uses if canonical_json(params) == first)
+
+
 def _in_brackets(values: Mapping[str, Any]) -> str:
+    """Parameters as one types them: ``(margin=0.1, mining=semi-hard)``."""
     if not values:
         return ""
-    pairs = [
-        f"{plain(key, 40)}={plain(value if isinstance(value, str) else json.dumps(value), 60)}"
+    texts = {
+        key: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
         for key, value in values.items()
-    ]
-    return f" ({', '.join(pairs)})"
+    }
+    return f"({', '.join(f'{plain(key, 40)}={plain(text, 60)}' for key, text in texts.items())})"

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["render_rich", "stdout_console"]
 
 # Left out first when the console is narrow; what is not named here always stays.
-_LEFT_OUT_FIRST = ("Dim", "NMI", "AMI", "kNN", "R-Prec", "R@", "Train", "Seeds", "Tries")
+_METRICS = ("NMI", "AMI", "kNN", "R-Prec", "R@")
+_OTHERS = ("Train", "Seeds", "Tries", "Entry")
 # Rank, names, tier and the ranking metric.
 _ALWAYS_SHOWN = 5
 _STYLES = {"beats": "bold green", "worse": "bold red"}
@@ -46,14 +47,18 @@ def render_rich(
     """
     by = cells.ranking_metric(frame, by)
     for group, rows in frame.groupby("group", sort=False):
-        columns, left_out = _fit(_columns(rows, by, metrics, console), console.width)
+        columns, left_out = _fit(
+            _columns(rows, by, metrics, console), console.width, bool(metrics)
+        )
         say(console, cells.group_title(rows), style="bold")
         console.print()
         print_columns(console, columns)
         console.print()
-        for verdict in verdicts:
-            if verdict.group == group:
-                say(console, verdict.sentence, _STYLES.get(verdict.outcome, ""), bullet="> ")
+        whole, brief = cells.verdict_lines([v for v in verdicts if v.group == group])
+        for verdict in whole:
+            say(console, verdict.sentence, _STYLES.get(verdict.outcome, ""), bullet="> ")
+        for line in brief:
+            say(console, line, bullet="" if line is brief[0] else "    ")
         notes = cells.notes(rows)
         if left_out:
             notes.append(f"left out for width: {', '.join(left_out)} (all are in --json and --csv)")
@@ -81,19 +86,22 @@ def _columns(
         *([Column("Tries", tries)] if (tries := cells.tries_cells(rows)) else []),
         Column("Seeds", cells.seed_cells(rows)),
         Column("Train", cells.time_cells(rows)),
+        Column("Entry", cells.entry_cells(rows)),
     ]
     # Before widths are measured: a substitute may be longer.
     return [replace(c, cells=[writable(text, console) for text in c.cells]) for c in columns]
 
 
-def _fit(columns: list[Column], width: int) -> tuple[list[Column], list[str]]:
+def _fit(columns: list[Column], width: int, chosen: bool) -> tuple[list[Column], list[str]]:
     """Leave out columns of numbers, the least important first, until the rest fits the width.
 
     Never the ranking metric, which stands first; larger K of Recall@K go before smaller ones.
+    chosen: the metrics were asked for, and go last.
     """
     kept = list(columns)
     droppable = columns[_ALWAYS_SHOWN:]
-    for start in _LEFT_OUT_FIRST:
+    order = (*_OTHERS, *_METRICS) if chosen else (*_METRICS, *_OTHERS)
+    for start in ("Dim", *order):
         for column in reversed([c for c in droppable if c.title.startswith(start)]):
             if least_width(kept) > width and column.title != "R@1":
                 kept.remove(column)

@@ -30,6 +30,15 @@ def sentence(verdict: Verdict) -> str:
     return text
 
 
+def brief(verdict: Verdict) -> str:
+    """The difference alone, for a list of many."""
+    difference = verdict.difference
+    return (
+        f"{verdict.combiner}: {points(difference.mean, signed=True)} ({_range(difference)}), "
+        f"{p_text('p', verdict.p_adjusted)}, against {verdict.best_single}"
+    )
+
+
 def _no_single(verdict: Verdict) -> str:
     """Why there is nothing to compare with."""
     start = f"{verdict.combiner}: no verdict, for"

@@ -100,6 +100,12 @@ def entry_files(folder: str | Path) -> list[Path]:
     return sorted(path for path in Path(folder).glob("*.json") if path.name[0] not in "._")
 
 
+def about(folder: str | Path) -> str:
+    """What a folder's keeper says of its leaderboards, as Markdown; empty where nothing is said."""
+    path = Path(folder) / "_about.md"
+    return read_text(path).rstrip() + "\n\n" if path.exists() else ""
+
+
 def claim_files_of(folder: str | Path, entry_id: str) -> list[Path]:
     """The files of one leaderboard that should be entries with this id, by name."""
     return [path for path in entry_files(folder) if path.name.startswith(f"{entry_id}.")]
@@ -166,7 +172,10 @@ def find_entry_file(out: str | Path, id_prefix: str) -> Path:
         return Path(id_prefix)
     prefix = id_prefix.lower()
     if not re.fullmatch(r"[0-9a-f]{1,16}|[0-9a-f]{16}\.[0-9a-f]{0,8}", prefix):
-        raise UsageError(f"{id_prefix!r} is no entry id: up to 16 hexadecimal digits, or a path.")
+        raise UsageError(
+            f"{id_prefix!r} is no entry id: up to 16 hexadecimal digits, as "
+            f"`dmlbench leaderboard show` has them in the column Entry, or a path."
+        )
     files = [
         path
         for folder in leaderboard_folders(out)
@@ -184,6 +193,11 @@ def find_entry_file(out: str | Path, id_prefix: str) -> Path:
 
 def _existing_folder(folder: str | Path) -> Path:
     folder = Path(folder)
+    if folder.is_file():
+        raise UsageError(
+            f"{folder} is a file; leaderboards are folders. `dmlbench info` shows one entry, and "
+            f"`dmlbench leaderboard verify` checks one."
+        )
     if not folder.is_dir():
         raise UsageError(
             f"There is no folder {folder}. `dmlbench run` makes leaderboards; its --out says in "

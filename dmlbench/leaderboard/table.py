@@ -80,6 +80,8 @@ def leaderboard_frame(
     two completed seeds, and for an entry that does not stand its checks. Rows stand by group,
     ranked ones first, best mean first.
     standing: gives an entry's tier and concerns; `Tiers(folder).standing` knows the attestations.
+    key: the id, with the hash of the content where several claim one configuration; short: as much
+    of it as commands need.
     claims: published numbers, as rows after all others, in groups of their own and without ranks.
     Raises `UsageError` for a metric that no entry has.
     """
@@ -105,6 +107,10 @@ def leaderboard_frame(
         rows += sorted(ranked, key=lambda row: _place(row, by))
     published = [claim_row(claim) for claim in claims]
     rows += sorted(published, key=lambda row: (row["group"], *_place({by: None} | row, by)))
+    shortest = _short_length([row["entry_id"] for row in rows])
+    for row in rows:
+        alone = row["key"] == row["entry_id"]
+        row["short"] = row["key"][:shortest] if alone else row["key"]
     # Objects first: pandas 3 would turn the None of a row without combiner into NaN.
     frame = pandas.DataFrame(rows, columns=_columns(metrics), dtype=object)
     return frame.astype(_types(metrics))
@@ -127,7 +133,7 @@ _LEADING = ("entry_id", "rank", "tier", "losses", "combiner")
 _SETTINGS = ("dataset", "backbone", "pretrained", "recipe", "protocol", "width")
 _COUNTS = ("embedding_dim", "seeds", "failed")
 _TRAILING = ("train_seconds", "tries", "head_dims", "distributions", "failures")
-_ORIGIN = ("submitter", "concerns", "source", "group", "key")
+_ORIGIN = ("submitter", "concerns", "source", "group", "key", "short")
 
 
 def _columns(metrics: Sequence[str]) -> list[str]:
@@ -181,6 +187,14 @@ def _row(
         ends = interval if interval is not None else (None, None, None)
         row |= dict(zip((metric, f"{metric}_low", f"{metric}_high"), ends, strict=True))
     return row
+
+
+def _short_length(ids: Sequence[str], least: int = 6) -> int:
+    """How many digits tell the ids apart, as commands take their beginnings."""
+    different = set(ids)
+    return next(
+        n for n in range(least, 17) if n == 16 or len({i[:n] for i in different}) == len(different)
+    )
 
 
 def _place(row: dict[str, Any], by: str) -> tuple[Any, ...]:

@@ -64,6 +64,13 @@ def test_csv_and_markdown(out):
     assert "| AMI |" in show(out, "--markdown", "--metrics", "ami").stdout
 
 
+def test_markdown_begins_with_what_the_keeper_says(out):
+    (out / "_about.md").write_text("# Mine\n\nTrained at home.\n")
+    text = show(out, "--markdown").stdout
+    assert text.startswith("# Mine\n\nTrained at home.\n\n### glyphs")
+    assert "Trained" not in show(out).stdout
+
+
 def test_plot(out, tmp_path):
     result = show(out, "--plot", tmp_path / "figure.png", "--json")
     assert (tmp_path / "figure.png").stat().st_size > 1000

@@ -29,7 +29,7 @@ def test_a_row_by_hand(make_entry, make_component):
         "dataset": "glyphs",
         "backbone": "resnet-mini",
         "pretrained": False,
-        "recipe": "quick (epochs=4)",
+        "recipe": "quick(epochs=4)",
         "width": "fair",
         "embedding_dim": 64,
         "seeds": 3,
@@ -125,7 +125,7 @@ def test_same_names_are_told_apart_by_the_parameters_that_differ(make_entry, mak
     first = make_component("triplet", params={"margin": 0.1, "mining": "all"})
     second = make_component("triplet", params={"margin": 0.2, "mining": "all"})
     frame = leaderboard_frame([make_entry([first]), make_entry([second])])
-    assert sorted(frame["losses"]) == ["triplet (margin=0.1)", "triplet (margin=0.2)"]
+    assert sorted(frame["losses"]) == ["triplet(margin=0.1)", "triplet(margin=0.2)"]
     assert list(leaderboard_frame([make_entry([first])])["losses"]) == ["triplet"]
 
 

@@ -213,7 +213,7 @@ def test_the_same_loss_with_other_parameters_is_another_loss(make_entry, make_co
     narrow = make_component("triplet", params={"margin": 0.1})
     ensemble = make_entry([narrow, make_component("ms")], BETTER, combiner="wedl")
     entries = [ensemble, make_entry([wide], NOISY), make_entry("ms", MS)]
-    assert only(verdicts(entries)).missing == ("triplet (margin=0.1)",)
+    assert only(verdicts(entries)).missing == ("triplet(margin=0.1)",)
 
 
 def test_other_code_is_said(make_entry, make_component):

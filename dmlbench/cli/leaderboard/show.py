@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @click.option("--by", default="map_at_r", metavar="METRIC", help="Rank by this metric (MAP@R).")
 @click.option("--metrics", default="", metavar="A,B", help="Metric columns to show.")
 @click.option("--dataset", metavar="NAME", help="Only this dataset.")
-@click.option("--json", "form", flag_value="json", help="All columns and verdicts as JSON.")
-@click.option("--csv", "form", flag_value="csv", help="All columns as CSV, metrics as fractions.")
-@click.option("--markdown", "form", flag_value="markdown", help="Tables and verdicts as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="All columns and verdicts as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="All columns as CSV, metrics as fractions.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Tables and verdicts as Markdown.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a PNG, SVG or PDF."
 )
@@ -32,7 +32,9 @@ def show_command(
     by: str,
     metrics: str,
     dataset: str | None,
-    form: str | None,
+    as_json: bool,
+    as_csv: bool,
+    as_markdown: bool,
     plot: Path | None,
     over_datasets: bool,
 ) -> None:
@@ -40,17 +42,24 @@ def show_command(
 
     Rows compare within one dataset, backbone, recipe, protocol and width of the embedding. Under
     each table stands whether a combination of losses beats the best of them. What others
-    published stands apart and unranked, with its source.
+    published stands apart and unranked, with its source. With --markdown the tables follow the
+    text of the folder's `_about.md`, if there is one.
     """
+    from dmlbench.errors import UsageError
     from dmlbench.leaderboard.claim import read_all_claims
     from dmlbench.leaderboard.export import render_csv, render_json, render_markdown
     from dmlbench.leaderboard.plain import plain
     from dmlbench.leaderboard.render import render_rich, stdout_console
-    from dmlbench.leaderboard.store import read_leaderboards
+    from dmlbench.leaderboard.store import about, read_leaderboards
     from dmlbench.leaderboard.table import leaderboard_frame
     from dmlbench.leaderboard.tiers import Tiers
     from dmlbench.leaderboard.verdict import verdicts
 
+    chosen = {"json": as_json, "csv": as_csv, "markdown": as_markdown}
+    forms = [name for name, on in chosen.items() if on]
+    if len(forms) > 1:
+        raise UsageError(f"{' and '.join(f'--{name}' for name in forms)} are both given; take one.")
+    form = forms[0] if forms else None
     claims, refused = read_all_claims(folder, dataset)
     entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims))
     for problem in [*problems, *refused]:
@@ -72,7 +81,7 @@ def show_command(
     elif form == "csv":
         click.echo(render_csv(frame), nl=False)
     elif form == "markdown":
-        click.echo(render_markdown(frame, found, by, columns), nl=False)
+        click.echo(about(folder) + render_markdown(frame, found, by, columns), nl=False)
     else:
         render_rich(frame, found, stdout_console(), by, columns)
 

@@ -70,8 +70,8 @@ def site_command(
         click.echo(json.dumps(counts, indent=1))
     else:
         click.echo(
-            f"{written.index}: {written.num_entries} entries in {written.num_groups} groups, "
-            f"{written.num_galleries} with a gallery."
+            f"{written.index}: {written.num_entries} entries, {written.num_galleries} with a "
+            f"gallery; groups that compare: {written.num_groups}."
         )
 
 

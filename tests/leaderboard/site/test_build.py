@@ -198,7 +198,7 @@ def test_the_command_says_what_it_wrote_and_what_it_refused(leaderboards, tmp_pa
     result = command(tmp_path / "out", leaderboards)
     assert result.exit_code == 0, result.output
     assert result.stdout == (
-        f"{tmp_path / 'out' / 'index.html'}: 3 entries in 1 groups, 0 with a gallery.\n"
+        f"{tmp_path / 'out' / 'index.html'}: 3 entries, 0 with a gallery; groups that compare: 1.\n"
     )
     assert "Refused: " in result.stderr and "bad.json" in result.stderr
     page = next((tmp_path / "out" / "entries").iterdir()).read_text("utf-8")
