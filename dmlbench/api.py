@@ -11,6 +11,7 @@ from dmlbench.components import create_dataset, create_loss
 from dmlbench.errors import DmlbenchError, TrialFailure
 from dmlbench.expressions import parse_call
 from dmlbench.hookspecs import TrialEvent
+from dmlbench.labels import label
 from dmlbench.leaderboard.entry import Entry
 from dmlbench.plan import Request, make_plan
 from dmlbench.plugins import load_plugins
@@ -86,7 +87,7 @@ def run(
         watch=watch,
     )
     unrecorded = [
-        f"{trial.configuration.label()}, seed {trial.seed}: {reason}"
+        f"{label(trial.configuration, registry)}, seed {trial.seed}: {reason}"
         for trial, reason in outcome.failures
         if trial.folder.read_result() is None
     ]

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from typing import Any
 
 from dmlbench.errors import UsageError
 
 _CALL = re.compile(r"\s*(?P<name>[A-Za-z0-9_.:+-]+)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_BARE_TEXT = re.compile(r"[\w.:/+-]+")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _OPENING, _CLOSING = "([{", ")]}"
 
 
@@ -80,3 +83,34 @@ def parse_call(text: str) -> tuple[str, dict[str, Any]]:
             raise UsageError(f"{text!r} gives {key} twice.")
         params[key] = value
     return match["name"], params
+
+
+def write_call(name: str, params: Mapping[str, Any]) -> str:
+    """What `parse_call` reads as this name and these parameters."""
+    if not params:
+        return name
+    return f"{name}({', '.join(f'{key}={write_value(v)}' for key, v in params.items())})"
+
+
+def write_value(value: Any) -> str:
+    """What `parse_value` reads as this JSON value: text is bare where it is taken for text."""
+    if isinstance(value, str) and _BARE_TEXT.fullmatch(value) and parse_value(value) == value:
+        return value
+    return toml_value(value)
+
+
+def toml_value(value: Any) -> str:
+    """A JSON value in TOML; None, which TOML lacks, as `parse_value` reads it."""
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        pairs = (
+            f"{key if _BARE_KEY.fullmatch(key) else toml_value(key)} = {toml_value(item)}"
+            for key, item in value.items()
+        )
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, str) and '"' in value and "'" not in value and value.isprintable():
+        return f"'{value}'"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

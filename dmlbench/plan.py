@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from dmlbench.backbones.weight_files import weights_reference
 from dmlbench.config import Component, Configuration, Protocol, sha256_of
 from dmlbench.errors import UsageError
 from dmlbench.expressions import parse_call
-from dmlbench.recipe import Recipe, load_recipe
+from dmlbench.plan_checks import check_backbone, check_place, check_values
+from dmlbench.recipe import Recipe, load_recipe, recipe_names
 from dmlbench.registry import Registered, Registry
 from dmlbench.results import finished_results
 from dmlbench.sources import source_sha256
@@ -62,11 +63,15 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class Plan:
-    """All trials of a request, in the order in which they run: seed by seed."""
+    """All trials of a request, in the order in which they run: seed by seed.
+
+    missing_seeds: those that some entry lacks to have 0 to n - 1, without which no rank is given.
+    """
 
     out: Path
     configurations: tuple[Configuration, ...]
     trials: tuple[PlannedTrial, ...]
+    missing_seeds: tuple[int, ...] = ()
 
     def pending(self, retry_failed: bool = False) -> Iterator[PlannedTrial]:
         """The trials that have no result yet; failed ones too if they are to be tried again."""
@@ -91,7 +96,9 @@ def make_plan(request: Request, registry: Registry) -> Plan:
             folder = TrialFolder(request.out, entry_id, codes[entry_id], seed)
             status = _status(folder, finished[entry_id].get(seed))
             trials.append(PlannedTrial(configuration, seed, folder, status))
-    return Plan(request.out, tuple(configurations), tuple(trials))
+    gaps = [_gap({*seeds, *of_entry}) for of_entry in finished.values()]
+    missing = tuple(sorted(set().union(*gaps)))
+    return Plan(request.out, tuple(configurations), tuple(trials), missing)
 
 
 def code_sha256(configuration: Configuration, registry: Registry) -> str:
@@ -173,11 +180,29 @@ def ensemble_configurations(
 
 def _surroundings(request: Request, registry: Registry) -> tuple[dict[str, Any], Protocol]:
     """Dataset, backbone and recipe of every configuration of a request, and the protocol."""
-    recipe = load_recipe(request.recipe, _overrides(request, "recipe"))
+    recipe = _recipe(request)
     item, dataset = _resolve(registry, "datasets", request.dataset)
+    check_place(item, dataset.params)
     backbone = _backbone(request, registry, recipe)
     shared = {"dataset": dataset, "backbone": backbone, "recipe": recipe}
     return shared, _protocol(request, item)
+
+
+def _recipe(request: Request) -> Recipe:
+    try:
+        if request.recipe not in recipe_names() and Path(request.recipe).is_dir():
+            raise UsageError(
+                f"The recipe {request.recipe} is a directory; give the path of a TOML file."
+            )
+        return load_recipe(request.recipe, _overrides(request, "recipe"))
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"The recipe {request.recipe} is not text in UTF-8, as TOML is: {error.reason} at byte "
+            f"{error.start}."
+        ) from error
+    except OSError as error:
+        reason = error.strerror
+        raise UsageError(f"The recipe {request.recipe} cannot be read: {reason}.") from error
 
 
 def _given(text: str) -> set[str]:
@@ -187,24 +212,27 @@ def _given(text: str) -> set[str]:
 def _resolve(registry: Registry, kind: str, text: str) -> tuple[Registered, Component]:
     name, params = parse_call(text)
     item = registry.resolve(kind, name)
-    component = Component(
-        distribution=item.distribution, name=item.spec.name, params=item.resolve_params(params)
-    )
-    return item, component
+    return item, _component(item, params)
+
+
+def _component(item: Registered, given: Mapping[str, Any]) -> Component:
+    params = item.resolve_params(given)
+    check_values(item, given)
+    return Component(distribution=item.distribution, name=item.spec.name, params=params)
 
 
 def _backbone(request: Request, registry: Registry, recipe: Recipe) -> Component:
     text = request.backbone or recipe.backbone
     name, params = parse_call(text)
     if not registry.find("backbones", name):
-        # Any other name is taken for one of timm's; whether timm has it is checked before training.
-        text = f"dmlbench:timm(model={name!r})"
+        # Any other name is taken for one of timm's.
         name, params = "dmlbench:timm", {"model": name, **params}
     item = registry.resolve("backbones", name)
     if request.weights is not None:
         if "weights" not in item.spec.defaults:
             raise UsageError(f"The backbone {item.id} takes no weights of a file; drop --weights.")
         params = {**params, "weights": str(request.weights)}
+    check_backbone(item, _component(item, params).params)
     if isinstance(params.get("weights"), str):
         params["weights"] = weights_reference(params["weights"])
     if "pretrained" in item.spec.defaults:
@@ -267,6 +295,11 @@ def _seeds(seeds: int | Sequence[int]) -> list[int]:
     if not chosen or len(set(chosen)) != len(chosen) or min(chosen) < 0:
         raise UsageError(f"Seeds must be different numbers from 0 on, at least one: {seeds}.")
     return chosen
+
+
+def _gap(seeds: Set[int]) -> set[int]:
+    """The seeds that are missing for these to be 0 to n - 1."""
+    return set(range(max(seeds))) - seeds
 
 
 def _status(folder: TrialFolder, result: dict[str, Any] | None) -> str:

@@ -17,6 +17,7 @@ from dmlbench.environment import available_cores
 from dmlbench.errors import DmlbenchError, PluginError, UsageError
 from dmlbench.executors.local import LocalExecutor
 from dmlbench.hookspecs import TrialEvent
+from dmlbench.labels import label
 from dmlbench.leaderboard.entry import Entry
 from dmlbench.leaderboard.store import write_entry
 from dmlbench.plan import Plan, PlannedTrial
@@ -73,14 +74,15 @@ def carry_out(
     """Train what a plan has left to do and write its entries.
 
     watch: called with every event, before the plugins that listen.
-    Raises `UsageError` before any training where a configuration cannot be built.
+    Raises `UsageError` before any training where something that a configuration names cannot be
+    used.
     """
     outcome = Outcome()
     pending = list(plan.pending(retry_failed))
     for trial in pending:
         if trial.status == "failed":
             trial.folder.discard_result()
-    listeners = [*([watch] if watch else []), *registry.listeners]
+    audience = _Audience(registry, watch, outcome)
     messages = {
         configuration.entry_id: job_message(configuration, plan.out, resources, without)
         for configuration in plan.configurations
@@ -107,17 +109,17 @@ def carry_out(
             for event in executor.run(jobs):
                 trial = event.job
                 if event.kind == "progress":
-                    _tell(listeners, trial, event.values["kind"], event.values["values"], outcome)
+                    audience.tell(trial, event.values["kind"], event.values["values"])
                 elif event.kind == "done":
                     result = event.values["result"]["trial"]
                     # What is wrong with an entry is told at the end, where it is tried again.
                     with contextlib.suppress(DmlbenchError):
                         _write(plan, registry, trial.configuration, submitter)
-                    _finish(listeners, trial, result, outcome)
+                    _finish(audience, trial, result, outcome)
                 else:
                     reason = event.values["message"]
                     outcome.failures.append((trial, reason))
-                    _tell(listeners, trial, "trial_failed", {"reason": reason}, outcome)
+                    audience.tell(trial, "trial_failed", {"reason": reason})
     for configuration in plan.configurations:
         try:
             entry = _write(plan, registry, configuration, submitter)
@@ -152,7 +154,8 @@ def prepare(
     """Build every configuration once, so that what is wrong shows before any training.
 
     configurations, messages: by entry id.
-    Gives the decisions that loading the data took, and the device.
+    Gives the decisions that loading the data took, and the device. Raises `DmlbenchError` that
+    names what is at fault (`dmlbench.readiness`).
     """
     device = "cpu"
     reports: dict[str, None] = {}
@@ -165,9 +168,13 @@ def prepare(
         if event.kind == "done":
             reports.update(dict.fromkeys(event.values["result"]["report"]))
             device = event.values["result"]["device"]
-        elif event.kind in ("error", "died"):
-            kind = errors.get(event.values.get("exit_code"), DmlbenchError)
-            raise kind(f"{event.job.label()} cannot be trained: {event.values['message']}")
+        elif event.kind == "error":
+            raise errors.get(event.values["exit_code"], DmlbenchError)(event.values["message"])
+        elif event.kind == "died":
+            raise DmlbenchError(
+                f"{event.job.label()} cannot be trained: {event.values['message']}, while data "
+                f"and components were made ready"
+            )
     return list(reports), device
 
 
@@ -215,39 +222,37 @@ def _add_earlier_failures(plan: Plan, outcome: Outcome) -> None:
 
 
 def _finish(
-    listeners: Sequence[Callable[[TrialEvent], None]],
-    trial: PlannedTrial,
-    result: Mapping[str, Any],
-    outcome: Outcome,
+    audience: _Audience, trial: PlannedTrial, result: Mapping[str, Any], outcome: Outcome
 ) -> None:
     if result["status"] == "completed":
         values = {"metrics": result["metrics"], "seconds": result["cost"]["train_seconds"]}
-        _tell(listeners, trial, "trial_finished", values, outcome)
+        audience.tell(trial, "trial_finished", values)
     else:
         outcome.failures.append((trial, result["reason"]))
-        _tell(listeners, trial, "trial_failed", {"reason": result["reason"]}, outcome)
+        audience.tell(trial, "trial_failed", {"reason": result["reason"]})
 
 
-def _tell(
-    listeners: Sequence[Callable[[TrialEvent], None]],
-    trial: PlannedTrial,
-    kind: str,
-    values: Mapping[str, Any],
-    outcome: Outcome,
-) -> None:
-    configuration = trial.configuration
-    event = TrialEvent(
-        kind=kind,
-        entry_id=configuration.entry_id,
-        configuration=configuration.label(),
-        seed=trial.seed,
-        values=values,
-    )
-    for listener in listeners:
-        try:
-            listener(event)
-        except Exception as error:
-            # A tracker that breaks must not cost a trial.
-            warning = f"A listener failed on {kind}: {type(error).__name__}: {error}"
-            if warning not in outcome.warnings:
-                outcome.warnings.append(warning)
+@dataclass(frozen=True)
+class _Audience:
+    """Whoever is told of events: the one who watches the run, then the plugins that listen."""
+
+    registry: Registry
+    watch: Callable[[TrialEvent], None] | None
+    outcome: Outcome
+
+    def tell(self, trial: PlannedTrial, kind: str, values: Mapping[str, Any]) -> None:
+        """Pass an event on. A tracker that breaks must not cost a trial, and is warned of."""
+        event = TrialEvent(
+            kind=kind,
+            entry_id=trial.configuration.entry_id,
+            configuration=label(trial.configuration, self.registry),
+            seed=trial.seed,
+            values=values,
+        )
+        for listener in [*([self.watch] if self.watch else []), *self.registry.listeners]:
+            try:
+                listener(event)
+            except Exception as error:
+                warning = f"A listener failed on {kind}: {type(error).__name__}: {error}"
+                if warning not in self.outcome.warnings:
+                    self.outcome.warnings.append(warning)

@@ -6,19 +6,17 @@ A docstring has its first sentence, paragraphs (a formula begins with what it av
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import json
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from speed_tables import ratio_section, speed_section, table
 
 from dmlbench.combiners import COMBINERS
+from dmlbench.described import paragraphs, parameters_in, tried
 from dmlbench.hookspecs import Spec
 from dmlbench.losses import LOSSES
 
@@ -31,7 +29,6 @@ _GIVEN = {
     "num_losses": "the number of losses M",
     "head_dims": "the widths of the heads",
 }
-_PARAMETER = re.compile(r"(?P<names>[a-z]\w*(?:, [a-z]\w*)*): (?P<text>.*)")
 _FORMULA = re.compile(r"mean|Σ|Cross-entropy|Objective")
 
 _NOTATION = {
@@ -95,7 +92,7 @@ def component_page(kind: str, spec: Spec, measured: Mapping[str, Any] | None) ->
         "## Parameters",
     ]
     rows = [
-        [f"`{name}`", f"`{json.dumps(default)}`", parameters.get(name, ""), _tried(spec, name)]
+        [f"`{name}`", f"`{json.dumps(default)}`", parameters.get(name, ""), tried(spec, name)]
         for name, default in spec.defaults.items()
     ]
     parts.append(table(["parameter", "default", "meaning", "tuned"], rows) if rows else "None.")
@@ -138,68 +135,22 @@ def index_page(kind: str, specs: Iterable[Spec], measured: Mapping[str, Any] | N
 
 def described(module: str, class_name: str) -> tuple[list[str], dict[str, str], str]:
     """A class's docstring as paragraphs in Markdown, its parameters, and the papers at its end."""
-    blocks = re.split(r"\n\s*\n", _docstring(module, class_name))
+    target = f"{module}:{class_name}"
+    blocks = list(paragraphs(target))
+    if not blocks:
+        raise LookupError(f"{target} cannot be found, or has no docstring")
+    targets = [spec.target for specs in COMPONENTS.values() for spec in specs]
     papers = blocks.pop() if len(blocks) > 1 and re.search(r"\b(19|20)\d\d\b", blocks[-1]) else ""
     prose, parameters = [], {}
     for block in blocks:
-        if block.startswith("Args:\n"):
-            block = textwrap.dedent(block.removeprefix("Args:\n"))
-        if _PARAMETER.match(block):
-            parameters |= _parameters(block, module)
+        found = parameters_in(block, target, targets)
+        if found:
+            parameters |= found
         elif prose and _FORMULA.match(block):
             prose.append(textwrap.indent(block, "    "))
         else:
             prose.append(block)
     return prose, parameters, papers
-
-
-def _parameters(block: str, module: str) -> dict[str, str]:
-    """``name: text`` with its continuation lines, for every parameter in a block."""
-    found: dict[str, str] = {}
-    names: list[str] = []
-    for line in block.splitlines():
-        start = _PARAMETER.fullmatch(line)
-        if start:
-            names = start["names"].split(", ")
-            found |= dict.fromkeys(names, start["text"])
-        elif line.startswith(" "):
-            found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    for name, text in found.items():
-        other = re.fullmatch(r"as for `(\w+)`\.", text)
-        if other:
-            found[name] = described(_module_of(other[1], module), other[1])[1][name]
-    return found
-
-
-def _module_of(class_name: str, near: str) -> str:
-    """The module of a class that a docstring names, among those of the same package."""
-    package = near.rpartition(".")[0]
-    targets = (spec.target for specs in COMPONENTS.values() for spec in specs)
-    return next(
-        module
-        for module, _, name in (target.partition(":") for target in targets)
-        if name == class_name and module.rpartition(".")[0] == package
-    )
-
-
-@cache
-def _docstring(module: str, class_name: str) -> str:
-    """Read from the source, so that making pages imports no torch."""
-    parent = importlib.util.find_spec(module.partition(".")[0])
-    path = Path(parent.origin).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
-    for node in ast.parse(path.read_text("utf-8")).body:
-        if isinstance(node, ast.ClassDef) and node.name == class_name:
-            return ast.get_docstring(node) or ""
-    raise LookupError(f"{path} has no class {class_name}")
-
-
-def _tried(spec: Spec, name: str) -> str:
-    """What ``dmlbench tune`` tries for a parameter."""
-    tried = spec.search.get(name)
-    if isinstance(tried, Mapping):
-        scale = ", log" if tried.get("log") else ""
-        return f"{tried['low']} to {tried['high']}{scale}"
-    return ", ".join(json.dumps(choice) for choice in tried or ())
 
 
 def linked(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 
@@ -88,9 +89,10 @@ def get_command(
     taken instead of downloaded; where some can only be had by hand, it says which and whence.
     """
     from dmlbench.data.fetch import fetch
+    from dmlbench.data.places import place_of
 
     try:
-        with _progress() as progress:
+        with _no_empty_folder(place_of(name, root)), _progress() as progress:
             place = fetch(
                 name, root, urls, keep, progress, say=lambda line: click.echo(line, err=True)
             )
@@ -101,6 +103,19 @@ def get_command(
         click.echo(json.dumps({"name": name, "place": str(place)}))
     else:
         click.echo(f"{name} is in {place}. `dmlbench data verify {name}` counts its images.")
+
+
+@contextlib.contextmanager
+def _no_empty_folder(place: Path) -> Iterator[None]:
+    """Where getting a set fails, remove the folders that were made for it and hold nothing."""
+    made = [folder for folder in (place, *place.parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 @data_command.command("verify")
@@ -133,9 +148,9 @@ def verify_command(name: str, root: str | None, decode: bool, as_json: bool) -> 
 
 
 def _show(found) -> None:
-    from dmlbench.cli.tables import print_table
+    from dmlbench.cli.tables import print_table, print_text
 
-    click.echo(f"{found.name} in {found.base}, laid out as {found.layout}")
+    print_text(f"{found.name} in {found.base}, laid out as {found.layout}")
     print_table(
         ["", "On disk", "Published"],
         [
@@ -147,7 +162,7 @@ def _show(found) -> None:
         ],
     )
     for problem in found.problems:
-        click.echo(f"DIFFERS  {problem}")
+        print_text(f"DIFFERS  {problem}")
     if not found.problems:
         click.echo("It is the published dataset as far as numbers tell.")
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dmlbench.cli.options import json_option, out_option, without_option
+
+if TYPE_CHECKING:
+    from dmlbench.recipe import Recipe
+    from dmlbench.registry import Registered, Registry
 
 
 @click.command("info")
@@ -22,11 +26,15 @@ def info_command(
 ) -> None:
     """Show the loss, combiner, dataset, backbone, recipe or entry NAME.
 
-    An entry is named by its id, the beginning of it, or its file.
+    An entry is named by its id, at least the first 4 digits of it, or its file.
     """
+    from dmlbench.cli.info_hints import unknown_name
+    from dmlbench.cli.tables import print_text
     from dmlbench.errors import UsageError
     from dmlbench.plugins import load_plugins
     from dmlbench.recipe import load_recipe, recipe_names
+    from dmlbench.registry import KINDS
+    from dmlbench.timm_names import is_timm_model
 
     if _is_entry(name):
         _show_entry(name, out, plot, as_json)
@@ -34,20 +42,17 @@ def info_command(
     if plot:
         raise UsageError(f"--plot draws an entry; {name!r} is none. Entries are named by id.")
     registry = load_plugins(without)
-    found = [item for kind in _kinds() for item in registry.find(kind, name)]
+    found = [item for kind in KINDS for item in registry.find(kind, name)]
     for item in found:
-        _show_component(item, as_json)
+        _show_component(item, registry, as_json)
     if name in recipe_names():
-        click.echo(json.dumps(load_recipe(name).to_json(), indent=1))
+        _show_recipe(load_recipe(name), as_json)
+    elif not found and is_timm_model(name) and registry.find("backbones", "dmlbench:timm"):
+        if not as_json:
+            print_text(f"{name} is a model of timm: --backbone {name} takes it, by way of")
+        _show_component(registry.resolve("backbones", "dmlbench:timm"), registry, as_json)
     elif not found:
-        # The losses' error has the closest names; the other kinds are a `list` away.
-        registry.resolve("losses", name)
-
-
-def _kinds() -> list[str]:
-    from dmlbench.registry import KINDS
-
-    return list(KINDS)
+        raise unknown_name(name, registry)
 
 
 def _is_entry(name: str) -> bool:
@@ -69,15 +74,18 @@ def _show_entry(name: str, out: Path, plot: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(entry.to_text(), nl=False)
     elif not plot:
-        from rich.console import Console
-
         from dmlbench.leaderboard.describe import show_entry
+        from dmlbench.leaderboard.terminal import stdout_console
 
-        show_entry(entry, Console())
+        show_entry(entry, stdout_console())
 
 
-def _show_component(item: Any, as_json: bool) -> None:
+def _show_component(item: Registered, registry: Registry, as_json: bool) -> None:
+    from dmlbench.cli.tables import print_text
+    from dmlbench.described import meanings
+
     spec = item.spec
+    meant = meanings(spec, [other.spec.target for other in registry.components])
     details = {
         "id": item.id,
         "kind": item.kind,
@@ -87,6 +95,8 @@ def _show_component(item: Any, as_json: bool) -> None:
         "reference": spec.reference,
         "target": spec.target,
         "defaults": dict(spec.defaults),
+        "meanings": meant,
+        "search": dict(spec.search),
         **{
             extra: getattr(spec, extra)
             for extra in ("family", "heads", "recall_at", "image_size")
@@ -96,12 +106,57 @@ def _show_component(item: Any, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(details, indent=1))
         return
-    click.echo(f"{item.id} {item.version}: {spec.summary}")
+    print_text(f"{item.id} {item.version}: {spec.summary}")
     for key, value in details.items():
-        if key in ("id", "version", "summary", "defaults") or not value:
+        if key in ("id", "version", "summary", "defaults", "meanings", "search") or not value:
             continue
         text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-        click.echo(f"  {key.replace('_', ' ')}: {text}")
-    click.echo("  parameters:" + ("" if spec.defaults else " none"))
-    for key, value in spec.defaults.items():
-        click.echo(f"    {key} = {json.dumps(value)}")
+        print_text(f"  {key.replace('_', ' ')}: {text}")
+    _show_parameters(item, meant)
+
+
+def _show_parameters(item: Registered, meant: dict[str, str]) -> None:
+    """Each parameter with its default, what it means and what is tried of it."""
+    from dmlbench.cli.tables import print_text
+    from dmlbench.described import tried
+
+    print_text("  parameters:" + ("" if item.spec.defaults else " none"))
+    for name, default in item.spec.defaults.items():
+        print_text(f"    {name} = {json.dumps(default)}")
+        if name in meant:
+            print_text(meant[name], indent=" " * 8)
+        if tried(item.spec, name):
+            print_text(f"`dmlbench tune` tries {tried(item.spec, name)}", indent=" " * 8)
+    if set(meant) < set(item.spec.defaults):
+        print_text(f"  what they mean: see {_documentation(item)}")
+
+
+def _documentation(item: Registered) -> str:
+    """Where more is said: our page, or the class that is built."""
+    if item.distribution == "dmlbench" and item.kind in ("losses", "combiners"):
+        return f"docs/{item.kind}/{item.spec.name}.md"
+    return f"{item.spec.target} of {item.distribution}"
+
+
+def _show_recipe(recipe: Recipe, as_json: bool) -> None:
+    """The recipe as the TOML file that it could be, or as JSON."""
+    from dmlbench.cli.tables import print_text
+    from dmlbench.expressions import toml_value
+
+    values = recipe.to_json()
+    if as_json:
+        click.echo(json.dumps(values, indent=1))
+        return
+
+    def show(table: dict[str, Any]) -> None:
+        for key, value in table.items():
+            print_text(f"{key} = {toml_value(value)}")
+
+    show({k: v for k, v in values.items() if not isinstance(v, dict) and k != "augment"})
+    for name, table in values.items():
+        if isinstance(table, dict):
+            print_text(f"\n[{name}]")
+            show(table)
+    for step in values["augment"]:
+        print_text("\n[[augment]]")
+        show(step)

@@ -73,9 +73,18 @@ def read_request(values: dict[str, Any]) -> Any:
 def _combiners(text: str | None) -> list[str] | None:
     if text is None:
         return None
+    from dmlbench.errors import UsageError
     from dmlbench.expressions import split_list
 
-    return [] if text == "none" else split_list(text)
+    names = split_list(text)
+    if "none" not in names:
+        return names
+    if len(names) > 1:
+        raise UsageError(
+            f"--combiner {text}: none stands alone. Each loss alone is trained beside the "
+            f"combiners anyway (--no-singles leaves it out)."
+        )
+    return []
 
 
 def read_seeds(text: str) -> int | list[int]:
@@ -125,7 +134,7 @@ _COMPARED = [
         metavar="N|LIST",
         default="5",
         show_default=True,
-        help="How many seeds (5 means 0 to 4), or which (0,1,7).",
+        help="How many seeds (5 means 0 to 4), or which (0,1,7; with a gap: not ranked).",
     ),
     click.option(
         "--width",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dmlbench.cli.options import json_option, read_request, request_options
+
+if TYPE_CHECKING:
+    from dmlbench.plan import Plan
 
 
 @click.command("plan")
@@ -15,15 +19,18 @@ from dmlbench.cli.options import json_option, read_request, request_options
 @json_option
 def plan_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     """Show the configurations and trials that run would train, and which are already done."""
-    from dmlbench.cli.tables import print_table
+    from dmlbench.cli.tables import print_table, print_text
+    from dmlbench.labels import label
     from dmlbench.plan import make_plan
     from dmlbench.plugins import load_plugins
 
-    plan = make_plan(read_request(options), load_plugins(without))
+    registry = load_plugins(without)
+    plan = make_plan(read_request(options), registry)
+    tell_gap(plan)
     rows = [
         {
             "entry_id": configuration.entry_id,
-            "configuration": configuration.label(),
+            "configuration": label(configuration, registry),
             "seeds": {
                 str(trial.seed): trial.status
                 for trial in plan.trials
@@ -45,7 +52,7 @@ def plan_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int
         return 0
     left = sum(1 for _ in plan.pending())
     overrides = ", ".join(f"{k}={v}" for k, v in shared["recipe_overrides"].items())
-    click.echo(
+    print_text(
         f"{first.dataset.id} · {first.backbone.params.get('model') or first.backbone.id} · "
         f"recipe {first.recipe.name}{f' ({overrides})' if overrides else ''}, "
         f"{first.recipe.epochs} epochs · {shared['protocol']['name']}, "
@@ -53,14 +60,40 @@ def plan_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int
     )
     print_table(
         ["Entry", "Configuration", "Seeds"],
-        [
-            [
-                row["entry_id"],
-                row["configuration"],
-                ", ".join(f"{seed}: {status}" for seed, status in row["seeds"].items()),
-            ]
-            for row in rows
-        ],
+        [[row["entry_id"], row["configuration"], _by_status(row["seeds"])] for row in rows],
     )
-    click.echo(f"{len(plan.trials)} trials, {left} of them to train.")
+    print_text(f"{len(plan.trials)} trials, {left} of them to train.")
     return 0
+
+
+def tell_gap(plan: Plan) -> None:
+    """Say on stderr that entries will not be ranked, where a seed of theirs is missing."""
+    missing = plan.missing_seeds
+    if not missing:
+        return
+    what = f"seeds {_ranges(missing)} are" if len(missing) > 1 else f"seed {missing[0]} is"
+    wanted = max(*missing, *(trial.seed for trial in plan.trials)) + 1
+    click.echo(
+        f"Rows of this plan will not be ranked: {what} missing, and a ranked entry has the seeds "
+        f"0 to n - 1. For the whole of them: --seeds {wanted}.",
+        err=True,
+    )
+
+
+def _by_status(seeds: Mapping[str, str]) -> str:
+    """``0-2 completed; 3, 5-9 to do``."""
+    of_status: dict[str, list[int]] = {}
+    for seed, status in sorted((int(seed), status) for seed, status in seeds.items()):
+        of_status.setdefault(status, []).append(seed)
+    return "; ".join(f"{_ranges(numbers)} {status}" for status, numbers in of_status.items())
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers, a run of them as its ends."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(map(str, run)) for run in runs)

@@ -9,11 +9,13 @@ import click
 
 if TYPE_CHECKING:
     from dmlbench.plan import Plan, PlannedTrial
+    from dmlbench.registry import Registry
     from dmlbench.runner import Outcome
 
 
-def show_outcome(plan: Plan, outcome: Outcome, as_json: bool) -> None:
+def show_outcome(plan: Plan, outcome: Outcome, registry: Registry, as_json: bool) -> None:
     """Print the rows of this run as a leaderboard, or as JSON, and say where the entries lie."""
+    from dmlbench.labels import label
     from dmlbench.leaderboard.export import render_json
     from dmlbench.leaderboard.metrics import DEFAULT_METRIC
     from dmlbench.leaderboard.render import render_rich, stdout_console
@@ -25,7 +27,7 @@ def show_outcome(plan: Plan, outcome: Outcome, as_json: bool) -> None:
         click.echo(line, err=True)
     for trial, reason in outcome.failures:
         click.echo(
-            f"Failed: {trial.configuration.label()}, seed {trial.seed}: {reason}. "
+            f"Failed: {label(trial.configuration, registry)}, seed {trial.seed}: {reason}. "
             f"Its log: {trial.folder.log_file}. {_what_next(trial, outcome)}",
             err=True,
         )

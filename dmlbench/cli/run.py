@@ -28,6 +28,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     Every loss alone and every combiner of all of them is one row. Trials that are already there
     are not repeated; an interrupted run goes on from the last finished epoch.
     """
+    from dmlbench.cli.plan import tell_gap
     from dmlbench.cli.progress import watch_run
     from dmlbench.cli.report import show_outcome
     from dmlbench.plan import make_plan
@@ -36,6 +37,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
 
     registry = load_plugins(without)
     plan = make_plan(read_request({**options, "without": without}), registry)
+    tell_gap(plan)
     resources = Resources(
         jobs=options["jobs"],
         threads=options["threads"],
@@ -69,7 +71,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
             err=True,
         )
         return 130
-    show_outcome(plan, outcome, as_json)
+    show_outcome(plan, outcome, registry, as_json)
     return 1 if outcome.failures or outcome.unwritten else 0
 
 

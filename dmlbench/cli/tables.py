@@ -1,22 +1,34 @@
-"""Plain listings as aligned columns."""
+"""Text and aligned columns on stdout, in what its encoding can show and without trailing blanks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import click
+
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print text rows under `columns` on stdout; whatever they hold stays text."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Print text rows under `columns`; whatever they hold stays text."""
+    from dmlbench.leaderboard.terminal import Column, print_columns, stdout_console
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console = Console()
-    # A pipe has no width; what reads it should not get lines cut for a terminal.
-    Console(width=None if console.is_terminal else 160).print(table)
+    console = stdout_console()
+    with console.capture() as captured:
+        print_columns(
+            console,
+            [
+                Column(title, [row[index] for row in rows], text=True)
+                for index, title in enumerate(columns)
+            ],
+        )
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def print_text(text: str, indent: str = "") -> None:
+    """Print a line, or with `indent` a paragraph that is wrapped behind it."""
+    from dmlbench.leaderboard.terminal import say, stdout_console, writable
+
+    console = stdout_console()
+    if indent:
+        say(console, text, bullet=indent)
+    else:
+        click.echo(writable(text, console))

@@ -56,14 +56,16 @@ class Worker:
 
     def _prepare(self, job: Mapping[str, Any]) -> dict[str, Any]:
         from dmlbench.evaluate.clustering import obstacles
-        from dmlbench.trial import check
+        from dmlbench.readiness import check_blaming, loading
 
+        device = _device(job["device"])
         configuration = configuration_from_json(job["configuration"])
         registry = self._registry(job["without"])
-        dataset = self._dataset(configuration, registry)
-        check(configuration, registry, dataset)
+        with loading(configuration):
+            dataset = self._dataset(configuration, registry)
+        check_blaming(configuration, registry, dataset)
         report = [*dataset.report, *(obstacles() if job["clustering"] else ())]
-        return {"report": report, "device": _device(job["device"])}
+        return {"report": report, "device": device}
 
     def _trial(self, job: Mapping[str, Any]) -> dict[str, Any]:
         configuration = configuration_from_json(job["configuration"])

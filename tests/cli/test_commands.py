@@ -10,36 +10,29 @@ import sys
 
 import pytest
 
-from dmlbench.cli import COMMANDS, main
+from dmlbench.cli import COMMANDS
 
 
-def call(capsys, *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main(list(arguments))
-    captured = capsys.readouterr()
-    return stop.value.code, captured.out, captured.err
-
-
-def test_help_names_every_command(capsys):
-    code, out, _ = call(capsys, "--help")
+def test_help_names_every_command(call):
+    code, out, _ = call("--help")
     assert code == 0 and all(f"  {name} " in out for name in COMMANDS)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "leaderboard show"])
-def test_every_command_has_help(capsys, command):
-    code, out, _ = call(capsys, *command.split(), "--help")
+def test_every_command_has_help(call, command):
+    code, out, _ = call(*command.split(), "--help")
     assert code == 0 and out.startswith("Usage: dmlbench ")
 
 
 @pytest.mark.parametrize("kind", ["losses", "combiners", "datasets", "backbones", "recipes"])
-def test_list_as_table_and_as_json(capsys, kind):
-    _, table, _ = call(capsys, "list", kind)
-    _, text, _ = call(capsys, "list", kind, "--json")
+def test_list_as_table_and_as_json(call, kind):
+    _, table, _ = call("list", kind)
+    _, text, _ = call("list", kind, "--json")
     rows = json.loads(text)
     assert rows and all(row["name"] in table and row["summary"] for row in rows)
 
 
-def test_a_third_party_loss_is_listed_with_its_distribution_and_version(capsys, install):
+def test_a_third_party_loss_is_listed_with_its_distribution_and_version(call, install):
     install(
         "their-losses",
         """
@@ -50,30 +43,30 @@ def test_a_third_party_loss_is_listed_with_its_distribution_and_version(capsys, 
         """,
         version="3.1",
     )
-    code, out, _ = call(capsys, "list", "losses")
+    code, out, _ = call("list", "losses")
     (line,) = [line for line in out.splitlines() if "theirs" in line]
     assert code == 0 and "their-losses 3.1" in line and "[red]Text[/red]" in line
-    code, out, _ = call(capsys, "list", "losses", "--without", "their-losses")
+    code, out, _ = call("list", "losses", "--without", "their-losses")
     assert code == 0 and "theirs" not in out
 
 
-def test_plugins_shows_the_broken_one_and_exits_with_3(capsys, install):
+def test_plugins_shows_the_broken_one_and_exits_with_3(call, install):
     install("bad-dist", "import not_there", version="0.7")
-    code, out, _ = call(capsys, "plugins")
+    code, out, _ = call("plugins")
     assert code == 3 and "bad-dist" in out and "0.7" in out and "not_there" in out
-    code, out, _ = call(capsys, "plugins", "--json")
+    code, out, _ = call("plugins", "--json")
     records = {record["distribution"]: record for record in json.loads(out)}
     assert records["bad-dist"]["status"] == "broken" and records["dmlbench"]["status"] == "ok"
-    assert call(capsys, "plugins", "--without", "bad-dist")[0] == 0
-    assert call(capsys, "list", "losses")[0] == 0
+    assert call("plugins", "--without", "bad-dist")[0] == 0
+    assert call("list", "losses")[0] == 0
 
 
-def test_info_shows_paper_and_parameters(capsys):
-    code, out, _ = call(capsys, "info", "ms")
+def test_info_shows_paper_and_parameters(call):
+    code, out, _ = call("info", "ms")
     assert code == 0 and "CVPR 2019" in out and "epsilon = 0.1" in out
-    code, out, _ = call(capsys, "info", "wedl", "--json")
+    code, out, _ = call("info", "wedl", "--json")
     assert json.loads(out)["defaults"]["penalty"] == 1e4
-    code, out, _ = call(capsys, "info", "quick")
+    code, out, _ = call("info", "quick", "--json")
     assert json.loads(out)["epochs"] == 20
 
 
@@ -101,25 +94,25 @@ def test_info_shows_paper_and_parameters(capsys):
     ],
 )
 def test_what_cannot_be_meant_is_said_on_stderr(
-    capsys, tmp_path, monkeypatch, arguments, code, message
+    call, tmp_path, monkeypatch, arguments, code, message
 ):
     # A leaderboards folder of the user's must not matter, nor its absence.
     monkeypatch.chdir(tmp_path)
-    given, out, err = call(capsys, *arguments)
+    given, out, err = call(*arguments)
     assert (given, out) == (code, "") and message in " ".join(err.split())
 
 
-def test_plan_lists_what_run_would_do(capsys, tmp_path):
+def test_plan_lists_what_run_would_do(call, tmp_path):
     arguments = ["plan", "--losses", "triplet,ms(alpha=1)", "--combiner", "learned,sum",
                  "--seeds", "3,5", "--set", "recipe.epochs=4", "--out", str(tmp_path)]
-    code, out, _ = call(capsys, *arguments)
+    code, out, _ = call(*arguments)
     assert code == 0 and "8 trials, 8 of them to train" in out
     assert "recipe quick (epochs=4), 4 epochs" in out
-    _, text, _ = call(capsys, *arguments, "--json")
+    _, text, _ = call(*arguments, "--json")
     plan = json.loads(text)
     assert [row["configuration"] for row in plan["configurations"]] == [
-        "triplet", "multi-similarity", "wedl(triplet + multi-similarity)",
-        "sum(triplet + multi-similarity)",
+        "triplet", "multi-similarity(alpha=1)", "wedl(triplet + multi-similarity(alpha=1))",
+        "sum(triplet + multi-similarity(alpha=1))",
     ]
     assert plan["configurations"][0]["seeds"] == {"3": "to do", "5": "to do"}
     assert plan["recipe_overrides"] == {"epochs": 4}
@@ -132,51 +125,68 @@ def run_arguments(tiny: dict, out) -> list[str]:
     ]
 
 
-def test_run_shows_a_table_and_a_sentence_and_is_quiet_without_a_terminal(capsys, tiny, tmp_path):
+def test_run_shows_a_table_and_a_sentence_and_is_quiet_without_a_terminal(call, tiny, tmp_path):
     arguments = [*run_arguments(tiny, tmp_path), "--losses", "triplet,ms", "--seeds", "2"]
-    code, out, err = call(capsys, *arguments)
+    code, out, err = call(*arguments)
     assert code == 0 and err == ""
     assert "wedl" in out and "multi-similarity" in out and "best single loss" in out
-    code, out, err = call(capsys, *arguments, "--json")
+    code, out, err = call(*arguments, "--json")
     document = json.loads(out)
     assert code == 0 and len(document["rows"]) == 3 and len(document["verdicts"]) == 1
     assert "Nothing to train: every one of the 6 trials is on file" in err
     entry_id = document["rows"][0]["entry_id"]
-    code, out, _ = call(capsys, "info", entry_id[:8], "--out", str(tmp_path))
+    code, out, _ = call("info", entry_id[:8], "--out", str(tmp_path))
     assert code == 0 and entry_id in out
     plot = tmp_path / "curves.png"
-    code, _, _ = call(capsys, "info", entry_id, "--out", str(tmp_path), "--plot", str(plot))
+    code, _, _ = call("info", entry_id, "--out", str(tmp_path), "--plot", str(plot))
     assert code == 0 and plot.read_bytes().startswith(b"\x89PNG")
-    code, out, _ = call(capsys, "leaderboard", "show", str(tmp_path))
+    code, out, _ = call("leaderboard", "show", str(tmp_path))
     assert code == 0 and "best single loss" in out
 
 
-def test_run_with_a_failing_loss_says_why_and_exits_with_1(capsys, tiny, tmp_path):
+def test_run_with_a_failing_loss_says_why_and_exits_with_1(call, tiny, tmp_path):
     arguments = [*run_arguments(tiny, tmp_path), "--losses", "breaks,ms", "--seeds", "1"]
-    code, out, err = call(capsys, *arguments, "--combiner", "none")
+    code, out, err = call(*arguments, "--combiner", "none")
     assert code == 1
     assert "Failed: breaks, seed 0: breaks is nan at step 3" in err and "--retry-failed" in err
     assert "multi-similarity" in out
 
 
-def test_a_trial_without_a_result_is_not_advised_to_be_retried(capsys, tiny, tmp_path):
+def test_a_device_that_is_not_there_is_no_fault_of_the_losses(call, tiny, tmp_path):
+    arguments = [*run_arguments(tiny, tmp_path), "--losses", "ms", "--seeds", "1,"]
+    code, out, err = call(*arguments, "--device", "tpu")
+    assert (code, out) == (2, "") and "Error: --device tpu cannot be used here" in err
+    assert "seed 0 is missing" in err.splitlines()[0]
+
+
+def test_getting_a_dataset_in_vain_leaves_no_folder(call, web, tmp_path):
+    (tmp_path / "there").mkdir()
+    for root in ("typo/deeper", "there"):
+        code, _, err = call(
+            "data", "get", "flowers", "--root", str(tmp_path / root), "--url", web.url
+        )
+        assert code == 1 and "404" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_a_trial_without_a_result_is_not_advised_to_be_retried(call, tiny, tmp_path):
     """`--retry-failed` is for results that are on file; this one the next run tries anyway."""
     arguments = [*run_arguments(tiny, tmp_path), "--losses", "breaks(how=kill),ms", "--seeds", "1"]
-    code, out, err = call(capsys, *arguments, "--combiner", "none")
+    code, out, err = call(*arguments, "--combiner", "none")
     assert code == 1 and "multi-similarity" in out
-    assert "Failed: breaks, seed 0: the process that trained it was ended by SIGKILL" in err
+    assert "Failed: breaks(how=kill), seed 0: the process that trained it was ended by" in err
     assert "the next run tries it again" in err and "--retry-failed" not in err
 
 
-def test_trials_that_make_no_entry_are_told_at_the_end_of_a_run(capsys, tiny, tmp_path):
+def test_trials_that_make_no_entry_are_told_at_the_end_of_a_run(call, tiny, tmp_path):
     tiny["overrides"]["recipe.epochs"] = 1
     arguments = [*run_arguments(tiny, tmp_path), "--losses", "ms", "--seeds"]
-    assert call(capsys, *arguments, "1")[0] == 0
+    assert call(*arguments, "1")[0] == 0
     (result,) = tmp_path.glob(".trials/*/*/seed-0/result.json")
     changed = json.loads(result.read_text())
     changed["facts"]["dataset"]["fingerprint"] = "0" * 64
     result.write_text(json.dumps(changed))
-    code, _, err = call(capsys, *arguments, "2")
+    code, _, err = call(*arguments, "2")
     assert code == 1 and "No entry: multi-similarity: the trials of seeds 0 and 1" in err
 
 
