@@ -22,8 +22,9 @@ _TORCH_BEGINNINGS = (b"PK\x03\x04", b"\x80")
 def check_values(item: Registered, given: Mapping[str, Any]) -> None:
     """Raise `UsageError` for a value of another type than the parameter's default or range.
 
-    None may always be meant; a default that is None, a list or a table allows anything, unless
-    the parameter is tuned within a range of numbers.
+    None may always be meant. A default that is text allows anything, as "all" may stand beside a
+    number, and so does one that is None, a list or a table, unless the parameter is tuned within a
+    range of numbers.
     """
     for name, value in given.items():
         wanted = _wanted(item.spec.defaults[name], item.spec.search.get(name))
@@ -37,15 +38,13 @@ def _wanted(default: Any, tried: Any) -> str | None:
         return "true or false"
     if isinstance(default, int | float) or (default is None and isinstance(tried, Mapping)):
         return "a number"
-    return "text" if isinstance(default, str) else None
+    return None
 
 
 def _is(value: Any, wanted: str) -> bool:
     if wanted == "true or false":
         return isinstance(value, bool)
-    if wanted == "a number":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, str)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_place(item: Registered, params: Mapping[str, Any]) -> None:
@@ -61,9 +60,11 @@ def check_place(item: Registered, params: Mapping[str, Any]) -> None:
             "folder: no directory given. Name it: --dataset 'folder(root=PATH)', with a "
             "directory for each class in PATH."
         )
-    if root and not (isinstance(root, str) and Path(root).expanduser().is_dir()):
-        looked = f" (looked at {Path(root).expanduser().absolute()})" if _is(root, "text") else ""
-        raise UsageError(f"{item.spec.name}: root={root!r} is not a directory{looked}.")
+    place = Path(str(root)).expanduser()
+    if root and not place.is_dir():
+        raise UsageError(
+            f"{item.spec.name}: root={root!r} is not a directory (looked at {place.absolute()})."
+        )
 
 
 def check_backbone(item: Registered, params: Mapping[str, Any]) -> None:

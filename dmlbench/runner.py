@@ -79,9 +79,6 @@ def carry_out(
     """
     outcome = Outcome()
     pending = list(plan.pending(retry_failed))
-    for trial in pending:
-        if trial.status == "failed":
-            trial.folder.discard_result()
     audience = _Audience(registry, watch, outcome)
     messages = {
         configuration.entry_id: job_message(configuration, plan.out, resources, without)
@@ -93,6 +90,10 @@ def carry_out(
             needed = {trial.configuration.entry_id: trial.configuration for trial in pending}
             reports, device = prepare(needed, executor, messages)
             outcome.notes += reports
+            # Only now: where something cannot be built, what is on file stays as it is.
+            for trial in pending:
+                if trial.status == "failed":
+                    trial.folder.discard_result()
             executor.processes = resources.processes(device, len(pending))
             jobs = (
                 (

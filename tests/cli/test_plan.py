@@ -26,7 +26,6 @@ def plan(call):
     [
         (["--losses", "triplet(margin=abc)"], "margin must be a number, not 'abc'"),
         (["--losses", 'triplet(margin="0.1")'], "margin must be a number, not '0.1'"),
-        (["--losses", "triplet(mining=3)"], "mining must be text, not 3"),
         (["--losses", "triplet(squared=1)"], "squared must be true or false, not 1"),
         (["--losses", "ms(alpha=true)"], "alpha must be a number, not True"),
         (["--dataset", "glyphs(classes=many)"], "dataset dmlbench:glyphs: classes must be"),
