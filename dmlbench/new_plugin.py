@@ -18,6 +18,8 @@ _FILES = {
     "$package/plugin.py": "plugin.py.txt",
     "$package/loss.py": "loss.py.txt",
     "tests/test_loss.py": "test_loss.py.txt",
+    "LICENSE": "LICENSE.txt",
+    ".github/workflows/tests.yml": "tests.yml.txt",
 }
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -55,6 +57,11 @@ class NewPlugin:
         """``soft-margin`` as ``SoftMarginLoss``."""
         return "".join(word.capitalize() for word in self.loss.split("-")) + "Loss"
 
+    @property
+    def partner(self) -> str:
+        """The loss that examples train beside it: another one, even where the two share a name."""
+        return "ms" if self.loss == "triplet" else "triplet"
+
     def files(self) -> dict[str, str]:
         """The text of every file by its path within the package's folder."""
         names = {
@@ -63,6 +70,7 @@ class NewPlugin:
             "package": self.package,
             "entry_point": self.distribution.removeprefix("dmlbench-"),
             "class_name": self.class_name,
+            "partner": self.partner,
         }
         template = resources.files("dmlbench") / "plugin_template"
         return {

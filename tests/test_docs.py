@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import component_pages
@@ -11,8 +13,10 @@ import speed_tables
 
 from dmlbench.cli import COMMANDS
 from dmlbench.combiners import COMBINERS
-from dmlbench.hookspecs import Hooks
+from dmlbench.hookspecs import Hooks, TrialEvent
+from dmlbench.leaderboard.entry import EpochRecord, Metrics
 from dmlbench.losses import LOSSES
+from dmlbench.plugins import load_plugins
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = generate.wanted_pages()
@@ -92,3 +96,33 @@ def test_every_option_of_every_command_is_in_its_help():
 @pytest.mark.parametrize("hook", [n for n in dir(Hooks) if n.startswith("dmlbench_")])
 def test_every_hook_is_documented(hook):
     assert hook in (DOCS / "plugins.md").read_text("utf-8")
+
+
+def test_the_tracker_of_the_docs_writes_down_what_it_is_told(install, tmp_path, monkeypatch):
+    page = (DOCS / "plugins.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(# my_tracker/plugin.py.*?)```", page, re.DOTALL)
+    install("my-tracker", code)
+    monkeypatch.setenv("MY_TRACKER_FILE", str(tmp_path / "trials.jsonl"))
+    (listener,) = load_plugins().listeners
+    for kind, values in (
+        ("trial_started", {"epoch": 0, "epochs": 2}),
+        ("trial_failed", {"reason": "the loss is NaN"}),
+    ):
+        listener(TrialEvent(kind=kind, entry_id="3f9a", configuration="ms", seed=1, values=values))
+    lines = [json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"kind": "trial_started", "entry": "3f9a", "seed": 1, "epoch": 0, "epochs": 2},
+        {"kind": "trial_failed", "entry": "3f9a", "seed": 1, "reason": "the loss is NaN"},
+    ]
+
+
+def test_the_table_of_events_has_every_kind_and_value():
+    page = (DOCS / "plugins.md").read_text("utf-8")
+    section = page.partition("## Following trials")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*? \| (.*) \|$", section, re.MULTILINE))
+    values = {kind: set(re.findall(r"`(\w+)`", cell)) for kind, cell in rows.items()}
+    # The kinds stand in the contract, in quotes; the records are what entries keep of the values.
+    described = (TrialEvent.__doc__ or "").partition("kind:")[2].partition("values:")[0]
+    assert set(rows) == set(re.findall(r'"(\w+)"', described))
+    assert values["epoch_finished"] == set(EpochRecord.model_fields)
+    assert values["trial_finished"] == {"metrics", "seconds", *Metrics.model_fields}

@@ -28,13 +28,17 @@ def new_plugin_command(
     """
     from dmlbench.new_plugin import NewPlugin, write_plugin
     from dmlbench.plugins import load_plugins
+    from dmlbench.registry import KINDS
 
     plugin = NewPlugin(name, distribution or f"dmlbench-{name}")
     target = Path(folder or plugin.distribution)
     written = write_plugin(plugin, target)
-    for other in load_plugins().find("losses", name):
+    registry = load_plugins()
+    found = [item for kind in KINDS for item in registry.find(kind, name)]
+    others = [item for item in found if item.distribution != plugin.distribution]
+    for other in others:
         click.echo(
-            f"{other.distribution} has a loss {name} as well: with both installed, "
+            f"{other.distribution} has a {KINDS[other.kind]} {name} as well: with both installed, "
             f"say {plugin.distribution}:{name}.",
             err=True,
         )
@@ -54,10 +58,11 @@ def new_plugin_command(
     click.echo(f"Wrote {target}:")
     for file in written:
         click.echo(f"  {file.relative_to(target)}")
+    said = f"{plugin.distribution}:{name}" if others else name
     click.echo(
         f"\nYour loss goes into {target / plugin.package / 'loss.py'}, its paper and its defaults "
         f"into plugin.py beside it.\nNext:\n"
         f"  pip install -e '{target}[test]' && pytest {target}\n"
-        f"  dmlbench check {name}\n"
-        f"  dmlbench run --losses {name},triplet"
+        f"  dmlbench check {said}\n"
+        f"  dmlbench run --losses {said},{plugin.partner}"
     )

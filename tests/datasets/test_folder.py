@@ -1,6 +1,7 @@
 """Folders and CSV files of images: each nasty case by name."""
 
 import os
+import re
 import shutil
 import unicodedata
 from pathlib import Path
@@ -9,9 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dmlbench.config import Protocol
+from dmlbench.data.decode import EXTENSIONS
 from dmlbench.data.images import DatasetError, check_dataset, fingerprint
+from dmlbench.data.split import half_and_half, hold_out_classes
 from dmlbench.datasets import DATASETS
 from dmlbench.datasets.folder import Folder
+from dmlbench.recipe import load_recipe, recipe_names
 
 
 @pytest.fixture(autouse=True)
@@ -344,3 +349,40 @@ def test_long_lists_of_names_are_cut_and_counted(root):
         (root / "a" / f"bad{i:02d}.png").write_bytes(b"")
     line = load(root).report[0]
     assert line.startswith("15 images could not be decoded") and line.endswith("and 5 more")
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text("utf-8")
+
+
+def test_the_csv_files_of_the_docs(tmp_path):
+    plain, gallery = re.findall(r"```csv\n(.*?)```", PAGE, re.DOTALL)
+    for text in (plain, gallery):
+        for i, path in enumerate(re.findall(r"^(\S+\.jpg),", text, re.MULTILINE)):
+            save(tmp_path / path, i)
+    dataset = load(tmp_path, csv=write(tmp_path, gallery))
+    assert dataset.train.class_names == ("ant", "bee") and dataset.report == ()
+    assert dataset.test.ids == ("0005.jpg", "0007.jpg")
+    assert dataset.gallery.ids == ("0006.jpg", "0008.jpg")
+    with pytest.raises(DatasetError, match=r"holds 2 classes \(ant, bee, wild\)"):
+        load(tmp_path, csv=write(tmp_path, plain))
+
+
+def test_the_docs_name_every_ending_of_an_image():
+    (sentence,) = re.findall(r"Images end in (.*?), in either case", PAGE, re.DOTALL)
+    assert set(re.findall(r"`(\.\w+)`", sentence)) == EXTENSIONS
+
+
+def test_the_docs_say_how_many_classes_each_recipe_needs():
+    table = re.findall(r"^\| (`\w+`.*?) \| (\d+) \| (\d+) \| (\d+) \|$", PAGE, re.MULTILINE)
+    rows = {name: [*map(int, row)] for names, *row in table for name in re.findall(r"\w+", names)}
+    assert set(rows) == set(recipe_names())
+    for name, (batch, training, whole) in rows.items():
+        assert load_recipe(name).batch.classes == batch
+        left = []
+        for count in (training - 1, training):
+            labels = np.repeat(np.arange(count), 2)
+            kept, _ = hold_out_classes(labels, Protocol().validation_fraction, seed=0)
+            left.append(len(kept) // 2)
+        assert left[0] < batch <= left[1]
+        names = [f"{i:03}" for i in range(whole)]
+        assert len(half_and_half(names)[0]) == training > len(half_and_half(names[1:])[0])

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dmlbench.cli import main
+from dmlbench.errors import UsageError
 from dmlbench.new_plugin import NewPlugin
+from dmlbench.plugins import load_plugins
 
 TEMPLATE = Path(__file__).parents[2] / "plugins" / "template"
 
@@ -25,7 +30,8 @@ def call(capsys, *arguments):
 
 def test_the_template_is_what_new_plugin_writes():
     files = NewPlugin("alignment-uniformity", "dmlbench-template").files()
-    sources = [path for form in ("py", "md", "toml") for path in TEMPLATE.rglob(f"*.{form}")]
+    forms = ("*.py", "*.md", "*.toml", "*.yml", "LICENSE")
+    sources = [path for form in forms for path in TEMPLATE.rglob(form)]
     found = {path.relative_to(TEMPLATE).as_posix(): path.read_text("utf-8") for path in sources}
     assert found == files, "run dmlbench new-plugin alignment-uniformity; see docs/plugins.md"
 
@@ -57,7 +63,9 @@ def test_names_of_a_new_plugin(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "dmlbench-soft-pull-2"
     assert "class SoftPull2Loss(" in (folder / "dmlbench_soft_pull_2" / "loss.py").read_text()
     assert '2 = "dmlbench_soft_pull_2.plugin"' in (folder / "pyproject.toml").read_text()
-    assert all("$" not in (folder / file).read_text("utf-8") for file in written["files"])
+    left = {"$" + word for f in written["files"]
+            for word in re.findall(r"\$(\w*)", (folder / f).read_text("utf-8"))}  # fmt: skip
+    assert left == {"$DMLBENCH"}  # the workflow's own
 
 
 def test_nothing_is_overwritten(tmp_path, capsys):
@@ -76,9 +84,50 @@ def test_a_name_that_cannot_be_is_refused(tmp_path, capsys, name):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_name_that_another_loss_has_is_noted(tmp_path, capsys):
-    code, _, err = call(capsys, "new-plugin", "triplet", "--to", tmp_path / "new")
-    assert code == 0 and "say dmlbench-triplet:triplet" in err
+def test_the_metadata_of_a_new_plugin_says_license_author_source_and_bound():
+    files = NewPlugin("soft-pull", "ourlab-losses").files()
+    project = tomllib.loads(files["pyproject.toml"])["project"]
+    assert project["license"] == "MIT" and project["license-files"] == ["LICENSE"]
+    assert files["LICENSE"].startswith("MIT License\n\nCopyright (c) YEAR YOUR NAME\n")
+    assert "dmlbench>=0.1" in project["dependencies"]
+    assert project["authors"] == [{"name": "YOUR NAME"}]
+    assert project["urls"]["Source"].endswith("/ourlab-losses")
+    ours = (Path(__file__).parents[2] / "LICENSE").read_text("utf-8")
+    assert files["LICENSE"].split("\n\n", 2)[2] == ours.split("\n\n", 2)[2]
+
+
+def test_the_workflow_of_a_new_plugin_installs_it_and_runs_tests_and_check():
+    files = NewPlugin("soft-pull", "ourlab-losses").files()
+    workflow = yaml.safe_load(files[".github/workflows/tests.yml"])
+    runs = [step["run"] for step in workflow["jobs"]["tests"]["steps"] if "run" in step]
+    assert runs[0].endswith('"$DMLBENCH" -e ".[test]"') and workflow["env"]["DMLBENCH"]
+    assert runs[1:] == ["pytest", "dmlbench check ourlab-losses"]
+    # YAML 1.1 reads "on" as true.
+    assert {"push", "pull_request"} == set(workflow[True])
+
+
+def test_a_name_that_another_loss_has_is_noted(tmp_path, capsys, install_package):
+    folder = tmp_path / "new"
+    code, out, err = call(capsys, "new-plugin", "triplet", "--to", folder)
+    assert code == 0 and "dmlbench has a loss triplet as well" in err
+    assert "say dmlbench-triplet:triplet" in err
+    assert "  dmlbench check dmlbench-triplet:triplet\n" in out
+    assert "  dmlbench run --losses dmlbench-triplet:triplet,ms\n" in out
+    assert "--losses dmlbench-triplet:triplet,ms\n" in (folder / "README.md").read_text("utf-8")
+    install_package(folder)
+    names = ["dmlbench-triplet:triplet", "ms"]
+    found = [load_plugins().resolve("losses", name).distribution for name in names]
+    assert found == ["dmlbench-triplet", "dmlbench"]
+    with pytest.raises(UsageError, match="offered by 2 distributions"):
+        load_plugins().resolve("losses", "triplet")
+    _, _, err = call(capsys, "new-plugin", "triplet", "--to", tmp_path / "again")
+    assert "dmlbench-triplet has" not in err
+
+
+def test_a_name_that_a_combiner_has_is_noted(tmp_path, capsys):
+    code, out, err = call(capsys, "new-plugin", "learned", "--to", tmp_path / "new")
+    assert code == 0 and "dmlbench has a combiner learned as well" in err
+    assert "dmlbench check dmlbench-learned:learned\n" in out
 
 
 def test_the_template_installed_by_pip_is_listed_and_checked(tmp_path):
