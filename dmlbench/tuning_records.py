@@ -27,11 +27,13 @@ class Setting:
 
     kind: "losses" (the configuration's only loss) or "combiners".
     space: what may be tried, by parameter, as in the plugin's spec.
+    given: names of the parameters that the user set.
     """
 
     kind: str
     configuration: Configuration
     space: Mapping[str, Any]
+    given: tuple[str, ...] = ()
 
     @property
     def component(self) -> Component:
@@ -72,7 +74,7 @@ def setting_of(
     component = configuration.combiner or configuration.losses[0]
     search = registry.resolve(kind, component.id).spec.search
     space = {name: tried for name, tried in search.items() if name not in given}
-    return Setting(kind, configuration, space)
+    return Setting(kind, configuration, space, tuple(sorted(given)))
 
 
 def tuned(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import pytest
 
 import dmlbench
+from dmlbench.cli import main
 from dmlbench.errors import TrialFailure, UsageError
 from dmlbench.leaderboard.describe import configuration_rows
 from dmlbench.plan import Request, ensemble_configurations, single_configurations
@@ -109,6 +111,17 @@ def test_a_named_parameter_stays_and_an_untuned_loss_is_refused(tiny, tmp_path):
         single_configurations(dataclasses.replace(request, losses=["nca"]), registry)
     with pytest.raises(UsageError, match="n-pairs has nothing to tune"):
         tune_losses(request_of(tiny, tmp_path, losses=["n-pairs"]), registry)
+
+
+def test_two_settings_of_one_loss_are_told_apart(tiny, tmp_path, capsys):
+    sets = [part for k, v in tiny["overrides"].items() for part in ("--set", f"{k}={v}")]
+    with pytest.raises(SystemExit):
+        main(["tune", "--losses", "triplet,triplet(mining=semi-hard)", "--budget", "1", "--jobs",
+              "1", "--dataset", tiny["dataset"], "--device", "cpu", "--out", str(tmp_path), *sets])
+    captured = capsys.readouterr()
+    assert "triplet(mining=semi-hard) 1: margin=null -> " in captured.err
+    assert re.search(r"^ *triplet +1 ", captured.out, re.MULTILINE)
+    assert re.search(r"^ *triplet\(mining=semi-hard\) +1 ", captured.out, re.MULTILINE)
 
 
 def test_a_combiner_is_tuned_over_its_losses(tiny, tmp_path):

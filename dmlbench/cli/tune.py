@@ -110,7 +110,15 @@ def _given(text: str) -> set[str]:
 def _report(setting: Any, trial: Any, number: int) -> None:
     score = trial.validation_map_at_r
     found = f"failed: {trial.reason}" if score is None else f"{100 * score:.2f} %"
-    click.echo(f"{setting.component.name} {number}: {_text(trial.params)} -> {found}", err=True)
+    click.echo(f"{_name(setting)} {number}: {_text(trial.params)} -> {found}", err=True)
+
+
+def _name(setting: Any) -> str:
+    """The component with the parameters that were given, which tell two settings apart."""
+    from dmlbench.expressions import write_call
+
+    component = setting.component
+    return write_call(component.name, {name: component.params[name] for name in setting.given})
 
 
 def _show(settings: list[Any], records: list[Any]) -> None:
@@ -121,7 +129,7 @@ def _show(settings: list[Any], records: list[Any]) -> None:
         default, best = record.trials[0].validation_map_at_r, record.best
         rows.append(
             [
-                setting.component.name,
+                _name(setting),
                 str(len(record.trials)),
                 "failed" if default is None else f"{100 * default:.2f}",
                 "failed" if best is None else f"{100 * best.validation_map_at_r:.2f}",
