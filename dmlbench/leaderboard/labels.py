@@ -17,8 +17,8 @@ _OWN_DISTRIBUTION = "dmlbench"
 class Labels:
     """Names for components, told apart by the parameters in which the given entries differ.
 
-    Where one set of parameters is the commonest, it goes without saying: the others name what they
-    have otherwise. Where none is, all name the parameters that differ.
+    Parameters that two thirds of the uses have go without saying: the others name what they have
+    otherwise. Where none are so common, all name the parameters that differ.
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
@@ -124,10 +124,9 @@ def _varying_names(uses: list[Mapping[str, Any]]) -> set[str]:
 
 
 def _commonest(uses: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The parameters that more uses have than any others; None where two lead."""
-    counts = Counter(map(canonical_json, uses))
-    (first, most), *others = counts.most_common(2)
-    if others and others[0][1] == most:
+    """The parameters of two thirds of the uses; None where none are so common."""
+    ((first, most),) = Counter(map(canonical_json, uses)).most_common(1)
+    if 3 * most < 2 * len(uses):
         return None
     return next(params for params in uses if canonical_json(params) == first)
 

@@ -10,17 +10,19 @@ from click.testing import CliRunner
 from dmlbench.cli import cli
 
 ROOT = Path(__file__).parents[2]
-LEADERBOARDS = sorted(path.parent for path in ROOT.glob("leaderboards/*/*/README.md"))
+LEADERBOARDS = sorted(path.parent for path in ROOT.glob("leaderboards/**/leaderboard.csv"))
 HOW = "for each: dmlbench leaderboard show FOLDER --markdown > FOLDER/README.md, --csv likewise"
 
 
 def test_there_are_leaderboards():
-    folders = {path for path in ROOT.glob("leaderboards/*/*") if path.is_dir()}
+    files = [path for path in ROOT.glob("leaderboards/**/*.json") if path.name[0] != "."]
+    folders = {p.parent.parent if p.parent.name[0] == "_" else p.parent for p in files}
     assert folders and folders == set(LEADERBOARDS), HOW
+    assert all((folder / "README.md").exists() for folder in folders), HOW
 
 
 @pytest.mark.parametrize("form, name", [("--markdown", "README.md"), ("--csv", "leaderboard.csv")])
-@pytest.mark.parametrize("folder", LEADERBOARDS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", LEADERBOARDS, ids=lambda folder: str(folder.relative_to(ROOT)))
 def test_tables_are_made_from_the_entries(folder, form, name, monkeypatch):
     # Relative, as the table's paths would be for whoever makes it.
     monkeypatch.chdir(ROOT)
@@ -30,7 +32,7 @@ def test_tables_are_made_from_the_entries(folder, form, name, monkeypatch):
     assert made.exit_code == 0 and made.stdout == (folder / name).read_text("utf-8"), HOW
 
 
-@pytest.mark.parametrize("folder", LEADERBOARDS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", LEADERBOARDS, ids=lambda folder: str(folder.relative_to(ROOT)))
 def test_every_check_holds(folder):
     from dmlbench.leaderboard.checks import check_entry
     from dmlbench.leaderboard.store import read_entries

@@ -129,6 +129,14 @@ def test_same_names_are_told_apart_by_the_parameters_that_differ(make_entry, mak
     assert list(leaderboard_frame([make_entry([first])])["losses"]) == ["triplet"]
 
 
+def test_what_most_uses_have_goes_without_saying(make_entry, make_component):
+    usual = make_component("triplet", params={"margin": 0.1, "mining": "all"})
+    other = make_component("triplet", params={"margin": 0.2, "mining": "all"})
+    combined = make_entry([usual, make_component("ms")], combiner="sum")
+    frame = leaderboard_frame([make_entry([usual]), make_entry([other]), combined])
+    assert set(frame["losses"]) == {"triplet", "triplet(margin=0.2)", "triplet + ms"}
+
+
 def test_a_metric_that_a_seed_lacks_is_missing_for_the_row(make_entry):
     entry = make_entry(map_at_r=[0.5, 0.6])
     lacking = entry.trials[1].model_copy(
