@@ -94,8 +94,8 @@ def test_random_features_must_be_asked_for(backbone):
     if backbone == "test_resnet":
         make_plan(Request(**request), registry)  # its pretrained weights are asked for
         with pytest.raises(UsageError, match="would start from random weights.*--no-pretrained"):
-            make_plan(Request(**{**request, "backbone": "timm(model=x, pretrained=false)"}),
-                      registry)  # fmt: skip
+            untrained = {**request, "backbone": "timm(model=test_resnet, pretrained=false)"}
+            make_plan(Request(**untrained), registry)
     else:
         with pytest.raises(UsageError, match="would start from random weights.*--no-pretrained"):
             make_plan(Request(**request), registry)

@@ -153,7 +153,7 @@ def backbone_of(**request):
 
 def test_the_configuration_names_the_hash_and_no_path(tmp_path):
     path = tmp_path / "w.pth"
-    path.write_bytes(b"weights")
+    path.write_bytes(b"PK\x03\x04 as torch.save begins")
     backbone = backbone_of(backbone=MODEL, weights=path, recipe="standard")
     assert backbone.params == {
         "model": MODEL, "pretrained": False, "weights": weights_reference(str(path)),
@@ -163,7 +163,7 @@ def test_the_configuration_names_the_hash_and_no_path(tmp_path):
 
 def test_weights_where_none_can_go(tmp_path):
     path = tmp_path / "w.pth"
-    path.write_bytes(b"weights")
+    path.write_bytes(b"PK\x03\x04 as torch.save begins")
     with pytest.raises(UsageError, match="resnet-mini takes no weights"):
         backbone_of(weights=path)
     with pytest.raises(UsageError, match="cannot be read"):

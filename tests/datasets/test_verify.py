@@ -169,7 +169,7 @@ def test_a_run_without_the_data_ends_with_the_ways_out(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["run", "--dataset", "cub", "--losses", "triplet", "--out", str(tmp_path / "out")])
     err = capsys.readouterr().err
-    assert stop.value.code == 1 and "cub" in err and "dmlbench data get cub" in err
+    assert stop.value.code == 2 and "cub" in err and "dmlbench data get cub" in err
 
 
 def test_a_trial_on_a_small_set_from_image_files_to_the_entry(small, tmp_path):
