@@ -68,8 +68,8 @@ class Comparison:
     num_queries: int | None
     no_queries: str | None
     code_differs: bool
-    first_tries: tuple[int, ...]
-    other_tries: tuple[int, ...]
+    first_tries: Sequence[int]
+    other_tries: Sequence[int]
     conclusion: Conclusion
     sentence: str
 
@@ -165,8 +165,8 @@ def _compare(
         num_queries=num_queries,
         no_queries=no_queries,
         code_differs=first.entry.core_sha256 != other.entry.core_sha256,
-        first_tries=_tries(first.entry),
-        other_tries=_tries(other.entry),
+        first_tries=first.entry.tuning_budgets,
+        other_tries=other.entry.tuning_budgets,
         conclusion="undecided",
         sentence="",
     )
@@ -182,11 +182,7 @@ def _conclusion(comparison: Comparison) -> Conclusion:
     return "above" if comparison.seeds.mean > 0 else "below"
 
 
-def _tries(entry: Entry) -> tuple[int, ...]:
-    return tuple(sorted({record.budget for record in entry.tuning}))
-
-
-def _in_words(tries: tuple[int, ...]) -> str:
+def _in_words(tries: Sequence[int]) -> str:
     return f"with {listed(list(map(str, tries)))} tries" if tries else "not at all"
 
 

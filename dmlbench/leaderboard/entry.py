@@ -258,6 +258,11 @@ class Entry(Record):
         return f"{self.combiner.name}({names})" if self.combiner else names
 
     @property
+    def tuning_budgets(self) -> list[int]:
+        """The budgets by which losses and combiner were tuned, each once; empty if untuned."""
+        return sorted({record.budget for record in self.tuning})
+
+    @property
     def claim_key(self) -> str:
         """Id and hash of the content: one for each claim about a configuration."""
         return f"{self.entry_id}.{self.content_sha256()[:8]}"

@@ -173,7 +173,7 @@ def _row(
         "seeds": len(entry.completed),
         "failed": len(entry.trials) - len(entry.completed),
         "train_seconds": sum(seconds) / len(seconds) if seconds else None,
-        "tries": sorted({record.budget for record in entry.tuning}),
+        "tries": entry.tuning_budgets,
         "head_dims": list(entry.head_dims),
         "distributions": distributions(entry),
         "failures": failures(entry),
