@@ -62,7 +62,9 @@ def grouped(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
         first = groups[key][0]
         width = first.embedding_dim
         names = (first.dataset.name, first.protocol.name, first.backbone.name, recipe_label(first))
-        return (*names, first.protocol.sha256, width, key)
+        # The fair width first: it is the one to compare under.
+        paper = first.protocol.rules.get("width") != "fair"
+        return (*names, paper, first.protocol.sha256, width, key)
 
     return {key: groups[key] for key in sorted(groups, key=place)}
 

@@ -129,6 +129,14 @@ def test_same_names_are_told_apart_by_the_parameters_that_differ(make_entry, mak
     assert list(leaderboard_frame([make_entry([first])])["losses"]) == ["triplet"]
 
 
+def test_the_fair_width_stands_first(make_entry):
+    paper = make_entry("ms+triplet", combiner="wedl", width="paper", embedding_dim=128)
+    frame = leaderboard_frame([paper, make_entry(), make_entry("ms", dataset="a")])
+    assert list(zip(frame["dataset"], frame["width"], strict=True)) == [
+        ("a", "fair"), ("glyphs", "fair"), ("glyphs", "paper"),
+    ]  # fmt: skip
+
+
 def test_what_most_uses_have_goes_without_saying(make_entry, make_component):
     usual = make_component("triplet", params={"margin": 0.1, "mining": "all"})
     other = make_component("triplet", params={"margin": 0.2, "mining": "all"})
