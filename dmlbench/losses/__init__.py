@@ -20,7 +20,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         summary="Positives closer than negatives by a margin: all, hard, semi-hard or batch-hard",
         reference="Schroff, Kalenichenko, Philbin, FaceNet: A Unified Embedding for Face "
         "Recognition and Clustering, CVPR 2015 (arXiv 1503.03832)",
-        defaults={"margin": None, "mining": "all", "squared": False},
+        defaults={"margin": None, "mining": "all", "squared": False, "mining_margin": None},
         search={"margin": {"low": 0.02, "high": 0.6, "log": True}},
         family="triplet",
     ),

@@ -22,8 +22,10 @@ class TripletLoss(PairLoss):
 
     margin: at least 0. None is 0.2 for semi-hard mining and 0.05 for the others.
     mining: which triplets count: "all"; "hard", whose negative is no farther than the positive;
-        "semi-hard", whose negative is farther, but within the margin; "batch-hard", the farthest
-        positive and the nearest negative of each anchor.
+        "semi-hard", whose negative is farther, but within the mining margin; "batch-hard", the
+        farthest positive and the nearest negative of each anchor.
+    mining_margin: "all" and "semi-hard" take triplets with d_an - d_ap up to this one, at least
+        0. None: the same as margin. A larger one changes nothing, since the cost is then 0.
     squared: use squared distances (up to 4) instead of distances (up to 2).
 
     Time is P comparisons of B x N matrices, memory one matrix and no list of triplets.
@@ -36,7 +38,11 @@ class TripletLoss(PairLoss):
     name = "triplet"
 
     def __init__(
-        self, margin: float | None = None, mining: str = "all", squared: bool = False
+        self,
+        margin: float | None = None,
+        mining: str = "all",
+        squared: bool = False,
+        mining_margin: float | None = None,
     ) -> None:
         super().__init__()
         self.mining = choice(self.name, "mining", mining, MININGS)
@@ -44,6 +50,9 @@ class TripletLoss(PairLoss):
             margin = 0.2 if mining == "semi-hard" else 0.05
         self.margin = number(self.name, "margin", margin, least=0)
         self.squared = flag(self.name, "squared", squared)
+        if mining_margin is None:
+            mining_margin = self.margin
+        self.mining_margin = number(self.name, "mining_margin", mining_margin, least=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
@@ -67,19 +76,19 @@ class TripletLoss(PairLoss):
     def _sum(self, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The loss, (B, P) its slope along positive, (B, N) minus that along negative distances."""
         reach = positive + self.margin
+        widest_gap = 0.0 if self.mining == "hard" else min(self.margin, self.mining_margin)
+        # Where the cost at the widest gap is above 0, a triplet exactly there counts.
+        compare = torch.le if widest_gap < self.margin else torch.lt
         active = torch.empty_like(negative)
         farther = torch.empty_like(negative)
         pushes = torch.zeros_like(negative)  # triplets that a negative takes part in
         pulls = torch.empty_like(positive)  # triplets that a positive takes part in
         # Comparisons write floats: on a CPU five times as fast as bool, and ready to be summed.
         for slot in range(positive.shape[1]):
-            bound, own = reach[:, slot, None], positive[:, slot, None]
-            if self.mining == "hard" and self.margin > 0:
-                torch.le(negative, own, out=active)
-            else:
-                torch.lt(negative, bound, out=active)
+            distance = positive[:, slot, None]
+            compare(negative, distance + widest_gap, out=active)
             if self.mining == "semi-hard":
-                active.mul_(torch.gt(negative, own, out=farther))
+                active.mul_(torch.gt(negative, distance, out=farther))
             pushes.add_(active)
             torch.sum(active, 1, out=pulls[:, slot])
         count = pulls.sum().clamp_min_(1)

@@ -12,7 +12,7 @@ from dmlbench.losses import LOSSES
 C, D = 8, 10
 VARIANTS = {
     "triplet": [{"mining": "hard"}, {"mining": "semi-hard"}, {"mining": "batch-hard"}]
-    + [{"squared": True}],
+    + [{"squared": True}, {"mining": "semi-hard", "margin": 1.0, "mining_margin": 0.1}],
     "multi-similarity": [{"mining": False}],
     "margin": [{"mining": "distance-weighted"}, {"learn_beta": True, "class_beta": True}],
     "cross-batch-memory": [{"loss": "triplet"}, {"loss": "multi-similarity"}],

@@ -58,6 +58,18 @@ AGAINST_PML = {
         triplets(0.5, "semihard", power=2),
     ),
     "triplet, semi-hard, margin 0": (TripletLoss(0, "semi-hard"), triplets(0, "semihard")),
+    "triplet, mined semi-hard by 0.1, margin 1": (
+        TripletLoss(1.0, "semi-hard", mining_margin=0.1),
+        mined(pml.TripletMarginLoss(1.0), miners.TripletMarginMiner(0.1, "semihard")),
+    ),
+    "triplet, mined by 0, margin 0.3": (
+        TripletLoss(0.3, mining_margin=0),
+        mined(pml.TripletMarginLoss(0.3), miners.TripletMarginMiner(0, "all")),
+    ),
+    "triplet, mined by more than the margin": (
+        TripletLoss(0.3, mining_margin=0.8),
+        mined(pml.TripletMarginLoss(0.3), miners.TripletMarginMiner(0.8, "all")),
+    ),
     "triplet, hard": (TripletLoss(mining="hard"), triplets(0.05, "hard")),
     "triplet, hard, margin 0": (TripletLoss(0, "hard"), triplets(0, "hard")),
     "triplet, batch-hard": (TripletLoss(mining="batch-hard"), hardest(0.05)),
@@ -100,6 +112,7 @@ AGAINST_PML = {
 OURS = {name: ours for name, (ours, _) in AGAINST_PML.items() if "," not in name}
 OURS |= {
     "triplet, semi-hard": TripletLoss(mining="semi-hard"),
+    "triplet, two margins": TripletLoss(1.0, "semi-hard", mining_margin=0.1),
     "triplet, hard": TripletLoss(mining="hard"),
     "triplet, batch-hard": TripletLoss(mining="batch-hard"),
     "binomial-deviance": BinomialDevianceLoss(),
@@ -385,6 +398,7 @@ def test_bad_batches_are_refused(name, embeddings, labels, message):
         (TripletLoss, {"margin": "wide"}, "finite number"),
         (TripletLoss, {"mining": "semihard"}, "'semi-hard'"),
         (TripletLoss, {"squared": 1}, "true or false"),
+        (TripletLoss, {"mining_margin": -0.1}, "at least 0"),
         (MultiSimilarityLoss, {"alpha": 0}, "above 0"),
         (MultiSimilarityLoss, {"beta": -50.0}, "above 0"),
         (MultiSimilarityLoss, {"base": math.inf}, "finite number"),
