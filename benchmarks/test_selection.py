@@ -25,14 +25,14 @@ def trial(task: tuple[str, str, int, list[str]]) -> list[dict[str, float]]:
     """Validation MAP@R, test MAP@R and test Recall@1 of one seed after each epoch."""
     import torch
 
-    from dmlbench.build import build, training_split
-    from dmlbench.embed import embed_images
     from dmlbench.evaluate.retrieval import retrieval
-    from dmlbench.expressions import parse_assignment, split_list
-    from dmlbench.plan import Request, make_plan
-    from dmlbench.plugins import load_plugins
-    from dmlbench.train import Trainer, validation_map_at_r
-    from dmlbench.trial import load_data
+    from dmlbench.plan.expressions import parse_assignment, split_list
+    from dmlbench.plan.request import Request, make_plan
+    from dmlbench.plugins.loading import load_plugins
+    from dmlbench.training.build import build, training_split
+    from dmlbench.training.embed import embed_images
+    from dmlbench.training.train import Trainer, validation_map_at_r
+    from dmlbench.training.trial import load_data
 
     torch.set_num_threads(1)
     losses, combiner, seed, settings = task
@@ -82,7 +82,7 @@ def chosen(records: list[dict[str, float]]) -> dict[str, float]:
 
 def interval(values: list[float]) -> str:
     """Mean and half of the 95 % interval (Student t), in points."""
-    from dmlbench.leaderboard.statistics import mean_interval
+    from dmlbench.statistics.intervals import mean_interval
 
     found = mean_interval([100 * value for value in values])
     half = "" if found.low is None else f" ± {(found.high - found.low) / 2:.2f}"
@@ -98,7 +98,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    from dmlbench.expressions import split_list
+    from dmlbench.plan.expressions import split_list
 
     rows = [(loss, "") for loss in split_list(options.losses)]
     rows += [(options.ensemble, "wedl")] if options.ensemble else []

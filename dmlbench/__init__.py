@@ -10,10 +10,10 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "Entry": "dmlbench.leaderboard.entry",
+    "Entry": "dmlbench.leaderboard.entries.entry",
     "load_dataset": "dmlbench.api",
     "load_loss": "dmlbench.api",
-    "read_leaderboard": "dmlbench.leaderboard.table",
+    "read_leaderboard": "dmlbench.leaderboard.comparison.table",
     "run": "dmlbench.api",
     "__version__": "dmlbench.version",
 }

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.components import create_dataset, create_loss
 from dmlbench.errors import DmlbenchError, TrialFailure
-from dmlbench.expressions import parse_call
 from dmlbench.hookspecs import TrialEvent
-from dmlbench.labels import label
-from dmlbench.leaderboard.entry import Entry
-from dmlbench.plan import Request, make_plan
-from dmlbench.plugins import load_plugins
-from dmlbench.runner import Resources, carry_out
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.plan.expressions import parse_call
+from dmlbench.plan.labels import label
+from dmlbench.plan.request import Request, make_plan
+from dmlbench.plugins.components import create_dataset, create_loss
+from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.runner import Resources, carry_out
 
 if TYPE_CHECKING:
     from torch import nn

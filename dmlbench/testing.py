@@ -13,10 +13,10 @@ from typing import Any
 
 from torch import nn
 
-from dmlbench import combiner_checks, loss_checks
-from dmlbench.combiner_checks import COMBINER_CHECKS
-from dmlbench.conformance import CheckResult, run_checks
-from dmlbench.loss_checks import LOSS_CHECKS
+from dmlbench.conformance import combiner_checks, loss_checks
+from dmlbench.conformance.combiner_checks import COMBINER_CHECKS
+from dmlbench.conformance.kit import CheckResult, run_checks
+from dmlbench.conformance.loss_checks import LOSS_CHECKS
 
 __all__ = ["COMBINER_CHECKS", "LOSS_CHECKS", "CheckResult", "check_combiner", "check_loss"]
 

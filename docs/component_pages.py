@@ -16,9 +16,9 @@ from typing import Any
 from speed_tables import ratio_section, speed_section, table
 
 from dmlbench.combiners import COMBINERS
-from dmlbench.described import paragraphs, parameters_in, tried
 from dmlbench.hookspecs import Spec
 from dmlbench.losses import LOSSES
+from dmlbench.plugins.docstrings import paragraphs, parameters_in, tried
 
 COMPONENTS = {"losses": LOSSES, "combiners": COMBINERS}
 

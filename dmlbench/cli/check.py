@@ -12,7 +12,7 @@ import click
 from dmlbench.cli.options import json_option, without_option
 
 if TYPE_CHECKING:
-    from dmlbench.check_plugin import Report
+    from dmlbench.conformance.check_plugin import Report
 
 
 @click.command("check")
@@ -25,9 +25,9 @@ def check_command(name: str, without: tuple[str, ...], as_json: bool) -> int:
     NAME may have parameters: 'triplet(mining=hard)'. Datasets and backbones are held against
     their specs only. Exits with 4 where a check fails.
     """
-    from dmlbench.check_plugin import check_name
+    from dmlbench.conformance.check_plugin import check_name
     from dmlbench.errors import VerificationError
-    from dmlbench.plugins import load_plugins
+    from dmlbench.plugins.loading import load_plugins
 
     reports = []
     for report in check_name(load_plugins(without), name):

@@ -34,8 +34,8 @@ def list_command(as_json: bool) -> None:
     """List the datasets, where each is looked for, and whether it is there."""
     from dmlbench.cli.tables import print_table
     from dmlbench.data.images import DatasetError
-    from dmlbench.data.places import place_of
-    from dmlbench.data.verify import benchmark, names
+    from dmlbench.data.locations import place_of
+    from dmlbench.datasets.getting.verify import benchmark, names
     from dmlbench.datasets.published import PUBLISHED
 
     rows = []
@@ -88,8 +88,8 @@ def get_command(
     Goes on with what an interrupted call left. Files of the dataset that lie in its folder are
     taken instead of downloaded; where some can only be had by hand, it says which and whence.
     """
-    from dmlbench.data.fetch import fetch
-    from dmlbench.data.places import place_of
+    from dmlbench.data.locations import place_of
+    from dmlbench.datasets.getting.fetch import fetch
 
     try:
         with _no_empty_folder(place_of(name, root)), _progress() as progress:
@@ -128,7 +128,7 @@ def verify_command(name: str, root: str | None, decode: bool, as_json: bool) -> 
 
     Exits with 4 where it differs.
     """
-    from dmlbench.data.verify import verify
+    from dmlbench.datasets.getting.verify import verify
 
     with _progress() as progress:
         found = verify(

@@ -16,7 +16,7 @@ def doctor_command(as_json: bool) -> int:
 
     Exits with 1 where something is missing or broken.
     """
-    from dmlbench.doctor import examine
+    from dmlbench.running.doctor import examine
 
     findings = examine()
     if as_json:

@@ -11,8 +11,8 @@ import click
 from dmlbench.cli.options import json_option, out_option, without_option
 
 if TYPE_CHECKING:
-    from dmlbench.recipe import Recipe
-    from dmlbench.registry import Registered, Registry
+    from dmlbench.plan.recipe import Recipe
+    from dmlbench.plugins.registry import Registered, Registry
 
 
 @click.command("info")
@@ -28,13 +28,13 @@ def info_command(
 
     An entry is named by its id, at least the first 4 digits of it, or its file.
     """
+    from dmlbench.backbones.timm_names import is_timm_model
     from dmlbench.cli.info_hints import unknown_name
     from dmlbench.cli.tables import print_text
     from dmlbench.errors import UsageError
-    from dmlbench.plugins import load_plugins
-    from dmlbench.recipe import load_recipe, recipe_names
-    from dmlbench.registry import KINDS
-    from dmlbench.timm_names import is_timm_model
+    from dmlbench.plan.recipe import load_recipe, recipe_names
+    from dmlbench.plugins.loading import load_plugins
+    from dmlbench.plugins.registry import KINDS
 
     if _is_entry(name):
         _show_entry(name, out, plot, as_json)
@@ -63,26 +63,26 @@ def _is_entry(name: str) -> bool:
 
 
 def _show_entry(name: str, out: Path, plot: str | None, as_json: bool) -> None:
-    from dmlbench.leaderboard.store import find_entry
+    from dmlbench.leaderboard.entries.store import find_entry
 
     entry = find_entry(out, name)
     if plot:
-        from dmlbench.leaderboard.plot import plot_entry
+        from dmlbench.leaderboard.views.plot import plot_entry
 
         plot_entry(entry, plot)
         click.echo(f"Drew {plot}.", err=True)
     if as_json:
         click.echo(entry.to_text(), nl=False)
     elif not plot:
-        from dmlbench.leaderboard.describe import show_entry
-        from dmlbench.leaderboard.terminal import stdout_console
+        from dmlbench.leaderboard.views.describe import show_entry
+        from dmlbench.leaderboard.views.terminal import stdout_console
 
         show_entry(entry, stdout_console())
 
 
 def _show_component(item: Registered, registry: Registry, as_json: bool) -> None:
     from dmlbench.cli.tables import print_text
-    from dmlbench.described import meanings
+    from dmlbench.plugins.docstrings import meanings
 
     spec = item.spec
     meant = meanings(spec, [other.spec.target for other in registry.components])
@@ -118,7 +118,7 @@ def _show_component(item: Registered, registry: Registry, as_json: bool) -> None
 def _show_parameters(item: Registered, meant: dict[str, str]) -> None:
     """Each parameter with its default, what it means and what is tried of it."""
     from dmlbench.cli.tables import print_text
-    from dmlbench.described import tried
+    from dmlbench.plugins.docstrings import tried
 
     print_text("  parameters:" + ("" if item.spec.defaults else " none"))
     for name, default in item.spec.defaults.items():
@@ -141,7 +141,7 @@ def _documentation(item: Registered) -> str:
 def _show_recipe(recipe: Recipe, as_json: bool) -> None:
     """The recipe as the TOML file that it could be, or as JSON."""
     from dmlbench.cli.tables import print_text
-    from dmlbench.expressions import toml_value
+    from dmlbench.plan.expressions import toml_value
 
     values = recipe.to_json()
     if as_json:

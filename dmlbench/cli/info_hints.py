@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 
+from dmlbench.backbones.timm_names import closest_timm_names
 from dmlbench.errors import UsageError
-from dmlbench.recipe import recipe_names
-from dmlbench.registry import KINDS, Registry
-from dmlbench.timm_names import closest_timm_names
+from dmlbench.plan.recipe import recipe_names
+from dmlbench.plugins.registry import KINDS, Registry
 
 
 def unknown_name(name: str, registry: Registry) -> UsageError:

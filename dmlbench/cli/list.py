@@ -18,8 +18,8 @@ _KINDS = ("losses", "combiners", "datasets", "backbones", "recipes")
 def list_command(kind: str, without: tuple[str, ...], as_json: bool) -> None:
     """List losses, combiners, datasets, backbones or recipes, with where they come from."""
     from dmlbench.cli.tables import print_table
-    from dmlbench.plugins import load_plugins
-    from dmlbench.recipe import load_recipe, recipe_names
+    from dmlbench.plan.recipe import load_recipe, recipe_names
+    from dmlbench.plugins.loading import load_plugins
 
     if kind == "recipes":
         recipes = [load_recipe(name) for name in recipe_names()]

@@ -26,9 +26,9 @@ def new_plugin_command(
 
     Nothing is overwritten.
     """
-    from dmlbench.new_plugin import NewPlugin, write_plugin
-    from dmlbench.plugins import load_plugins
-    from dmlbench.registry import KINDS
+    from dmlbench.plugins.loading import load_plugins
+    from dmlbench.plugins.registry import KINDS
+    from dmlbench.plugins.scaffold import NewPlugin, write_plugin
 
     plugin = NewPlugin(name, distribution or f"dmlbench-{name}")
     target = Path(folder or plugin.distribution)

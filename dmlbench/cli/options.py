@@ -47,9 +47,9 @@ def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_request(values: dict[str, Any]) -> Any:
-    """The `dmlbench.plan.Request` that the options spell."""
-    from dmlbench.expressions import parse_assignment, split_list
-    from dmlbench.plan import Request
+    """The `dmlbench.plan.request.Request` that the options spell."""
+    from dmlbench.plan.expressions import parse_assignment, split_list
+    from dmlbench.plan.request import Request
 
     overrides = dict(parse_assignment(text) for text in values["assignments"])
     if values["width"] is not None:
@@ -74,7 +74,7 @@ def _combiners(text: str | None) -> list[str] | None:
     if text is None:
         return None
     from dmlbench.errors import UsageError
-    from dmlbench.expressions import split_list
+    from dmlbench.plan.expressions import split_list
 
     names = split_list(text)
     if "none" not in names:

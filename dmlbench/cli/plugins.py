@@ -19,7 +19,7 @@ def plugins_command(without: tuple[str, ...], as_json: bool) -> int:
     Exits with 3 where a plugin is broken.
     """
     from dmlbench.cli.tables import print_table
-    from dmlbench.plugins import load_plugins
+    from dmlbench.plugins.loading import load_plugins
 
     records = load_plugins(without).plugins
     if as_json:

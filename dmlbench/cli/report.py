@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from dmlbench.plan import Plan, PlannedTrial
-    from dmlbench.registry import Registry
-    from dmlbench.runner import Outcome
+    from dmlbench.plan.request import Plan, PlannedTrial
+    from dmlbench.plugins.registry import Registry
+    from dmlbench.running.runner import Outcome
 
 
 def show_outcome(plan: Plan, outcome: Outcome, registry: Registry, as_json: bool) -> None:
     """Print the rows of this run as a leaderboard, or as JSON, and say where the entries lie."""
-    from dmlbench.labels import label
-    from dmlbench.leaderboard.export import render_json
-    from dmlbench.leaderboard.metrics import DEFAULT_METRIC
-    from dmlbench.leaderboard.render import render_rich, stdout_console
-    from dmlbench.leaderboard.table import leaderboard_frame
-    from dmlbench.leaderboard.tiers import Tiers
-    from dmlbench.leaderboard.verdict import verdicts
+    from dmlbench.leaderboard.comparison.table import leaderboard_frame
+    from dmlbench.leaderboard.comparison.verdict import verdicts
+    from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
+    from dmlbench.leaderboard.verification.tiers import Tiers
+    from dmlbench.leaderboard.views.export import render_json
+    from dmlbench.leaderboard.views.render import render_rich, stdout_console
+    from dmlbench.plan.labels import label
 
     for line in (*outcome.notes, *outcome.warnings):
         click.echo(line, err=True)

@@ -60,13 +60,13 @@ def reproduce_command(
     """
     from dmlbench.cli.progress import watch_run
     from dmlbench.errors import UsageError
-    from dmlbench.leaderboard.attestation import write_attestation
-    from dmlbench.leaderboard.plain import plain
-    from dmlbench.leaderboard.store import find_entry_file, read_entry
-    from dmlbench.leaderboard.tiers import Tiers
-    from dmlbench.plugins import load_plugins
-    from dmlbench.reproduce import discard, plan_again, reproduce
-    from dmlbench.workspace import TRIALS, make_folder
+    from dmlbench.leaderboard.entries.attestation import write_attestation
+    from dmlbench.leaderboard.entries.sanitize import plain
+    from dmlbench.leaderboard.entries.store import find_entry_file, read_entry
+    from dmlbench.leaderboard.verification.tiers import Tiers
+    from dmlbench.plugins.loading import load_plugins
+    from dmlbench.running.reproduce import discard, plan_again, reproduce
+    from dmlbench.training.trial_folder import TRIALS, make_folder
 
     if not 0 < len(who.strip()) <= 200:
         raise UsageError("--who takes up to 200 characters.")

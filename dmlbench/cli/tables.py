@@ -9,7 +9,7 @@ import click
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print text rows under `columns`; whatever they hold stays text."""
-    from dmlbench.leaderboard.terminal import Column, print_columns, stdout_console
+    from dmlbench.leaderboard.views.terminal import Column, print_columns, stdout_console
 
     console = stdout_console()
     with console.capture() as captured:
@@ -25,7 +25,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def print_text(text: str, indent: str = "") -> None:
     """Print a line, or with `indent` a paragraph that is wrapped behind it."""
-    from dmlbench.leaderboard.terminal import say, stdout_console, writable
+    from dmlbench.leaderboard.views.terminal import say, stdout_console, writable
 
     console = stdout_console()
     if indent:

@@ -53,11 +53,11 @@ def tune_command(
     and the entries say how it was found. An interrupted tuning goes on from the last finished try.
     """
     from dmlbench.errors import UsageError
-    from dmlbench.plan import ensemble_configurations, single_configurations
-    from dmlbench.plugins import load_plugins
-    from dmlbench.runner import Resources
-    from dmlbench.tune import tune
-    from dmlbench.tuning_records import setting_of
+    from dmlbench.plan.request import ensemble_configurations, single_configurations
+    from dmlbench.plugins.loading import load_plugins
+    from dmlbench.running.runner import Resources
+    from dmlbench.running.tune import tune
+    from dmlbench.running.tuning_records import setting_of
 
     registry = load_plugins(without)
     resources = Resources(
@@ -102,7 +102,7 @@ def tune_command(
 
 
 def _given(text: str) -> set[str]:
-    from dmlbench.expressions import parse_call
+    from dmlbench.plan.expressions import parse_call
 
     return set(parse_call(text)[1])
 
@@ -115,7 +115,7 @@ def _report(setting: Any, trial: Any, number: int) -> None:
 
 def _name(setting: Any) -> str:
     """The component with the parameters that were given, which tell two settings apart."""
-    from dmlbench.expressions import write_call
+    from dmlbench.plan.expressions import write_call
 
     component = setting.component
     return write_call(component.name, {name: component.params[name] for name in setting.given})

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from dmlbench.data.images import DatasetError
-from dmlbench.data.listed import ListedDataset, ListedImage, some
-from dmlbench.data.places import Found, Layout, find_layout, place_of
+from dmlbench.data.listed_images import ListedDataset, ListedImage, some
+from dmlbench.data.locations import Found, Layout, find_layout, place_of
 from dmlbench.datasets.published import PUBLISHED, Counts
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dmlbench.data.images import DatasetError
-from dmlbench.data.listed import ListedImage
-from dmlbench.data.places import Found, Layout
+from dmlbench.data.listed_images import ListedImage
+from dmlbench.data.locations import Found, Layout
 from dmlbench.datasets.benchmark import (
     BenchmarkDataset,
     half_by_number,

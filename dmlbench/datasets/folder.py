@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dmlbench.data.decode import EXTENSIONS
 from dmlbench.data.images import DatasetError
-from dmlbench.data.listed import ListedDataset, ListedImage, counted, some
+from dmlbench.data.listed_images import ListedDataset, ListedImage, counted, some
 from dmlbench.data.split import half_and_half
 from dmlbench.datasets.folder_csv import SPLITS, list_csv
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dmlbench.data.images import DatasetError
-from dmlbench.data.listed import ListedImage, counted, some
+from dmlbench.data.listed_images import ListedImage, counted, some
 
 SPLITS = {"train": "train", "test": "test", "query": "test", "gallery": "gallery"}
 """The names of splits that a user may write, and the image set that each goes to."""

@@ -12,8 +12,8 @@ import torch
 from dmlbench.backbones.timm_model import TimmBackbone
 from dmlbench.backbones.weight_files import weights_path, weights_reference
 from dmlbench.errors import UsageError
-from dmlbench.plan import Request, make_plan
-from dmlbench.plugins import load_plugins
+from dmlbench.plan.request import Request, make_plan
+from dmlbench.plugins.loading import load_plugins
 
 MODEL = "test_resnet"
 

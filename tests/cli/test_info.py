@@ -7,9 +7,9 @@ import tomllib
 
 import pytest
 
-from dmlbench.plugins import load_plugins
-from dmlbench.recipe import load_recipe, recipe_names
-from dmlbench.registry import KINDS
+from dmlbench.plan.recipe import load_recipe, recipe_names
+from dmlbench.plugins.loading import load_plugins
+from dmlbench.plugins.registry import KINDS
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_a_recipe_that_cannot_be_read_is_named(plan, monkeypatch):
     def denied(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("dmlbench.plan.load_recipe", denied)
+    monkeypatch.setattr("dmlbench.plan.request.load_recipe", denied)
     code, _, err = plan("--recipe", "r.toml")
     assert code == 2 and "The recipe r.toml cannot be read: Permission denied." in err
 
@@ -105,8 +105,8 @@ def test_seeds_are_told_as_ranges_and_a_gap_on_stderr(plan, tmp_path):
 def test_seeds_on_file_fill_the_gap(plan, tmp_path):
     at = ["--losses", "ms", "--out", str(tmp_path)]
     (row,) = json.loads(plan(*at, "--json")[1])["configurations"]
-    from dmlbench.plan import Request, make_plan
-    from dmlbench.plugins import load_plugins
+    from dmlbench.plan.request import Request, make_plan
+    from dmlbench.plugins.loading import load_plugins
 
     (trial,) = make_plan(Request(losses=["ms"], out=tmp_path, seeds=1), load_plugins()).trials
     trial.folder.create()

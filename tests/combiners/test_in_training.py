@@ -13,9 +13,9 @@ from dmlbench.combiners.gradnorm import GradNorm
 from dmlbench.combiners.mgda import MgdaUb, min_norm_weights
 from dmlbench.combiners.pcgrad import PCGrad
 from dmlbench.data.images import ImageSet
-from dmlbench.model import EmbeddingModel
-from dmlbench.recipe import load_recipe
-from dmlbench.train import Parts, Trainer
+from dmlbench.plan.recipe import load_recipe
+from dmlbench.training.model import EmbeddingModel
+from dmlbench.training.train import Parts, Trainer
 
 SETTINGS = {
     "epochs": 1,

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from dmlbench.data.images import DatasetError, check_dataset, fingerprint
-from dmlbench.data.places import place_of
-from dmlbench.data.record import remember_place
-from dmlbench.data.verify import benchmark, names
+from dmlbench.data.locations import place_of
 from dmlbench.datasets import DATASETS
+from dmlbench.datasets.getting.record import remember_place
+from dmlbench.datasets.getting.verify import benchmark, names
 from dmlbench.datasets.published import PUBLISHED
 
 SPECS = {spec.name: spec for spec in DATASETS}

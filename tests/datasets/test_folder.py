@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dmlbench.config import Protocol
 from dmlbench.data.decode import EXTENSIONS
 from dmlbench.data.images import DatasetError, check_dataset, fingerprint
 from dmlbench.data.split import half_and_half, hold_out_classes
 from dmlbench.datasets import DATASETS
 from dmlbench.datasets.folder import Folder
-from dmlbench.recipe import load_recipe, recipe_names
+from dmlbench.plan.config import Protocol
+from dmlbench.plan.recipe import load_recipe, recipe_names
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dmlbench.config import Protocol, sha256_of
-from dmlbench.leaderboard.entry import Entry
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.plan.config import Protocol, sha256_of
 
 NUM_QUERIES = 1000
 

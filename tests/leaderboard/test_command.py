@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from dmlbench.cli import cli
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.store import write_entry
+from dmlbench.leaderboard.entries.store import write_entry
 
 
 def show(*arguments):
@@ -103,11 +103,13 @@ def test_importing_the_command_imports_nothing_heavy():
     import sys
 
     code = (
-        "import sys, dmlbench.cli.leaderboard.show, dmlbench.leaderboard.render, "
-        "dmlbench.leaderboard.export, dmlbench.leaderboard.describe, dmlbench.leaderboard.plot, "
+        "import sys, dmlbench.cli.leaderboard.show, dmlbench.leaderboard.views.render, "
+        "dmlbench.leaderboard.views.export, dmlbench.leaderboard.views.describe, "
+        "dmlbench.leaderboard.views.plot, "
         "dmlbench.cli.reproduce, dmlbench.cli.leaderboard.verify, dmlbench.cli.leaderboard.add, "
-        "dmlbench.cli.leaderboard.compare, dmlbench.leaderboard.verify, dmlbench.reproduce, "
-        "dmlbench.leaderboard.submit, dmlbench.leaderboard.compare; "
+        "dmlbench.cli.leaderboard.compare, dmlbench.leaderboard.verification.verify, "
+        "dmlbench.running.reproduce, "
+        "dmlbench.leaderboard.verification.submit, dmlbench.leaderboard.comparison.compare; "
         "print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

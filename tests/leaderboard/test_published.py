@@ -34,8 +34,8 @@ def test_tables_are_made_from_the_entries(folder, form, name, monkeypatch):
 
 @pytest.mark.parametrize("folder", LEADERBOARDS, ids=lambda folder: str(folder.relative_to(ROOT)))
 def test_every_check_holds(folder):
-    from dmlbench.leaderboard.checks import check_entry
-    from dmlbench.leaderboard.store import read_entries
+    from dmlbench.leaderboard.entries.store import read_entries
+    from dmlbench.leaderboard.verification.checks import check_entry
 
     entries, problems = read_entries(folder)
     assert problems == []

@@ -17,9 +17,9 @@ from dmlbench.losses.contrastive import ContrastiveLoss
 from dmlbench.losses.multi_similarity import MultiSimilarityLoss
 from dmlbench.losses.pairs import Positives, batch_pairs
 from dmlbench.losses.triplet import TripletLoss
-from dmlbench.model import EmbeddingModel
-from dmlbench.recipe import Batch, Recipe
-from dmlbench.train import Parts, Trainer
+from dmlbench.plan.recipe import Batch, Recipe
+from dmlbench.training.model import EmbeddingModel
+from dmlbench.training.train import Parts, Trainer
 
 LABELS = [
     [0, 0, 1, 1],

@@ -20,8 +20,8 @@ def add_command(sources: tuple[str, ...], out: Path, as_json: bool) -> int:
     Several claims about one configuration stay side by side; nothing is overwritten. Exit code 4
     if anything is refused; the rest is added all the same.
     """
-    from dmlbench.leaderboard.plain import plain
-    from dmlbench.leaderboard.submit import add
+    from dmlbench.leaderboard.entries.sanitize import plain
+    from dmlbench.leaderboard.verification.submit import add
 
     found = [addition for source in sources for addition in add(source, out)]
     if as_json:

@@ -42,12 +42,12 @@ def compare_command(
     that both have and, where the test embeddings lie here, over queries and over test classes.
     Entries of different groups are refused, naming what differs.
     """
-    from dmlbench.leaderboard.compare import Located, compare
-    from dmlbench.leaderboard.store import find_entry_file, read_entry
-    from dmlbench.leaderboard.terminal import say, stdout_console
+    from dmlbench.leaderboard.comparison.compare import Located, compare
+    from dmlbench.leaderboard.entries.store import find_entry_file, read_entry
+    from dmlbench.leaderboard.views.terminal import say, stdout_console
 
     if plot is not None:
-        from dmlbench.leaderboard.figure import checked_file
+        from dmlbench.leaderboard.views.figure import checked_file
 
         checked_file(plot)
     located = []
@@ -56,7 +56,7 @@ def compare_command(
         located.append(Located(read_entry(path), path.parent))
     found = compare(located[0], located[1:], by, resamples)
     if plot is not None:
-        from dmlbench.leaderboard.forest import plot_comparisons
+        from dmlbench.leaderboard.views.comparison_plot import plot_comparisons
 
         plot_comparisons(found, plot)
         click.echo(f"Drawn: {plot}", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from dmlbench.leaderboard.entry import Entry
+    from dmlbench.leaderboard.entries.entry import Entry
 
 
 @click.command("show")
@@ -46,14 +46,14 @@ def show_command(
     text of the folder's `_about.md`, if there is one.
     """
     from dmlbench.errors import UsageError
-    from dmlbench.leaderboard.claim import read_all_claims
-    from dmlbench.leaderboard.export import render_csv, render_json, render_markdown
-    from dmlbench.leaderboard.plain import plain
-    from dmlbench.leaderboard.render import render_rich, stdout_console
-    from dmlbench.leaderboard.store import about, read_leaderboards
-    from dmlbench.leaderboard.table import leaderboard_frame
-    from dmlbench.leaderboard.tiers import Tiers
-    from dmlbench.leaderboard.verdict import verdicts
+    from dmlbench.leaderboard.comparison.table import leaderboard_frame
+    from dmlbench.leaderboard.comparison.verdict import verdicts
+    from dmlbench.leaderboard.entries.claim import read_all_claims
+    from dmlbench.leaderboard.entries.sanitize import plain
+    from dmlbench.leaderboard.entries.store import about, read_leaderboards
+    from dmlbench.leaderboard.verification.tiers import Tiers
+    from dmlbench.leaderboard.views.export import render_csv, render_json, render_markdown
+    from dmlbench.leaderboard.views.render import render_rich, stdout_console
 
     chosen = {"json": as_json, "csv": as_csv, "markdown": as_markdown}
     forms = [name for name, on in chosen.items() if on]
@@ -72,7 +72,7 @@ def show_command(
     frame = leaderboard_frame(entries, by, standing, claims)
     found = verdicts(entries, by, standing)
     if plot is not None:
-        from dmlbench.leaderboard.plot import plot_leaderboard
+        from dmlbench.leaderboard.views.plot import plot_leaderboard
 
         plot_leaderboard(frame[frame["source"].isna()], plot, by)
         click.echo(f"Drawn: {plot}", err=True)
@@ -88,9 +88,9 @@ def show_command(
 
 def _show_summary(entries: list[Entry], by: str, form: str | None, plot: Path | None) -> None:
     from dmlbench.errors import UsageError
-    from dmlbench.leaderboard import summary_render
-    from dmlbench.leaderboard.summary import summarise
-    from dmlbench.leaderboard.terminal import stdout_console
+    from dmlbench.leaderboard.comparison.summary import summarise
+    from dmlbench.leaderboard.views import summary_render
+    from dmlbench.leaderboard.views.terminal import stdout_console
 
     if plot is not None:
         raise UsageError("--plot draws leaderboards of single datasets; drop --over-datasets.")

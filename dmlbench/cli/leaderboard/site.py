@@ -38,11 +38,11 @@ def site_command(
     DIR/index.html opens from a file, or from any web server; nothing is loaded from elsewhere. An
     older site in DIR is replaced, and what else is in such a folder is left alone.
     """
-    from dmlbench.leaderboard.claim import read_all_claims
-    from dmlbench.leaderboard.plain import plain
+    from dmlbench.leaderboard.entries.claim import read_all_claims
+    from dmlbench.leaderboard.entries.sanitize import plain
+    from dmlbench.leaderboard.entries.store import read_leaderboards
     from dmlbench.leaderboard.site.build import write_site
-    from dmlbench.leaderboard.store import read_leaderboards
-    from dmlbench.plugins import load_plugins
+    from dmlbench.plugins.loading import load_plugins
 
     claims, refused = read_all_claims(folder, dataset)
     entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims))

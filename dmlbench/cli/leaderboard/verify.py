@@ -11,7 +11,7 @@ import click
 from dmlbench.cli.options import json_option
 
 if TYPE_CHECKING:
-    from dmlbench.leaderboard.verify import Verified
+    from dmlbench.leaderboard.verification.verify import Verified
 
 
 @click.command("verify")
@@ -45,7 +45,7 @@ def verify_command(
     stored test embeddings where these lie here. Exit code 4 if anything does not hold.
     """
     from dmlbench.errors import UsageError
-    from dmlbench.leaderboard.verify import attest, verify
+    from dmlbench.leaderboard.verification.verify import attest, verify
 
     if not target.exists():
         raise UsageError(f"There is no {target}. Give a folder of leaderboards or an entry's file.")
@@ -80,7 +80,7 @@ def _as_json(verified: Verified) -> dict[str, Any]:
 
 
 def _show(found: list[Verified]) -> None:
-    from dmlbench.leaderboard.plain import plain
+    from dmlbench.leaderboard.entries.sanitize import plain
 
     folder = None
     for verified in found:
@@ -104,6 +104,6 @@ def _show(found: list[Verified]) -> None:
 
 
 def _tiers() -> tuple[str, ...]:
-    from dmlbench.leaderboard.tiers import TIERS
+    from dmlbench.leaderboard.verification.tiers import TIERS
 
     return TIERS[::-1]

@@ -6,16 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.leaderboard import cells
-from dmlbench.leaderboard.claim import Claim
-from dmlbench.leaderboard.entry import ComponentRecord, Entry
-from dmlbench.leaderboard.metrics import metric_title
-from dmlbench.leaderboard.plain import plain
+from dmlbench.leaderboard.entries.claim import Claim
+from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.entries.metrics import metric_title
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.views import columns as cells
 
 if TYPE_CHECKING:
     import pandas
 
-    from dmlbench.leaderboard.verdict import Verdict
+    from dmlbench.leaderboard.comparison.verdict import Verdict
 
 #: What stands where in a row; "intervals" has mean, low and high of each metric in turn.
 ROW = (

@@ -9,27 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard import cells
-from dmlbench.leaderboard.claim import Claim
-from dmlbench.leaderboard.entry import Entry
-from dmlbench.leaderboard.export import render_csv
-from dmlbench.leaderboard.labels import Labels
-from dmlbench.leaderboard.metrics import DEFAULT_METRIC, metric_title
-from dmlbench.leaderboard.plain import plain
+from dmlbench.leaderboard.comparison.table import leaderboard_frame
+from dmlbench.leaderboard.comparison.verdict import Verdict, verdicts
+from dmlbench.leaderboard.entries.claim import Claim
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.labels import Labels
+from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC, metric_title
+from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.site.board import board_data
 from dmlbench.leaderboard.site.gallery import gallery
 from dmlbench.leaderboard.site.page import entry_page
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
-from dmlbench.leaderboard.table import leaderboard_frame
-from dmlbench.leaderboard.tiers import Tiers, checked_standing
-from dmlbench.leaderboard.verdict import Verdict, verdicts
+from dmlbench.leaderboard.verification.tiers import Tiers, checked_standing
+from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.export import render_csv
 from dmlbench.version import __version__
 
 if TYPE_CHECKING:
     import pandas
     from jinja2 import Environment
 
-    from dmlbench.registry import Registry
+    from dmlbench.plugins.registry import Registry
 
 # Lists what was written, so that the next time what is stale goes and nothing else does.
 MANIFEST = ".dmlbench-site"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from dmlbench.config import canonical_json
 from dmlbench.errors import UsageError
-from dmlbench.expressions import parse_assignment, parse_call
-from dmlbench.leaderboard.entry import ComponentRecord, Entry
-from dmlbench.recipe import recipe_from_json, recipe_names
+from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
+from dmlbench.plan.config import canonical_json
+from dmlbench.plan.expressions import parse_assignment, parse_call
+from dmlbench.plan.recipe import recipe_from_json, recipe_names
 
 RECIPE_FILE = "recipe.toml"
 

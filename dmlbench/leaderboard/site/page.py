@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dmlbench.errors import DmlbenchError
-from dmlbench.leaderboard.cells import duration, percent
-from dmlbench.leaderboard.describe import configuration_rows, environment_lines, memory
-from dmlbench.leaderboard.entry import Entry, Trial
-from dmlbench.leaderboard.labels import Labels, distributions, failures
-from dmlbench.leaderboard.metrics import (
+from dmlbench.leaderboard.comparison.verdict import Verdict
+from dmlbench.leaderboard.entries.entry import Entry, Trial
+from dmlbench.leaderboard.entries.labels import Labels, distributions, failures
+from dmlbench.leaderboard.entries.metrics import (
     metric_interval,
     metric_names,
     metric_title,
@@ -18,8 +17,9 @@ from dmlbench.leaderboard.metrics import (
     values_by_seed,
 )
 from dmlbench.leaderboard.site.command import reproduction
-from dmlbench.leaderboard.site.course import charts, epoch_table
-from dmlbench.leaderboard.verdict import Verdict
+from dmlbench.leaderboard.site.training_course import charts, epoch_table
+from dmlbench.leaderboard.views.columns import duration, percent
+from dmlbench.leaderboard.views.describe import configuration_rows, environment_lines, memory
 
 
 def entry_page(

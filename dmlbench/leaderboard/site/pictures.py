@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dmlbench.components import create_dataset
 from dmlbench.data.images import ImageSet, fingerprint
 from dmlbench.errors import DmlbenchError
-from dmlbench.leaderboard.entry import Entry
-from dmlbench.leaderboard.plain import plain
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.plugins.components import create_dataset
 
 if TYPE_CHECKING:
-    from dmlbench.registry import Registry
+    from dmlbench.plugins.registry import Registry
 
 # The longest side of a picture in pixels.
 _SIDE = 128

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from dmlbench.expressions import parse_call
+from dmlbench.plan.expressions import parse_call
 from dmlbench_pml.catalogue import KINDS, PACKAGE, Part, catalogue, kind_of
 from dmlbench_pml.known_failures import KNOWN_FAILURES
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dmlbench.leaderboard.plain import plain
+from dmlbench.leaderboard.entries.sanitize import plain
 
 ROWS = "section.group:first-of-type tbody tr"
 

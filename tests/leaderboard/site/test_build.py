@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from dmlbench.cli import cli
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.claim import Claim
-from dmlbench.leaderboard.plain import plain
+from dmlbench.leaderboard.entries.claim import Claim
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.store import write_entry
 from dmlbench.leaderboard.site.build import write_site
-from dmlbench.leaderboard.store import write_entry
 
 
 class Reader(html.parser.HTMLParser):

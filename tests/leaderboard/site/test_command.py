@@ -7,13 +7,13 @@ import shlex
 import click
 import pytest
 
-from dmlbench.assemble import assemble_entry
 from dmlbench.cli.options import read_request, request_options
 from dmlbench.errors import UsageError
-from dmlbench.expressions import parse_call
 from dmlbench.leaderboard.site.command import RECIPE_FILE, reproduction
-from dmlbench.plan import Request, make_plan
-from dmlbench.plugins import load_plugins
+from dmlbench.plan.expressions import parse_call
+from dmlbench.plan.request import Request, make_plan
+from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.assemble import assemble_entry
 
 OVERRIDES = {
     "recipe.epochs": 3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmlbench.leaderboard.site.course import charts, epoch_table
+from dmlbench.leaderboard.site.training_course import charts, epoch_table
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from safetensors.numpy import save_file
 
 from dmlbench.data.images import fingerprint
 from dmlbench.datasets.glyphs import Glyphs
-from dmlbench.leaderboard.entry import Artefact
+from dmlbench.leaderboard.entries.entry import Artefact
 from dmlbench.leaderboard.site.gallery import gallery
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
-from dmlbench.plugins import load_plugins
+from dmlbench.plugins.loading import load_plugins
 
 PARAMS = {"classes": 8, "images_per_class": 6, "seed": 1}
 

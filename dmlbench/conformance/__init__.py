@@ -1,0 +1,1 @@
+"""The conformance kit for plugin authors: checks, benchmarks and `dmlbench check`."""

@@ -1,0 +1,1 @@
+"""Download, unpack and verify the published datasets."""

@@ -1,0 +1,1 @@
+"""Entries compared: tables, ranks and verdicts."""

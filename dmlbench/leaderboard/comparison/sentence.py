@@ -1,0 +1,128 @@
+"""The sentence of a verdict: numbers, interval and p-value in words that claim no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dmlbench.leaderboard.entries.metrics import metric_title
+from dmlbench.statistics.formatting import listed, p_text, points
+
+if TYPE_CHECKING:
+    from dmlbench.leaderboard.comparison.verdict import Verdict
+    from dmlbench.statistics.intervals import PairedDifference
+
+
+def sentence(verdict: Verdict) -> str:
+    """Say a verdict in words, in points (percent) of its metric."""
+    if verdict.best_single is None:
+        return _no_single(verdict)
+    text = _comparison(verdict)
+    if verdict.missing:
+        text += (
+            f" Missing: {listed(verdict.missing)} {_be(verdict.missing)} not run alone here, or on "
+            f"fewer seeds, so the best single loss may be another."
+        )
+    if verdict.left_out:
+        text += f" Left out: {_do_not_stand(verdict)}, so the best single loss may be another."
+    if verdict.code_differs:
+        text += " The two ran with different versions of the code; run both again to be sure."
+    return text
+
+
+def brief(verdict: Verdict) -> str:
+    """The difference alone, for a list of many."""
+    difference = verdict.difference
+    return (
+        f"{verdict.combiner}: {points(difference.mean, signed=True)} ({_range(difference)}), "
+        f"{p_text('p', verdict.p_adjusted)}, against {verdict.best_single}"
+    )
+
+
+def _no_single(verdict: Verdict) -> str:
+    """Why there is nothing to compare with."""
+    start = f"{verdict.combiner}: no verdict, for"
+    if verdict.left_out == (verdict.combiner,):
+        return f"{start} the row does not stand its checks."
+    if not verdict.left_out:
+        return (
+            f"{start} none of its losses ({listed(verdict.missing)}) was run alone on the same "
+            f"seeds, dataset, backbone, recipe and width."
+        )
+    text = f"{start} of its losses alone {_do_not_stand(verdict)}"
+    if verdict.missing:
+        text += f", and {listed(verdict.missing)} {_be(verdict.missing)} not run"
+    return f"{text}."
+
+
+def _do_not_stand(verdict: Verdict) -> str:
+    one = len(verdict.left_out) == 1
+    words = "does not stand its checks" if one else "do not stand their checks"
+    return f"{listed(verdict.left_out)} {words}"
+
+
+def _be(names: Sequence[str]) -> str:
+    return "was" if len(names) == 1 else "were"
+
+
+def _comparison(verdict: Verdict) -> str:
+    single = f"its best single loss, {verdict.best_single}"
+    if verdict.missing or verdict.left_out:
+        single = f"the best of its losses run alone, {verdict.best_single}"
+    metric = metric_title(verdict.metric)
+    difference = verdict.difference
+    if difference.p_value is None:
+        return (
+            f"{verdict.combiner}: no verdict from {common_seeds(difference)}, on which it lies "
+            f"{points(abs(difference.mean))} points of {metric} "
+            f"{'above' if difference.mean >= 0 else 'below'} {single}. Run both with more seeds, "
+            f"such as `--seeds 5`."
+        )
+    size = f"{points(abs(difference.mean))} points of {metric}"
+    if verdict.outcome == "worse":
+        text = f"{verdict.combiner} is worse than {single}, by {size} ({_evidence(verdict)})"
+    elif verdict.separates:
+        text = f"{verdict.combiner} beats {single}, by {size} ({_evidence(verdict)})"
+    else:
+        signed = f"{points(difference.mean, signed=True)} points of {metric}"
+        text = (
+            f"{verdict.combiner} does not beat {single}: the difference is {signed} "
+            f"({_evidence(verdict)})"
+        )
+    other = verdict.other_difference
+    if other.mean is not None:
+        text += f"; {metric_title(verdict.other)} {points(other.mean, signed=True)} points"
+        if other.low is not None:
+            text += f" ({_range(other)})"
+    text += "."
+    if difference.low == difference.high:
+        text += " Every seed gave the same difference: check that seeds change anything here."
+    return text
+
+
+def common_seeds(difference: PairedDifference) -> str:
+    """``one common seed (seed 0)``, ``two common seeds (seeds 0 and 1)``: too few for a verdict."""
+    names = listed([str(seed) for seed in difference.seeds])
+    if difference.n == 1:
+        return f"one common seed (seed {names})"
+    return f"two common seeds (seeds {names})"
+
+
+def _evidence(verdict: Verdict) -> str:
+    """The interval, the number of seeds, the p-value and its correction."""
+    difference = verdict.difference
+    includes = ", which includes 0" if difference.low <= 0 <= difference.high else ""
+    text = f"95 % interval {_range(difference)}{includes}, paired over {difference.n} seeds, "
+    text += p_text("p", difference.p_value)
+    corrected = []
+    if difference.mean < 0 and verdict.num_singles > 1:
+        corrected.append(f"the choice among {verdict.num_singles} single losses")
+    if verdict.num_comparisons > 1:
+        corrected.append(f"{verdict.num_comparisons} comparisons")
+    if corrected:
+        text += f"; {p_text('p', verdict.p_adjusted)} corrected for {listed(corrected)}"
+    return text
+
+
+def _range(difference: PairedDifference) -> str:
+    return f"{points(difference.low)} to {points(difference.high)}"

@@ -1,0 +1,205 @@
+"""Entries as rows of a frame: which rows compare with which, and their ranks among those.
+
+Rows compare only within a group: same dataset fingerprint, backbone and weights, training recipe,
+protocol (its hash covers the width rule) and width of the evaluated embedding.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmlbench.leaderboard.entries.claim import Claim, claim_row, read_claims
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.labels import Labels, distributions, failures, recipe_label
+from dmlbench.leaderboard.entries.metrics import (
+    DEFAULT_METRIC,
+    metric_interval,
+    metric_names,
+    resolve_metric,
+)
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.store import read_entries
+from dmlbench.leaderboard.verification.tiers import Standing, Tiers, checked_standing
+from dmlbench.plan.config import sha256_of
+from dmlbench.statistics.intervals import ranks
+
+if TYPE_CHECKING:
+    import pandas
+
+# Parts of a recipe that do not decide whether rows compare: its name is a label; the backbone used
+# and the evaluated width stand in the key themselves.
+_NOT_COMPARED = ("name", "summary", "backbone", "embedding_dim")
+
+
+def group_key(entry: Entry) -> str:
+    """A short hash that is equal for exactly the rows that may be compared (12 hex digits)."""
+    return sha256_of(group_parts(entry))[:12]
+
+
+def group_parts(entry: Entry) -> dict[str, Any]:
+    """What rows must have in common to be compared."""
+    backbone = entry.backbone
+    return {
+        "dataset": entry.dataset.fingerprint,
+        "backbone": [backbone.distribution, backbone.name, backbone.params],
+        "weights": backbone.weights_sha256,
+        "recipe": {k: v for k, v in entry.recipe.items() if k not in _NOT_COMPARED},
+        "protocol": entry.protocol.sha256,
+        "embedding_dim": entry.embedding_dim,
+    }
+
+
+def grouped(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """Entries by group key, groups in an order that a person would look for them in."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.entry_id):
+        groups.setdefault(group_key(entry), []).append(entry)
+
+    def place(key: str) -> tuple[Any, ...]:
+        first = groups[key][0]
+        width = first.embedding_dim
+        names = (first.dataset.name, first.protocol.name, first.backbone.name, recipe_label(first))
+        # The fair width first: it is the one to compare under.
+        paper = first.protocol.rules.get("width") != "fair"
+        return (*names, paper, first.protocol.sha256, width, key)
+
+    return {key: groups[key] for key in sorted(groups, key=place)}
+
+
+def leaderboard_frame(
+    entries: Iterable[Entry],
+    by: str = DEFAULT_METRIC,
+    standing: Callable[[Entry], Standing] = checked_standing,
+    claims: Sequence[Claim] = (),
+) -> pandas.DataFrame:
+    """A row an entry, ranked by the metric `by` within each group of rows that compare.
+
+    Metrics are fractions, with the ends of their 95 % intervals over seeds as ``_low`` and
+    ``_high`` (not clipped to 0 and 1); NaN where there is none. `rank` is missing for fewer than
+    two completed seeds, and for an entry that does not stand its checks. Rows stand by group,
+    ranked ones first, best mean first.
+    standing: gives an entry's tier and concerns; `Tiers(folder).standing` knows the attestations.
+    key: the id, with the hash of the content where several claim one configuration; short: as much
+    of it as commands need.
+    claims: published numbers, as rows after all others, in groups of their own and without ranks.
+    Raises `UsageError` for a metric that no entry has.
+    """
+    import pandas
+
+    entries = list(entries)
+    metrics = metric_names(entries, {int(k) for c in claims for k in c.metrics.recall_at})
+    by = resolve_metric(by, metrics)
+    labels = Labels(entries)
+    rows: list[dict[str, Any]] = []
+    for key, members in grouped(entries).items():
+        intervals = [metric_interval(entry, by) for entry in members]
+        standings = [standing(entry) for entry in members]
+        ranked_by = [
+            interval[1:] if interval and interval.low is not None and s.tier != "claimed" else None
+            for interval, s in zip(intervals, standings, strict=True)
+        ]
+        places = ranks(ranked_by, [entry.entry_id for entry in members])
+        ranked = [
+            _row(entry, key, rank, found, labels, metrics)
+            for entry, rank, found in zip(members, places, standings, strict=True)
+        ]
+        rows += sorted(ranked, key=lambda row: _place(row, by))
+    published = [claim_row(claim) for claim in claims]
+    rows += sorted(published, key=lambda row: (row["group"], *_place({by: None} | row, by)))
+    shortest = _short_length([row["entry_id"] for row in rows])
+    for row in rows:
+        alone = row["key"] == row["entry_id"]
+        row["short"] = row["key"][:shortest] if alone else row["key"]
+    # Objects first: pandas 3 would turn the None of a row without combiner into NaN.
+    frame = pandas.DataFrame(rows, columns=_columns(metrics), dtype=object)
+    return frame.astype(_types(metrics))
+
+
+def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataFrame:
+    """Read the leaderboard in a folder ``<out>/<protocol>/<dataset>``: `leaderboard_frame` of it.
+
+    Files that are no entries are left out, each with a warning that names it.
+    Raises `UsageError` if there is no such folder.
+    """
+    entries, problems = read_entries(path)
+    claims, refused = read_claims(path)
+    for problem in [*problems, *refused]:
+        warnings.warn(plain(problem, 500), stacklevel=2)
+    return leaderboard_frame(entries, by, Tiers(path).standing, claims)
+
+
+_LEADING = ("entry_id", "rank", "tier", "losses", "combiner")
+_SETTINGS = ("dataset", "backbone", "pretrained", "recipe", "protocol", "width")
+_COUNTS = ("embedding_dim", "seeds", "failed")
+_TRAILING = ("train_seconds", "tries", "head_dims", "distributions", "failures")
+_ORIGIN = ("submitter", "concerns", "source", "group", "key", "short")
+
+
+def _columns(metrics: Sequence[str]) -> list[str]:
+    numbers = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
+    return [*_LEADING, *_SETTINGS, *_COUNTS, *numbers, *_TRAILING, *_ORIGIN]
+
+
+def _types(metrics: Sequence[str]) -> dict[str, str]:
+    numbers = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
+    types = dict.fromkeys(_COUNTS, "int64") | {"rank": "Int64", "pretrained": "bool"}
+    return types | dict.fromkeys([*numbers, "train_seconds"], "float64")
+
+
+def _row(
+    entry: Entry,
+    group: str,
+    rank: int | None,
+    standing: Standing,
+    labels: Labels,
+    metrics: Sequence[str],
+) -> dict[str, Any]:
+    seconds = [trial.cost.train_seconds for trial in entry.completed]
+    row: dict[str, Any] = {
+        "entry_id": entry.entry_id,
+        "key": labels.key(entry),
+        "rank": rank,
+        "tier": standing.tier,
+        "losses": labels.losses(entry),
+        "combiner": labels.component(entry.combiner) if entry.combiner else None,
+        "dataset": labels.component(entry.dataset),
+        "backbone": labels.component(entry.backbone),
+        "pretrained": entry.backbone.weights_sha256 is not None,
+        "recipe": recipe_label(entry),
+        "protocol": plain(entry.protocol.name),
+        "width": plain(str(entry.protocol.rules.get("width"))),
+        "embedding_dim": entry.embedding_dim,
+        "seeds": len(entry.completed),
+        "failed": len(entry.trials) - len(entry.completed),
+        "train_seconds": sum(seconds) / len(seconds) if seconds else None,
+        "tries": entry.tuning_budgets,
+        "head_dims": list(entry.head_dims),
+        "distributions": distributions(entry),
+        "failures": failures(entry),
+        "submitter": plain(entry.submitter) if entry.submitter else None,
+        "concerns": [plain(concern, 500) for concern in standing.concerns],
+        "source": None,
+        "group": group,
+    }
+    for metric in metrics:
+        interval = metric_interval(entry, metric)
+        ends = interval if interval is not None else (None, None, None)
+        row |= dict(zip((metric, f"{metric}_low", f"{metric}_high"), ends, strict=True))
+    return row
+
+
+def _short_length(ids: Sequence[str], least: int = 6) -> int:
+    """How many digits tell the ids apart, as commands take their beginnings."""
+    different = set(ids)
+    return next(
+        n for n in range(least, 17) if n == 16 or len({i[:n] for i in different}) == len(different)
+    )
+
+
+def _place(row: dict[str, Any], by: str) -> tuple[Any, ...]:
+    """Ranked rows first: a mean of one seed does not stand above rows that were measured better."""
+    mean = row[by]
+    return (row["rank"] is None, mean is None, -(mean or 0.0), row["losses"], row["entry_id"])

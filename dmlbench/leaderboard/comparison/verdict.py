@@ -1,0 +1,222 @@
+"""Verdicts in words: does a combination of losses beat the best of the losses it combines?
+
+The best single loss is picked on the same results it is then compared on. That flatters the single
+loss, never the ensemble: the test is conservative for the claim that combining helps. It is not for
+the claim that combining harms, whose p-value is therefore corrected for the number of single losses
+(Bonferroni) before the correction for the comparisons of a group (Holm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dmlbench.leaderboard.comparison.sentence import sentence
+from dmlbench.leaderboard.comparison.table import grouped
+from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.entries.labels import Labels
+from dmlbench.leaderboard.entries.metrics import (
+    DEFAULT_METRIC,
+    metric_names,
+    resolve_metric,
+    values_by_seed,
+)
+from dmlbench.leaderboard.verification.tiers import Standing, checked_standing
+from dmlbench.plan.config import canonical_json
+from dmlbench.statistics.intervals import (
+    FEWEST_PAIRS,
+    PairedDifference,
+    holm,
+    paired_difference,
+)
+
+SIGNIFICANCE = 0.05
+Outcome = Literal["beats", "worse", "not separated", "incomplete", "undecided"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What one combiner row has over its best single loss, within its group.
+
+    key, best_single_key: the ids, told apart where several claims are about one configuration.
+    outcome: "beats", "worse" or "not separated" at the 5 % level after Holm's correction;
+        "incomplete" where some of its losses are missing or left out, so that the best may be
+        another; "undecided" with fewer than three common seeds, no single loss to compare with, or
+        a combiner row that does not stand its checks.
+    best_single: name of the single loss against which the lead is smallest, of the `num_singles`
+        that share three seeds or, where none does, the most; None if there is none.
+    difference: combiner minus single of `metric` (a fraction), paired over the common seeds.
+    p_adjusted: the p-value, of a negative lead times `num_singles`, after Holm's correction for the
+        `num_comparisons` of the group.
+    other, other_difference: the same of a second metric, without a claim about it.
+    missing: the losses that were not run alone in this group, or on fewer common seeds.
+    left_out: the rows that would be compared but do not stand their checks: the combiner row
+        itself, or single losses of which no other row does.
+    code_differs: whether the shared loss's code is not the same in the two entries.
+    """
+
+    group: str
+    entry_id: str
+    key: str
+    combiner: str
+    outcome: Outcome
+    metric: str
+    best_single: str | None
+    best_single_id: str | None
+    best_single_key: str | None
+    difference: PairedDifference
+    p_adjusted: float | None
+    num_singles: int
+    num_comparisons: int
+    other: str
+    other_difference: PairedDifference
+    missing: tuple[str, ...]
+    left_out: tuple[str, ...]
+    code_differs: bool
+    sentence: str
+
+    @property
+    def separates(self) -> bool:
+        """Whether the difference is significant after correction."""
+        return self.p_adjusted is not None and self.p_adjusted < SIGNIFICANCE
+
+
+def verdicts(
+    entries: Iterable[Entry],
+    by: str = DEFAULT_METRIC,
+    standing: Callable[[Entry], Standing] = checked_standing,
+) -> list[Verdict]:
+    """One verdict for each combiner row, in the order of groups and best difference first.
+
+    standing: as for `leaderboard_frame`; rows of tier "claimed" decide nothing and are named.
+    Raises `UsageError` for a metric that no entry has.
+    """
+    entries = list(entries)
+    by = resolve_metric(by, metric_names(entries))
+    labels = Labels(entries)
+    found: list[Verdict] = []
+    for group, members in grouped(entries).items():
+        compared = [
+            _compare(entry, members, group, by, labels, standing)
+            for entry in members
+            if entry.combiner is not None
+        ]
+        compared.sort(key=lambda v: (v.difference.mean is None, -(v.difference.mean or 0.0)))
+        found += _decide(compared)
+    return found
+
+
+def _compare(
+    entry: Entry,
+    members: Sequence[Entry],
+    group: str,
+    by: str,
+    labels: Labels,
+    standing: Callable[[Entry], Standing],
+) -> Verdict:
+    """Compare a combiner row with the single rows of exactly its losses; nothing decided yet."""
+    wanted = {_identity(loss): loss for loss in entry.losses}
+    singles = [
+        single
+        for single in members
+        if single.combiner is None and _identity(single.losses[0]) in wanted
+    ]
+    candidates: list[tuple[PairedDifference, Entry]] = []
+    missing: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = (labels.row(entry),)
+    if standing(entry).tier != "claimed":
+        sound = [single for single in singles if standing(single).tier != "claimed"]
+        candidates = _candidates(entry, sound, by)
+        present = {_identity(single.losses[0]) for _, single in candidates}
+        known = {_identity(single.losses[0]) for single in sound}
+        doubted = [single for single in singles if _identity(single.losses[0]) not in known]
+        left_out = tuple(labels.row(single) for single in doubted)
+        accounted = present | {_identity(single.losses[0]) for single in doubted}
+        missing = tuple(labels.component(wanted[i]) for i in wanted if i not in accounted)
+    other = "recall_at_1" if by != "recall_at_1" else DEFAULT_METRIC
+    best: Entry | None = None
+    difference = other_difference = paired_difference({}, {})
+    if candidates:
+        # With the same seeds everywhere, the smallest lead is the lead over the best mean; with
+        # seeds missing here and there it still compares like with like.
+        difference, best = min(candidates, key=lambda pair: (pair[0].mean, pair[1].entry_id))
+        other_difference = paired_difference(
+            values_by_seed(entry, other), values_by_seed(best, other)
+        )
+    return Verdict(
+        group=group,
+        entry_id=entry.entry_id,
+        key=labels.key(entry),
+        combiner=labels.row(entry),
+        outcome="undecided",
+        metric=by,
+        best_single=labels.row(best) if best else None,
+        best_single_id=best.entry_id if best else None,
+        best_single_key=labels.key(best) if best else None,
+        difference=difference,
+        p_adjusted=None,
+        num_singles=len(candidates),
+        num_comparisons=0,
+        other=other,
+        other_difference=other_difference,
+        missing=missing,
+        left_out=left_out,
+        code_differs=best is not None and not _same_code(entry, best),
+        sentence="",
+    )
+
+
+def _candidates(
+    entry: Entry, singles: Sequence[Entry], by: str
+) -> list[tuple[PairedDifference, Entry]]:
+    """The single rows that may be the best: those that can be tested, or that come closest to it.
+
+    A row on a seed or two is no measure of its loss, and must not take the place of one on five.
+    """
+    values = values_by_seed(entry, by)
+    compared = [(paired_difference(values, values_by_seed(s, by)), s) for s in singles]
+    most = max((difference.n for difference, _ in compared), default=0)
+    return [pair for pair in compared if pair[0].n and pair[0].n >= min(most, FEWEST_PAIRS)]
+
+
+def _decide(compared: Sequence[Verdict]) -> list[Verdict]:
+    """Give the outcome and the sentence, correcting p-values for the comparisons of the group."""
+    adjusted = holm([_p_value(verdict) for verdict in compared])
+    count = sum(p is not None for p in adjusted)
+    decided = []
+    for verdict, p in zip(compared, adjusted, strict=True):
+        verdict = replace(verdict, p_adjusted=p, num_comparisons=count)
+        verdict = replace(verdict, outcome=_outcome(verdict))
+        decided.append(replace(verdict, sentence=sentence(verdict)))
+    return decided
+
+
+def _p_value(verdict: Verdict) -> float | None:
+    """Of the lead over the best single loss, with the choice of that loss accounted for."""
+    difference = verdict.difference
+    if difference.p_value is None or difference.mean >= 0:
+        return difference.p_value
+    return min(1.0, verdict.num_singles * difference.p_value)
+
+
+def _outcome(verdict: Verdict) -> Outcome:
+    if verdict.p_adjusted is None:
+        return "undecided"
+    if verdict.separates and verdict.difference.mean < 0:
+        # Worse than one of its losses is worse than the best of them, whichever is missing.
+        return "worse"
+    if verdict.missing or verdict.left_out:
+        return "incomplete"
+    return "beats" if verdict.separates else "not separated"
+
+
+def _identity(loss: ComponentRecord) -> str:
+    return canonical_json([loss.distribution, loss.name, loss.params])
+
+
+def _same_code(entry: Entry, single: Entry) -> bool:
+    loss = single.losses[0]
+    used = [x for x in entry.losses if _identity(x) == _identity(loss)]
+    same_loss = all(x.source_sha256 == loss.source_sha256 for x in used)
+    return same_loss and entry.core_sha256 == single.core_sha256

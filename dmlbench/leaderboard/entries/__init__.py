@@ -1,0 +1,1 @@
+"""Entries and the files beside them: the only place that reads and writes them."""

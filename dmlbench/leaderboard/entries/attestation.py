@@ -1,0 +1,130 @@
+"""Attestations: what somebody found who computed an entry's metrics again, or trained it again.
+
+``<leaderboard>/_attestations/<entry id>.<kind>.<hash of the content>.json``. One holds for exactly
+the entry whose content it names: a later change of the entry voids it. It records numbers and
+never a judgement: whether they agree with the entry's is computed whenever it is read.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from dmlbench.errors import VerificationError
+from dmlbench.leaderboard.entries.entry import Entry, Metrics
+from dmlbench.leaderboard.entries.record import (
+    Count,
+    Name,
+    Record,
+    Sha256,
+    parse_record,
+    read_text,
+    write_text,
+)
+
+SCHEMA_VERSION = 1
+# No dataset can be called so, for a dataset's name starts with a letter or a digit.
+FOLDER = "_attestations"
+
+Kind = Literal["recomputed", "reproduced"]
+
+
+class AttestedTrial(Record):
+    """What was found for one seed.
+
+    metrics: None where the training failed, for the `reason` given.
+    embeddings_sha256: of the file that the metrics were computed from.
+    """
+
+    seed: Count
+    metrics: Metrics | None
+    reason: str | None
+    embeddings_sha256: Sha256 | None
+    environment: dict[str, JsonValue]
+
+
+class Attestation(Record):
+    """Somebody's own numbers for an entry.
+
+    entry_sha256: of the entry's content. who: as the attester wants to be known. made: UTC.
+    fingerprint: of the dataset as the attester has it; None where it was not at hand.
+    code_sha256: of the code that trained (as `entry_code` has it) or computed the metrics.
+    """
+
+    schema_version: Literal[1]
+    kind: Kind
+    entry_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    entry_sha256: Sha256
+    who: Name
+    made: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    dmlbench_version: Name
+    code_sha256: Sha256
+    fingerprint: Sha256 | None
+    trials: Annotated[list[AttestedTrial], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Attestation:
+        seeds = [trial.seed for trial in self.trials]
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"a seed stands twice among the trials: {seeds}")
+        for trial in self.trials:
+            if (trial.metrics is None) == (trial.reason is None):
+                raise ValueError(f"the trial of seed {trial.seed} needs metrics or a reason")
+        return self
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.entry_id}.{self.kind}.{self.content_sha256()[:16]}.json"
+
+    def is_of(self, entry: Entry, entry_sha256: str | None = None) -> bool:
+        """Whether it was made for this entry as it stands now."""
+        return self.entry_sha256 == (entry_sha256 or entry.content_sha256())
+
+
+def now() -> str:
+    """The time of an attestation that is made now, UTC."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_attestation(leaderboard: str | Path, attestation: Attestation) -> Path:
+    """Record an attestation beside the entries of a leaderboard; never over another one."""
+    path = Path(leaderboard) / FOLDER / attestation.file_name
+    if not path.exists():
+        write_text(path, attestation.to_text())
+    return path
+
+
+def read_attestation(path: str | Path) -> Attestation:
+    """Read one file. Raises `VerificationError` that names it and says what is wrong with it."""
+    path = Path(path)
+    attestation = parse_record(Attestation, read_text(path), str(path), SCHEMA_VERSION)
+    if path.name != attestation.file_name:
+        raise VerificationError(
+            f"{path}: its content belongs into {attestation.file_name}; it was changed after it "
+            f"was made."
+        )
+    return attestation
+
+
+def attestation_files(leaderboard: str | Path) -> dict[str, list[Path]]:
+    """The attestations of a leaderboard by entry id, unread."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted((Path(leaderboard) / FOLDER).glob("*.json")):
+        files.setdefault(path.name.partition(".")[0], []).append(path)
+    return files
+
+
+def read_attestations(paths: Sequence[Path]) -> tuple[list[Attestation], list[str]]:
+    """Read files; those that cannot be trusted become a line that names each and says why."""
+    found: list[Attestation] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            found.append(read_attestation(path))
+        except VerificationError as error:
+            problems.append(str(error))
+    return found, problems

@@ -1,0 +1,281 @@
+"""The entry: the record of one configuration and all its trials, read with a strict schema."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from dmlbench.leaderboard.entries.record import (
+    Count,
+    Fraction,
+    Name,
+    Record,
+    Seconds,
+    Sha256,
+    Small,
+    parse_record,
+)
+from dmlbench.plan.config import sha256_of
+
+SCHEMA_VERSION = 1
+# Room for the rounding of a mean of fractions.
+_SLACK = 1e-9
+
+
+class ComponentRecord(Record):
+    """A plugin component as it was used; `source_sha256` covers the modules it is made of."""
+
+    distribution: Name
+    version: Name
+    name: Name
+    params: dict[str, JsonValue]
+    source_sha256: Sha256
+
+
+class ProtocolRecord(Record):
+    """The protocol's name, its rules and their hash."""
+
+    name: Name
+    sha256: Sha256
+    rules: dict[str, JsonValue]
+
+    @model_validator(mode="after")
+    def _hash_matches(self) -> ProtocolRecord:
+        if sha256_of(self.rules) != self.sha256:
+            raise ValueError("the protocol's hash does not match its rules")
+        return self
+
+
+class DatasetRecord(ComponentRecord):
+    """The dataset, with the fingerprint of its labels, split and images."""
+
+    fingerprint: Sha256
+    num_train_classes: Count
+    num_train_images: Count
+    num_test_classes: Count
+    num_test_images: Count
+    num_gallery_images: Count
+    report: list[str]
+
+
+class BackboneRecord(ComponentRecord):
+    """The backbone; `weights_sha256` is that of the pretrained weights, None from scratch."""
+
+    num_parameters: Count
+    num_features: Count
+    weights_sha256: Sha256 | None
+
+
+class Metrics(Record):
+    """Test metrics of one trial, as fractions. `recall_at` maps K (as text) to Recall@K.
+
+    `nmi` and `ami` are both None where the test embeddings were not clustered.
+    """
+
+    recall_at: dict[str, Fraction]
+    map_at_r: Fraction
+    r_precision: Fraction
+    knn_accuracy: Fraction
+    nmi: Fraction | None
+    ami: Annotated[float, Field(ge=-1.0, le=1.0)] | None
+    num_queries: Count
+    num_skipped: Count
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Metrics:
+        check_recall(self.recall_at)
+        if (self.nmi is None) != (self.ami is None):
+            raise ValueError("of NMI and AMI, which one clustering gives, one is missing")
+        if "1" not in self.recall_at:
+            raise ValueError("recall_at lacks Recall@1")
+        if self.map_at_r > self.r_precision + _SLACK:
+            raise ValueError(f"MAP@R {self.map_at_r} is above R-Precision {self.r_precision}")
+        for k, recall in self.recall_at.items():
+            hits = recall * self.num_queries
+            if abs(hits - round(hits)) > 1e-6 * max(1, self.num_queries):
+                raise ValueError(f"Recall@{k} {recall} is no whole number of {self.num_queries}")
+        return self
+
+
+def check_recall(recall_at: dict[str, float]) -> None:
+    """Raise `ValueError` unless every K is a positive number and Recall@K does not decrease."""
+    if not all(re.fullmatch("[1-9][0-9]{0,6}", k) for k in recall_at):
+        raise ValueError(f"recall_at has a K that is no number from 1 to 9999999: {[*recall_at]}")
+    ordered = [recall_at[k] for k in sorted(recall_at, key=int)]
+    if any(low > high + _SLACK for low, high in zip(ordered, ordered[1:], strict=False)):
+        raise ValueError(f"Recall@K decreases in K: {recall_at}")
+
+
+class EpochRecord(Record):
+    """One epoch: mean losses in the order of the entry's losses, weights, validation MAP@R."""
+
+    epoch: Small
+    objective: float
+    losses: list[float]
+    weights: list[float] | None
+    validation_map_at_r: Fraction | None
+    learning_rate: float
+
+
+class Artefact(Record):
+    """A file kept beside the leaderboard, outside git."""
+
+    path: Name
+    sha256: Sha256
+    num_bytes: Count
+
+
+class Cost(Record):
+    """What a trial took. `peak_memory_bytes` is host memory, `peak_device_memory_bytes` CUDA's."""
+
+    train_seconds: Seconds
+    evaluate_seconds: Seconds
+    peak_memory_bytes: Count
+    peak_device_memory_bytes: Count
+
+
+class Trial(Record):
+    """One configuration with one seed."""
+
+    seed: Small
+    status: Literal["completed", "failed"]
+    reason: str | None
+    failed_step: Count | None
+    best_epoch: Small | None
+    validation_map_at_r: Fraction | None
+    metrics: Metrics | None
+    weights: list[float] | None
+    history: list[EpochRecord]
+    embeddings: Artefact | None
+    cost: Cost
+    environment: dict[str, JsonValue]
+
+    @model_validator(mode="after")
+    def _complete(self) -> Trial:
+        if self.status == "completed" and self.metrics is None:
+            raise ValueError(f"trial of seed {self.seed} is completed but has no metrics")
+        if self.status == "failed" and (self.metrics is not None or not self.reason):
+            raise ValueError(f"trial of seed {self.seed} failed; it needs a reason and no metrics")
+        return self
+
+
+class TuningTrial(Record):
+    """One try of a tuning: its parameters and mean validation MAP@R, or why there is none."""
+
+    params: dict[str, JsonValue]
+    validation_map_at_r: Fraction | None
+    reason: str | None
+    train_seconds: Seconds
+
+
+class TuningRecord(Record):
+    """How a component's parameters were chosen: on validation classes, within a budget of trials.
+
+    setting_sha256: hash of what was held fixed: the configuration without the parameters tried.
+    code_sha256: hash of the code that the trials ran through.
+    seeds: each try is trained once a seed. space: what was tried, as in the plugin's spec.
+    """
+
+    kind: Literal["losses", "combiners"]
+    distribution: Name
+    name: Name
+    setting_sha256: Sha256
+    code_sha256: Sha256
+    budget: Small
+    seeds: Annotated[list[Small], Field(min_length=1)]
+    space: dict[str, JsonValue]
+    sampler: Name
+    trials: list[TuningTrial]
+
+    @property
+    def best(self) -> TuningTrial | None:
+        """The try with the best validation MAP@R, the earliest of equal ones."""
+        scored = [trial for trial in self.trials if trial.validation_map_at_r is not None]
+        return max(scored, key=lambda trial: trial.validation_map_at_r, default=None)
+
+
+class Entry(Record):
+    """One row of a leaderboard.
+
+    tuning: how parameters were chosen, a record a component; empty where none was tuned.
+
+    embedding_dim: width of the evaluated embedding; head_dims: of the heads it is made from.
+    core_sha256: hash of the code of dmlbench that decides the numbers.
+    """
+
+    schema_version: Literal[1]
+    entry_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    protocol: ProtocolRecord
+    dataset: DatasetRecord
+    losses: Annotated[list[ComponentRecord], Field(min_length=1)]
+    combiner: ComponentRecord | None
+    backbone: BackboneRecord
+    recipe: dict[str, JsonValue]
+    recipe_overrides: dict[str, JsonValue]
+    embedding_dim: Small
+    head_dims: list[Small]
+    trials: list[Trial]
+    tuning: list[TuningRecord] = Field(default_factory=list)
+    dmlbench_version: Name
+    dmlbench_commit: str | None
+    core_sha256: Sha256
+    submitter: str | None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Entry:
+        if self.entry_id != sha256_of(self.configuration_json())[:16]:
+            raise ValueError("entry_id is not the hash of the configuration")
+        seeds = [trial.seed for trial in self.trials]
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"a seed stands twice among the trials: {seeds}")
+        if self.combiner is None and len(self.losses) != 1:
+            raise ValueError("several losses need a combiner")
+        return self
+
+    def configuration_json(self) -> dict[str, Any]:
+        """The canonical configuration that the id is the hash of."""
+
+        def component(record: ComponentRecord | None) -> dict[str, Any] | None:
+            if record is None:
+                return None
+            return {k: getattr(record, k) for k in ("distribution", "name", "params")}
+
+        return {
+            "losses": [component(loss) for loss in self.losses],
+            "combiner": component(self.combiner),
+            "dataset": component(self.dataset),
+            "backbone": component(self.backbone),
+            "recipe": self.recipe,
+            "protocol": self.protocol.rules,
+        }
+
+    @property
+    def label(self) -> str:
+        """A short name, such as ``wedl(triplet + multi-similarity)``."""
+        names = " + ".join(loss.name for loss in self.losses)
+        return f"{self.combiner.name}({names})" if self.combiner else names
+
+    @property
+    def tuning_budgets(self) -> list[int]:
+        """The budgets by which losses and combiner were tuned, each once; empty if untuned."""
+        return sorted({record.budget for record in self.tuning})
+
+    @property
+    def claim_key(self) -> str:
+        """Id and hash of the content: one for each claim about a configuration."""
+        return f"{self.entry_id}.{self.content_sha256()[:8]}"
+
+    @property
+    def completed(self) -> list[Trial]:
+        """The trials that have metrics, by seed."""
+        return [trial for trial in self.trials if trial.status == "completed"]
+
+
+def parse_entry(text: str | bytes, source: str) -> Entry:
+    """Read an entry from JSON text; `source` names the file in errors.
+
+    Raises `VerificationError` that names the file, the field and what does not hold.
+    """
+    return parse_record(Entry, text, source, SCHEMA_VERSION)

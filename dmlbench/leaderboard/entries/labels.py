@@ -1,0 +1,142 @@
+"""What rows and groups are called, as plain text that is safe to pass on to any renderer."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.plan.config import canonical_json
+
+_OWN_DISTRIBUTION = "dmlbench"
+
+
+class Labels:
+    """Names for components, told apart by the parameters in which the given entries differ.
+
+    Parameters that two thirds of the uses have go without saying: the others name what they have
+    otherwise. Where none are so common, all name the parameters that differ.
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        entries = list(entries)
+        uses: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        for entry in entries:
+            for record in _components(entry):
+                uses.setdefault((record.distribution, record.name), []).append(record.params)
+        self._claims = _claims(entries)
+        self._varying = {key: _varying_names(params) for key, params in uses.items()}
+        self._commonest = {key: _commonest(params) for key, params in uses.items()}
+
+    def component(self, record: ComponentRecord) -> str:
+        """``triplet``, ``triplet(margin=0.1)`` or, from elsewhere, ``my-loss [my-dist 0.1.0]``."""
+        key = (record.distribution, record.name)
+        varying, usual = self._varying.get(key, set()), self._commonest.get(key)
+        if usual is not None:
+            varying = _varying_names([usual, record.params])
+        shown = {k: v for k, v in sorted(record.params.items()) if k in varying}
+        text = plain(record.name) + _in_brackets(shown)
+        if record.distribution != _OWN_DISTRIBUTION:
+            text += f" [{plain(f'{record.distribution} {record.version}')}]"
+        return text
+
+    def losses(self, entry: Entry) -> str:
+        """The losses' names joined by plus signs; whose claim it is, where there are several."""
+        return self._names(entry) + self._claim(entry)
+
+    def row(self, entry: Entry) -> str:
+        """A name for the whole row, such as ``wedl(triplet + multi-similarity)``.
+
+        Of a combiner with brackets of its own, ``fixed(weights=[1,2]) of triplet + supcon``.
+        """
+        if entry.combiner is None:
+            return self.losses(entry)
+        combiner, names = self.component(entry.combiner), self._names(entry)
+        combined = f"{combiner} of {names}" if combiner[-1] in ")]" else f"{combiner}({names})"
+        return f"{combined}{self._claim(entry)}"
+
+    def key(self, entry: Entry) -> str:
+        """The entry's id; with its content's hash, as in file names, where several claim it."""
+        claims = self._claims.get(entry.entry_id, [])
+        return entry.entry_id if len(claims) < 2 else entry.claim_key
+
+    def _names(self, entry: Entry) -> str:
+        return " + ".join(self.component(loss) for loss in entry.losses)
+
+    def _claim(self, entry: Entry) -> str:
+        """Who claims it, and the content's hash where one name claims several."""
+        claims = self._claims.get(entry.entry_id, [])
+        if len(claims) < 2:
+            return ""
+        who = plain(entry.submitter or "unnamed")
+        if claims.count(entry.submitter) > 1:
+            who += f" {entry.content_sha256()[:8]}"
+        return f" <by {who}>"
+
+
+def _claims(entries: Iterable[Entry]) -> dict[str, list[str | None]]:
+    """Entry id -> the submitter of each claim about that configuration."""
+    claims: dict[str, list[str | None]] = {}
+    for entry in entries:
+        claims.setdefault(entry.entry_id, []).append(entry.submitter)
+    return claims
+
+
+def recipe_label(entry: Entry) -> str:
+    """The recipe's name with what was changed in it, such as ``quick(epochs=4)``."""
+    name = entry.recipe.get("name")
+    return plain(name if isinstance(name, str) else "unnamed") + _in_brackets(
+        entry.recipe_overrides
+    )
+
+
+def distributions(entry: Entry) -> list[str]:
+    """Every distribution that a component came from, as "name version", sorted."""
+    return sorted({plain(f"{r.distribution} {r.version}") for r in _components(entry)})
+
+
+def failures(entry: Entry) -> list[str]:
+    """One line for each failed trial, such as ``seed 2 failed: NaN at step 40``."""
+    lines = []
+    for trial in sorted(entry.trials, key=lambda trial: trial.seed):
+        if trial.status == "failed":
+            reason = plain(trial.reason or "")
+            step = trial.failed_step
+            if step is not None and f"step {step}" not in reason:
+                reason = f"{reason.rstrip('.')} (step {step})"
+            lines.append(f"seed {trial.seed} failed: {reason}")
+    return lines
+
+
+def _components(entry: Entry) -> list[ComponentRecord]:
+    combiner = [entry.combiner] if entry.combiner else []
+    return [*entry.losses, *combiner, entry.dataset, entry.backbone]
+
+
+def _varying_names(uses: list[Mapping[str, Any]]) -> set[str]:
+    """The parameters that do not have one and the same value everywhere."""
+    texts = [{name: canonical_json(value) for name, value in params.items()} for params in uses]
+    names = set().union(*texts)
+    return {name for name in names if len({text.get(name) for text in texts}) > 1}
+
+
+def _commonest(uses: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The parameters of two thirds of the uses; None where none are so common."""
+    ((first, most),) = Counter(map(canonical_json, uses)).most_common(1)
+    if 3 * most < 2 * len(uses):
+        return None
+    return next(params for params in uses if canonical_json(params) == first)
+
+
+def _in_brackets(values: Mapping[str, Any]) -> str:
+    """Parameters as one types them: ``(margin=0.1, mining=semi-hard)``."""
+    if not values:
+        return ""
+    texts = {
+        key: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        for key, value in values.items()
+    }
+    return f"({', '.join(f'{plain(key, 40)}={plain(text, 60)}' for key, text in texts.items())})"

@@ -1,0 +1,211 @@
+"""Where entries live: the only place that writes them, and the one that reads them back.
+
+A leaderboard is the folder ``<out>/<protocol>/<dataset>``. What is run here lies in
+``<entry id>.json``; what was made elsewhere in ``<entry id>.<hash of its content>.json``, so that
+several claims about one configuration lie side by side, and merging folders never conflicts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from dmlbench.errors import UsageError, VerificationError
+from dmlbench.leaderboard.entries.entry import Entry, parse_entry
+from dmlbench.leaderboard.entries.record import MAX_RECORD_BYTES as MAX_ENTRY_BYTES
+from dmlbench.leaderboard.entries.record import read_text, too_large, write_text
+
+_SAFE_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
+_ID = re.compile(r"[0-9a-f]{16}")
+_STEM = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8})?")
+
+
+def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id: str) -> Path:
+    """The file of an entry: ``<out>/<protocol>/<dataset>/<entry id>.json``.
+
+    Raises `UsageError` for a name that is no safe part of a path.
+    """
+    for kind, name in (("protocol", protocol_name), ("dataset", dataset_name)):
+        if not _SAFE_PART.fullmatch(name):
+            raise UsageError(
+                f"The {kind} name {name!r} cannot name a folder. Allowed: letters, digits, "
+                f"'.', '_' and '-', starting with a letter or digit, at most 100 characters."
+            )
+    if not _ID.fullmatch(entry_id):
+        raise UsageError(f"{entry_id!r} is no entry id: 16 hexadecimal digits.")
+    return Path(out) / protocol_name / dataset_name / f"{entry_id}.json"
+
+
+def claim_name(entry: Entry) -> str:
+    """The file name of an entry from elsewhere, one for each content."""
+    return f"{entry.claim_key}.json"
+
+
+def write_entry(out: str | Path, entry: Entry, beside: bool = False) -> Path:
+    """Write an entry so that a reader finds the old file or the new one, never a part.
+
+    beside: under the name of its content, so that it replaces no other claim.
+    Safe when processes write at once: each has a file of its own and the last to finish stands.
+    Raises `VerificationError` for an entry that could not be read back.
+    """
+    path = entry_path(out, entry.protocol.name, entry.dataset.name, entry.entry_id)
+    if beside:
+        path = path.with_name(claim_name(entry))
+    try:
+        text = entry.to_text()
+    except ValueError as error:
+        raise VerificationError(f"{path}: the entry has no JSON form: {error}.") from error
+    if len(text) > MAX_ENTRY_BYTES:
+        raise VerificationError(f"{path}: {too_large(len(text))}")
+    parse_entry(text, str(path))
+    write_text(path, text)
+    return path
+
+
+def read_entry(path: str | Path) -> Entry:
+    """Read and check one entry file.
+
+    Raises `VerificationError` that names the file and what is wrong with it.
+    """
+    path = Path(path)
+    entry = parse_entry(read_text(path), str(path))
+    if path.name not in (f"{entry.entry_id}.json", claim_name(entry)):
+        raise VerificationError(
+            f"{path} holds the entry {entry.entry_id}; its name must be {entry.entry_id}.json, or "
+            f"{claim_name(entry)} for an entry from elsewhere."
+        )
+    return entry
+
+
+def read_entries(folder: str | Path) -> tuple[list[Entry], list[str]]:
+    """Read every ``*.json`` of one leaderboard, by file name; a bad file never stops the others.
+
+    Returns the entries and, for each file refused, a line that names it and says why.
+    Raises `UsageError` if there is no such folder.
+    """
+    folder = _existing_folder(folder)
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for path in entry_files(folder):
+        try:
+            entries.append(read_entry(path))
+        except VerificationError as error:
+            problems.append(str(error))
+    return entries, problems
+
+
+def entry_files(folder: str | Path) -> list[Path]:
+    """The files of one leaderboard that should be entries, by name."""
+    return sorted(path for path in Path(folder).glob("*.json") if path.name[0] not in "._")
+
+
+def about(folder: str | Path) -> str:
+    """What a folder's keeper says of its leaderboards, as Markdown; empty where nothing is said."""
+    path = Path(folder) / "_about.md"
+    return read_text(path).rstrip() + "\n\n" if path.exists() else ""
+
+
+def claim_files_of(folder: str | Path, entry_id: str) -> list[Path]:
+    """The files of one leaderboard that should be entries with this id, by name."""
+    return [path for path in entry_files(folder) if path.name.startswith(f"{entry_id}.")]
+
+
+def leaderboard_folders(folder: str | Path) -> list[Path]:
+    """The leaderboards in a folder, which may be one itself, a protocol's, or the root of all.
+
+    Raises `UsageError` if there is no such folder.
+    """
+    folder = _existing_folder(folder)
+    levels = ("", "*/", "*/*/")
+    found = {path.parent for level in levels for path in folder.glob(f"{level}*.json")}
+    found |= {path.parent.parent for level in levels for path in folder.glob(f"{level}_*/*.json")}
+    # What starts with a dot is hidden; with an underscore it lies beside the entries.
+    hidden = {f for f in found if any(p[0] in "._" for p in f.relative_to(folder).parts)}
+    return sorted(found - hidden)
+
+
+def read_leaderboards(
+    folder: str | Path, dataset: str | None = None, even_empty: bool = False
+) -> tuple[list[Entry], list[str]]:
+    """Read all leaderboards under a folder, or only those of one dataset; as `read_entries`.
+
+    Raises `UsageError` if no entry is found, saying what to run, unless `even_empty`.
+    """
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for leaderboard in leaderboard_folders(folder):
+        found, refused = read_entries(leaderboard)
+        entries += found
+        problems += refused
+    names = sorted({entry.dataset.name for entry in entries})
+    if dataset is not None:
+        entries = [entry for entry in entries if entry.dataset.name == dataset]
+    if not entries and not even_empty:
+        refused = "".join(f"\nRefused: {problem}" for problem in problems)
+        if dataset is not None and names:
+            raise UsageError(
+                f"{folder} has no entry for the dataset {dataset!r}. It has: {', '.join(names)}."
+                f"{refused}"
+            )
+        raise UsageError(
+            f"{folder} holds no entry that can be read. `dmlbench run` makes entries; its --out "
+            f"says in which folder.{refused}"
+        )
+    return entries, problems
+
+
+def find_entry(out: str | Path, id_prefix: str) -> Entry:
+    """Read the one entry whose id starts so, anywhere under `out`, or that of a file's path.
+
+    Raises `UsageError` if none or several fit, naming them, and `VerificationError` if the file
+    found is no entry.
+    """
+    return read_entry(find_entry_file(out, id_prefix))
+
+
+def find_entry_file(out: str | Path, id_prefix: str) -> Path:
+    """The file of the one entry whose id starts so, unread; as `find_entry`."""
+    if id_prefix.endswith(".json") or os.sep in id_prefix:
+        if not Path(id_prefix).exists():
+            raise UsageError(f"There is no file {id_prefix}.")
+        return Path(id_prefix)
+    prefix = id_prefix.lower()
+    if not re.fullmatch(r"[0-9a-f]{1,16}|[0-9a-f]{16}\.[0-9a-f]{0,8}", prefix):
+        raise UsageError(
+            f"{id_prefix!r} is no entry id: up to 16 hexadecimal digits, as "
+            f"`dmlbench leaderboard show` has them in the column Entry, or a path."
+        )
+    files = [
+        path
+        for folder in leaderboard_folders(out)
+        for path in sorted(folder.glob("*.json"))
+        if _STEM.fullmatch(path.stem)
+    ]
+    matching = [path for path in files if path.stem.startswith(prefix)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise UsageError(f"{id_prefix} fits {len(matching)} entries: {_listed(matching)}.")
+    there = f" It has: {_listed(files)}." if files else " It has none at all."
+    raise UsageError(f"{out} has no entry whose id starts with {id_prefix}.{there}")
+
+
+def _existing_folder(folder: str | Path) -> Path:
+    folder = Path(folder)
+    if folder.is_file():
+        raise UsageError(
+            f"{folder} is a file; leaderboards are folders. `dmlbench info` shows one entry, and "
+            f"`dmlbench leaderboard verify` checks one."
+        )
+    if not folder.is_dir():
+        raise UsageError(
+            f"There is no folder {folder}. `dmlbench run` makes leaderboards; its --out says in "
+            f"which folder."
+        )
+    return folder
+
+
+def _listed(paths: list[Path], most: int = 10) -> str:
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(str(path) for path in paths[:most]) + more

@@ -1,0 +1,1 @@
+"""How far an entry can be trusted: checks, recomputation, reproduction, tiers."""

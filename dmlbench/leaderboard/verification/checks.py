@@ -1,0 +1,218 @@
+"""What must hold of one entry beyond its schema, known from the entry alone.
+
+Each check has a name, so that what is refused can be looked up in docs/submitting.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from dmlbench.errors import UsageError
+from dmlbench.leaderboard.entries.entry import Entry, Trial
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.verification.fingerprints import known_dataset
+from dmlbench.plan.config import PROTOCOL, Protocol, canonical_json
+
+
+class Failure(NamedTuple):
+    """A check that an entry does not stand, and what exactly does not hold."""
+
+    check: str
+    message: str
+
+
+def check_entry(entry: Entry) -> list[Failure]:
+    """Everything that does not hold of an entry. Fast: no file is read, nothing is computed."""
+    return [failure for name in _CHECKS for failure in _stands(name, entry)]
+
+
+def _stands(name: str, entry: Entry) -> list[Failure]:
+    """One check. Parts of an entry are free JSON: what a check stumbles over is refused."""
+    try:
+        return [Failure(name, message) for message in _CHECKS[name](entry)]
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        return [Failure(name, f"cannot be checked, a value is of no kind known: {error}")]
+
+
+def _protocol(entry: Entry) -> Iterator[str]:
+    """The rules are those that this dmlbench knows under the protocol's name."""
+    record = entry.protocol
+    if record.name != PROTOCOL or record.rules.get("name") != record.name:
+        yield f"the protocol {plain(record.name)!r} is not known here; known: {PROTOCOL}"
+        return
+    ks = record.rules.get("recall_at")
+    if not isinstance(ks, list) or not all(type(k) is int and 0 < k < 10**7 for k in ks):
+        yield f"the rule 'recall_at' is no list of numbers: {plain(repr(ks))}"
+        return
+    try:
+        expected = Protocol(
+            width=record.rules["width"],
+            validation_fraction=record.rules["validation_fraction"],
+            recall_at=tuple(ks),
+        ).to_json()
+    except (KeyError, TypeError, UsageError) as error:
+        yield f"the rules are not those of {PROTOCOL}: {plain(str(error))}"
+        return
+    keys = sorted(expected.keys() | record.rules.keys())
+    for key in keys:
+        if canonical_json(expected.get(key)) != canonical_json(record.rules.get(key)):
+            yield (
+                f"the rule {plain(key)!r} is {plain(repr(record.rules.get(key)))}; in {PROTOCOL} "
+                f"it is {expected.get(key)!r}"
+            )
+
+
+def _budget(entry: Entry) -> Iterator[str]:
+    """Under the fair width no embedding is wider than the recipe allows."""
+    budget = entry.recipe.get("embedding_dim")
+    fair = entry.protocol.rules.get("width") == "fair"
+    if fair and isinstance(budget, int) and entry.embedding_dim > budget:
+        yield (
+            f"the evaluated embedding is {entry.embedding_dim} wide, and the recipe's budget under "
+            f"the fair width is {budget}"
+        )
+
+
+def _seeds(entry: Entry) -> Iterator[str]:
+    """The seeds are 0 to n − 1 in order: which ones stand in an entry is nobody's choice."""
+    seeds = [trial.seed for trial in entry.trials]
+    missing = sorted(set(range(max(seeds, default=-1) + 1)) - set(seeds))
+    if not seeds:
+        yield "there is no trial"
+    elif missing:
+        few = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
+        yield (
+            f"of the seeds 0 to {max(seeds)}, {few} {'are' if len(missing) > 1 else 'is'} missing: "
+            f"the seeds of an entry are 0 to n - 1, so that none can be picked"
+        )
+    elif seeds != sorted(seeds):
+        yield f"the trials do not stand in the order of their seeds: {seeds}"
+
+
+def _counts(entry: Entry) -> Iterator[str]:
+    """The metrics are those of the protocol, over the queries that the dataset has."""
+    asked = sorted(entry.protocol.rules["recall_at"])
+    num_test = entry.dataset.num_test_images
+    for trial in entry.completed:
+        metrics = trial.metrics
+        ks = sorted(map(int, metrics.recall_at))
+        if ks != asked:
+            yield f"seed {trial.seed} has Recall@K for K = {ks}; the protocol asks for {asked}"
+        if metrics.num_queries + metrics.num_skipped != num_test:
+            yield (
+                f"seed {trial.seed} scored {metrics.num_queries} queries and left "
+                f"{metrics.num_skipped} out; the dataset has {num_test} test images"
+            )
+        right = metrics.knn_accuracy * metrics.num_queries
+        if abs(right - round(right)) > 1e-6 * max(1, metrics.num_queries):
+            yield (
+                f"the kNN accuracy of seed {trial.seed}, {metrics.knn_accuracy}, is no whole "
+                f"number of {metrics.num_queries} queries"
+            )
+
+
+def _history(entry: Entry) -> Iterator[str]:
+    """A trial went through the recipe's epochs, with all its losses."""
+    epochs, num_losses = entry.recipe.get("epochs"), len(entry.losses)
+    for trial in entry.completed:
+        numbers = [record.epoch for record in trial.history]
+        if numbers != list(range(1, len(numbers) + 1)) or len(numbers) != epochs:
+            yield (
+                f"the history of seed {trial.seed} does not run from epoch 1 to the recipe's "
+                f"{plain(repr(epochs))}"
+            )
+        for record in trial.history:
+            widths = {len(record.losses), len(record.weights or record.losses)}
+            if widths != {num_losses}:
+                yield (
+                    f"epoch {record.epoch} of seed {trial.seed} records {max(widths)} losses or "
+                    f"weights, and the entry has {num_losses}"
+                )
+                break
+
+
+def _selection(entry: Entry) -> Iterator[str]:
+    """The tested epoch is the first with the best validation MAP@R: no other may be picked."""
+    for trial in entry.completed:
+        course = [
+            (record.validation_map_at_r, -record.epoch)
+            for record in trial.history
+            if record.validation_map_at_r is not None
+        ]
+        if not course:
+            yield f"seed {trial.seed} has no validation to choose its epoch by"
+            continue
+        best, epoch = max(course)
+        if trial.best_epoch != -epoch or trial.validation_map_at_r != best:
+            yield (
+                f"seed {trial.seed} tested epoch {trial.best_epoch} with a validation MAP@R of "
+                f"{trial.validation_map_at_r}; its history has the best at epoch {-epoch}, {best}"
+            )
+
+
+def _artefacts(entry: Entry) -> Iterator[str]:
+    """The embeddings are filed under the entry, the code and the seed that they belong to."""
+    from dmlbench.running.results import entry_code
+
+    code = entry_code(entry)[:12]
+    for trial in entry.trials:
+        if trial.embeddings is None:
+            continue
+        path = PurePosixPath(trial.embeddings.path)
+        expected = PurePosixPath(
+            ".trials", entry.entry_id, code, f"seed-{trial.seed}", "embeddings.safetensors"
+        )
+        if path != expected:
+            yield (
+                f"the embeddings of seed {trial.seed} are filed as {plain(str(path))}; an entry "
+                f"{entry.entry_id} of this code files them as {expected}"
+            )
+
+
+def _repeated(entry: Entry) -> Iterator[str]:
+    """Two seeds never give the same training and the same embeddings."""
+    seen: dict[str, int] = {}
+    for trial in entry.completed:
+        for what, mark in trial_marks(trial).items():
+            first = seen.setdefault(mark, trial.seed)
+            if first != trial.seed:
+                yield f"seeds {first} and {trial.seed} have the same {what}: one is a copy"
+                break
+
+
+def trial_marks(trial: Trial) -> dict[str, str]:
+    """Parts of a trial that no other trial has, as text to compare."""
+    marks = {}
+    if trial.embeddings is not None:
+        marks["embeddings"] = trial.embeddings.sha256
+    if trial.metrics is not None and trial.history:
+        # With the seconds, which no two trainings take alike.
+        course = [(record.objective, *record.losses) for record in trial.history]
+        marks["training"] = repr([course, trial.metrics.map_at_r, trial.cost.train_seconds])
+    return marks
+
+
+def _fingerprint(entry: Entry) -> Iterator[str]:
+    """A dataset that is known has the sizes, and maybe the fingerprint, that it is known by."""
+    for name, value in known_dataset(entry).items():
+        if getattr(entry.dataset, name) != value:
+            yield (
+                f"the dataset's {name} is {getattr(entry.dataset, name)}; "
+                f"{entry.dataset.distribution}:{entry.dataset.name} with these parameters has "
+                f"{value}"
+            )
+
+
+_CHECKS: dict[str, Callable[[Entry], Iterator[str]]] = {
+    "protocol": _protocol,
+    "fingerprint": _fingerprint,
+    "budget": _budget,
+    "seeds": _seeds,
+    "counts": _counts,
+    "history": _history,
+    "selection": _selection,
+    "artefacts": _artefacts,
+    "copies": _repeated,
+}

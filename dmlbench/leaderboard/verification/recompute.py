@@ -1,0 +1,176 @@
+"""Metrics again, from an entry's stored test embeddings: nothing in the entry is believed.
+
+Legend: N test images, D width.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dmlbench.errors import VerificationError
+from dmlbench.leaderboard.entries.entry import Entry, Metrics, Trial
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_claim
+from dmlbench.training.environment import processor, versions
+from dmlbench.training.trial_folder import file_sha256
+
+_NAMES = {"embeddings", "labels"}
+_GALLERY = {"gallery", "gallery_labels"}
+# What decides how a product is rounded and where k-means ends.
+_DECIDING_PACKAGES = ("numpy", "faiss-cpu", "faiss-gpu", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class StoredEmbeddings:
+    """A trial's test embeddings as they lie on disk.
+
+    embeddings: (N, D) float. labels: (N,) int64. gallery, gallery_labels: the same, or None.
+    """
+
+    embeddings: np.ndarray
+    labels: np.ndarray
+    gallery: np.ndarray | None
+    gallery_labels: np.ndarray | None
+
+
+def stored_embeddings(entry: Entry, trial: Trial, leaderboard: Path) -> StoredEmbeddings | None:
+    """Read the embeddings of one trial; None where they are not here, or only another claim's are.
+
+    Raises `VerificationError` where the file is not the entry's, or not what the entry says.
+    """
+    artefact = trial.embeddings
+    if artefact is None:
+        return None
+    where = f"the embeddings of seed {trial.seed}"
+    path = embeddings_path(leaderboard, artefact)
+    if path is None:
+        raise VerificationError(
+            f"{where} are said to lie at {plain(artefact.path)}, outside of the leaderboards"
+        )
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise VerificationError(f"{where} at {path} are no file")
+    found = file_sha256(path)
+    if found != artefact.sha256:
+        if of_another_claim(entry, leaderboard, found):
+            return None
+        raise VerificationError(
+            f"{where} at {path} are not the entry's: sha256 {found[:12]}, the entry says "
+            f"{artefact.sha256[:12]}"
+        )
+    return _checked(_read(path, where), entry, where)
+
+
+def recompute(
+    stored: StoredEmbeddings, ks: Iterable[int], threads: int = 1, cluster: bool = True
+) -> Metrics:
+    """All metrics of the protocol from embeddings, with as many threads as the trial had.
+
+    ks: the K of Recall@K. cluster: whether to compute NMI and AMI.
+    Raises `VerificationError` for embeddings that cannot be scored.
+    """
+    from dmlbench.evaluate.clustering import FaissMissing, clustering
+    from dmlbench.evaluate.retrieval import retrieval
+
+    with _threads(threads):
+        try:
+            scores = retrieval(
+                stored.embeddings,
+                stored.labels,
+                gallery=stored.gallery,
+                gallery_labels=stored.gallery_labels,
+                ks=ks,
+            )
+            nmi = ami = None
+            if cluster:
+                with contextlib.suppress(FaissMissing):
+                    clusters = clustering(stored.embeddings, stored.labels)
+                    nmi, ami = clusters.nmi, clusters.ami
+        except ValueError as error:
+            raise VerificationError(f"the embeddings cannot be scored: {error}") from error
+    return Metrics(
+        recall_at={str(k): value for k, value in scores.recall_at.items()},
+        map_at_r=scores.map_at_r,
+        r_precision=scores.r_precision,
+        knn_accuracy=scores.knn_accuracy,
+        nmi=nmi,
+        ami=ami,
+        num_queries=scores.num_queries,
+        num_skipped=scores.num_skipped,
+    )
+
+
+def same_machine(trial: Trial) -> bool:
+    """Whether a trial ran on a processor and packages like these, so that digits must match."""
+    environment = trial.environment
+    packages = environment.get("packages")
+    if environment.get("device") != "cpu" or not isinstance(packages, dict):
+        return False
+    here = versions()
+    return environment.get("processor") == processor() and all(
+        packages.get(name) == here.get(name) for name in _DECIDING_PACKAGES
+    )
+
+
+def threads_of(trial: Trial) -> int:
+    """How many threads a trial had; 1 where its environment does not say."""
+    threads = trial.environment.get("threads")
+    return threads if isinstance(threads, int) and 1 <= threads <= 1024 else 1
+
+
+def _read(path: Path, where: str) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, TypeError, ValueError, KeyError) as error:
+        raise VerificationError(f"{where} are no safetensors file: {plain(str(error))}") from error
+
+
+def _checked(tensors: dict[str, Any], entry: Entry, where: str) -> StoredEmbeddings:
+    dataset = entry.dataset
+    asked = _NAMES | (_GALLERY if dataset.num_gallery_images else set())
+    if set(tensors) != asked:
+        raise VerificationError(
+            f"{where} hold {plain(', '.join(sorted(tensors)))}; asked for are "
+            f"{', '.join(sorted(asked))}"
+        )
+    sizes = {"embeddings": dataset.num_test_images, "gallery": dataset.num_gallery_images}
+    for name in sorted(asked):
+        array = tensors[name]
+        num = sizes["gallery" if name in _GALLERY else "embeddings"]
+        is_labels = name.endswith("labels")
+        shape = (num,) if is_labels else (num, entry.embedding_dim)
+        if array.shape != shape or (array.dtype != np.int64) is is_labels:
+            raise VerificationError(
+                f"{where}: {name} are {array.dtype} {array.shape}; the entry asks for "
+                f"{'int64' if is_labels else 'real numbers'} {shape}"
+            )
+    num_classes = len(np.unique(tensors["labels"]))
+    if dataset.num_gallery_images == 0 and num_classes != dataset.num_test_classes:
+        raise VerificationError(
+            f"{where} have labels of {num_classes} classes; the dataset has "
+            f"{dataset.num_test_classes} test classes"
+        )
+    return StoredEmbeddings(
+        tensors["embeddings"],
+        tensors["labels"],
+        tensors.get("gallery"),
+        tensors.get("gallery_labels"),
+    )
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    import threadpoolctl
+
+    with threadpoolctl.threadpool_limits(count):
+        yield

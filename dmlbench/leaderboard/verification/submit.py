@@ -1,0 +1,149 @@
+"""Entries from elsewhere become part of a leaderboard, once they stand the checks.
+
+An entry is data: it is parsed with the strict schema and written anew, so that nothing but what
+the schema knows gets in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmlbench.errors import DmlbenchError, UsageError, VerificationError
+from dmlbench.leaderboard.entries.claim import Claim, parse_claim, write_claim
+from dmlbench.leaderboard.entries.entry import Entry, parse_entry
+from dmlbench.leaderboard.entries.fetch import fetch_text, is_address
+from dmlbench.leaderboard.entries.labels import Labels
+from dmlbench.leaderboard.entries.record import read_text
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.store import (
+    entry_files,
+    entry_path,
+    read_entries,
+    read_entry,
+    write_entry,
+)
+from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.leaderboard.verification.cross_entry_checks import clashes
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What became of one source.
+
+    path: where it lies now; None where it was refused, for `problems`.
+    outcome: "added", "beside" (others claim the same configuration; who submits is what a file
+        says, so that no file takes the place of another), "there already" or "refused".
+    """
+
+    source: str
+    outcome: str
+    path: Path | None = None
+    label: str = ""
+    problems: tuple[str, ...] = ()
+
+
+def add(source: str, out: str | Path) -> list[Addition]:
+    """Check the entries at a file, folder or web address and add them to the leaderboards in `out`.
+
+    One that is refused never stops the others.
+    Raises `UsageError` for a source that is not there.
+    """
+    return [_add(name, text, Path(out)) for name, text in _texts(source)]
+
+
+def _texts(source: str) -> Iterator[tuple[str, str | DmlbenchError]]:
+    """Each file's name and text, or why it has none."""
+    if is_address(source):
+        yield source, _caught(fetch_text, source)
+        return
+    path = Path(source)
+    if path.is_dir():
+        files = sorted(
+            file
+            for file in path.rglob("*.json")
+            if not any(part[0] in "._" for part in file.relative_to(path).parts)
+        ) + sorted(path.rglob("_claims/*.json"))
+        if not files:
+            raise UsageError(f"{path} holds no .json file; entries are files named by their id.")
+    elif path.exists():
+        files = [path]
+    else:
+        raise UsageError(f"There is no {path}. Give an entry's file, a folder, or an address.")
+    for file in files:
+        yield str(file), _caught(read_text, file)
+
+
+def _caught(read, *arguments) -> str | DmlbenchError:
+    try:
+        return read(*arguments)
+    except VerificationError as error:
+        return error
+
+
+def _add(source: str, text: str | DmlbenchError, out: Path) -> Addition:
+    if isinstance(text, DmlbenchError):
+        return Addition(source, "refused", problems=(str(text),))
+    try:
+        if _is_claim(text):
+            return _add_claim(source, parse_claim(text, plain(source)), out)
+        entry = parse_entry(text, plain(source))
+        place = entry_path(out, entry.protocol.name, entry.dataset.name, entry.entry_id)
+    except DmlbenchError as error:
+        return Addition(source, "refused", problems=(str(error),))
+    label = Labels([entry]).row(entry)
+    problems = [f"{failure.check}: {failure.message}" for failure in check_entry(entry)]
+    problems += _clashes(entry, place.parent)
+    if problems:
+        return Addition(source, "refused", label=label, problems=tuple(problems))
+    return _write(source, entry, place, out, label)
+
+
+def _is_claim(text: str) -> bool:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(data, dict) and "source" in data
+
+
+def _write(source: str, entry: Entry, place: Path, out: Path, label: str) -> Addition:
+    rivals = _rivals(place)
+    for path, other in rivals.items():
+        if other == entry:
+            return Addition(source, "there already", path, label)
+    new = write_entry(out, entry, beside=True)
+    return Addition(source, "beside" if rivals else "added", new, label)
+
+
+def _rivals(place: Path) -> dict[Path, Entry]:
+    """The claims about the same configuration that are there."""
+    found = {}
+    for path in entry_files(place.parent):
+        if path.name.startswith(f"{place.stem}."):
+            try:
+                found[path] = read_entry(path)
+            except VerificationError:
+                continue
+    return found
+
+
+def _clashes(entry: Entry, leaderboard: Path) -> list[str]:
+    """What does not hold between the entry and those that are there."""
+    if not leaderboard.is_dir():
+        return []
+    entries = [other for other in read_entries(leaderboard)[0] if other != entry]
+    names = [f"{other.entry_id} ({plain(other.label, 60)})" for other in entries]
+    last = len(entries)
+    return [
+        f"{clash.failure.check}: {clash.failure.message}"
+        for clash in clashes([*entries, entry], [*names, "this entry"])
+        if clash.failure is not None and last in clash.entries
+    ]
+
+
+def _add_claim(source: str, claim: Claim, out: Path) -> Addition:
+    path, new = write_claim(out, claim)
+    return Addition(source, "added" if new else "there already", path, claim.label)

@@ -1,0 +1,167 @@
+"""How far a row can be trusted: its tier, as it holds now.
+
+claimed      a number with a source, or an entry that does not stand the checks
+checked      schema and invariants hold
+recomputed   somebody computed the metrics again from the stored embeddings, and they are equal
+reproduced   three seeds or more, or all there are, were trained again, and the results agree
+
+A tier is never stored. It follows from the entry and the attestations beside it, each time anew:
+an entry that was changed later loses what was attested of it, and so does one whose embeddings
+were. Embeddings that lie here and are older than the attestation are taken to be unchanged, as
+reading them all would make showing a table slow; `verify` reads them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmlbench.errors import VerificationError
+from dmlbench.leaderboard.entries.attestation import (
+    Attestation,
+    attestation_files,
+    read_attestations,
+)
+from dmlbench.leaderboard.entries.entry import Artefact, Entry, Metrics
+from dmlbench.leaderboard.entries.store import claim_files_of, leaderboard_folders, read_entry
+from dmlbench.leaderboard.verification.agreement import agreement, reproduced_together, same_metrics
+from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.training.trial_folder import file_sha256
+
+TIERS = ("claimed", "checked", "recomputed", "reproduced")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The tier of an entry, and what a reader of its row should know about it.
+
+    concerns: what does not hold, in words: failed checks, changed embeddings, reproductions that
+        disagree or cover too few seeds.
+    """
+
+    tier: str
+    concerns: tuple[str, ...] = ()
+
+
+def tier(entry: Entry, folder: str | Path) -> str:
+    """The tier of one entry of the leaderboard in `folder`."""
+    return Tiers(folder).standing(entry).tier
+
+
+class Tiers:
+    """The standing of entries under a folder, which is listed once.
+
+    folder: a leaderboard, a protocol's folder or the root of all, as `read_leaderboards` takes it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._files: dict[str, list[Path]] = {}
+        for leaderboard in leaderboard_folders(folder):
+            for entry_id, paths in attestation_files(leaderboard).items():
+                self._files.setdefault(entry_id, []).extend(paths)
+
+    def standing(self, entry: Entry) -> Standing:
+        """What holds of an entry now; reads its attestations, not its embeddings."""
+        failures = check_entry(entry)
+        if failures:
+            return Standing("claimed", tuple(f"{f.check}: {f.message}" for f in failures))
+        paths = self._files.get(entry.entry_id, [])
+        if not paths:
+            return Standing("checked")
+        content = entry.content_sha256()
+        attested, problems = read_attestations(paths)
+        valid = [a for a in attested if a.is_of(entry, content)]
+        concerns = list(problems)
+        changed = _changed_since(entry, paths)
+        if changed:
+            return Standing("checked", (*concerns, *changed))
+        found = "checked"
+        if any(recomputed(entry, attestation) for attestation in valid):
+            found = "recomputed"
+        again = [(a, agreement(entry, a)) for a in valid if a.kind == "reproduced"]
+        against = [(a, outcome) for a, outcome in again if outcome.verdict == "disagrees"]
+        concerns += [f"{a.who} trained it again: {outcome.sentence}" for a, outcome in against]
+        held, part = reproduced_together(entry, again)
+        if held:
+            found = "reproduced"
+        elif part is not None:
+            concerns.append(part)
+        return Standing(found, tuple(concerns))
+
+
+def checked_standing(entry: Entry) -> Standing:
+    """The standing of an entry that lies in no folder: attestations count for nothing."""
+    failures = check_entry(entry)
+    concerns = tuple(f"{failure.check}: {failure.message}" for failure in failures)
+    return Standing("claimed" if failures else "checked", concerns)
+
+
+def recomputed(entry: Entry, attestation: Attestation) -> bool:
+    """Whether an attestation has equal metrics for every completed seed, from its embeddings.
+
+    All that the entry has: without NMI, where the entry has it, it was not computed again.
+    """
+    if attestation.kind != "recomputed" or not entry.completed:
+        return False
+    found = {trial.seed: trial for trial in attestation.trials}
+    for trial in entry.completed:
+        again = found.get(trial.seed)
+        if again is None or again.metrics is None or trial.embeddings is None:
+            return False
+        if again.embeddings_sha256 != trial.embeddings.sha256:
+            return False
+        if not covers(again.metrics, trial.metrics):
+            return False
+        if not same_metrics(trial.metrics, again.metrics):
+            return False
+    return True
+
+
+def covers(again: Metrics, first: Metrics) -> bool:
+    """Whether a second evaluation has every metric of the first."""
+    return first.nmi is None or again.nmi is not None
+
+
+def of_another_claim(entry: Entry, leaderboard: Path, sha256: str) -> bool:
+    """Whether embeddings are those of another claim about the same configuration.
+
+    Claims share the place where embeddings lie. Whoever trains a published row again, in the same
+    folder, has them there; they say nothing against the published ones.
+    """
+    for path in claim_files_of(leaderboard, entry.entry_id):
+        try:
+            other = read_entry(path)
+        except VerificationError:
+            continue
+        hashes = {trial.embeddings.sha256 for trial in other.completed if trial.embeddings}
+        if other != entry and sha256 in hashes:
+            return True
+    return False
+
+
+def embeddings_path(leaderboard: Path, artefact: Artefact) -> Path | None:
+    """Where an entry's embeddings lie, or None for a path that leads out of the leaderboards."""
+    out = leaderboard.resolve().parent.parent
+    path = (out / artefact.path).resolve()
+    return path if path.is_relative_to(out) else None
+
+
+def _changed_since(entry: Entry, attestations: Sequence[Path]) -> list[str]:
+    """Embeddings that lie here, were written after the newest attestation, and are other ones."""
+    leaderboard = attestations[0].parent.parent
+    newest = max(path.stat().st_mtime_ns for path in attestations)
+    changed = []
+    for trial in entry.completed:
+        if trial.embeddings is None:
+            continue
+        path = embeddings_path(leaderboard, trial.embeddings)
+        if path is None or not path.is_file():
+            continue
+        status = path.stat()
+        if status.st_size == trial.embeddings.num_bytes and status.st_mtime_ns <= newest:
+            continue
+        found = file_sha256(path)
+        if found != trial.embeddings.sha256 and not of_another_claim(entry, leaderboard, found):
+            changed.append(f"the embeddings of seed {trial.seed} were changed")
+    return changed

@@ -1,0 +1,223 @@
+"""Does a leaderboard hold what it claims? Everything is checked anew, and what fails is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from dmlbench.errors import UsageError, VerificationError
+from dmlbench.leaderboard.entries.attestation import (
+    Attestation,
+    AttestedTrial,
+    attestation_files,
+    now,
+    read_attestations,
+    write_attestation,
+)
+from dmlbench.leaderboard.entries.claim import claim_files, read_claim
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.labels import Labels
+from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders, read_entry
+from dmlbench.leaderboard.verification.agreement import Agreement, agreement, reproduced_together
+from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.leaderboard.verification.cross_entry_checks import (
+    Clash,
+    copies,
+    fingerprint_clashes,
+    label_clashes,
+)
+from dmlbench.leaderboard.verification.ground_truth import GroundTruths
+from dmlbench.leaderboard.verification.tiers import TIERS, Standing, Tiers, recomputed, tier
+from dmlbench.leaderboard.verification.verify_entry import Verified, verify_one
+
+__all__ = ["TIERS", "Standing", "Tiers", "Verified", "tier", "verify"]
+
+
+def verify(
+    target: str | Path,
+    *,
+    embeddings: bool = True,
+    rebuild: bool = False,
+    watch: Callable[[Verified], None] = lambda found: None,
+) -> list[Verified]:
+    """Verify the entries under a folder, or those of one file's, every file's alone and together.
+
+    embeddings: compute the metrics again from the stored embeddings, where they lie here.
+    rebuild: build every dataset that is on this machine, to compare labels and fingerprints with;
+        without it only those that come with dmlbench are.
+    watch: called with each file when it is done, apart from what concerns several.
+    Raises `UsageError` if there is no such folder, or for a file that cannot be an entry.
+    """
+    target = Path(target)
+    if target.is_file() and claim_files(target.parent.parent).count(target):
+        return [_verify_claim(target)]
+    if target.is_file() and target not in entry_files(target.parent):
+        raise UsageError(
+            f"{target} cannot be an entry: those are files ID.json or ID.HASH.json. Give one, or a "
+            f"folder of leaderboards."
+        )
+    truths = GroundTruths(everything=rebuild)
+    folders = [target.parent] if target.is_file() else leaderboard_folders(target)
+    boards = {folder: [_read(path) for path in entry_files(folder)] for folder in folders}
+    chosen = {
+        folder: [v for v in board if target.is_dir() or v.path.resolve() == target.resolve()]
+        for folder, board in boards.items()
+    }
+    for folder, board in boards.items():
+        entries = [v for v in board if v.entry is not None]
+        for verified, label in zip(entries, _labels([v.entry for v in entries]), strict=True):
+            verified.label = label
+        for verified in chosen[folder]:
+            if verified.entry is not None:
+                verify_one(verified, truths, embeddings)
+            watch(verified)
+        _verify_between(entries)
+    everywhere = [v for board in boards.values() for v in board if v.entry is not None]
+    names = _names([v.path for v in everywhere])
+    _mark(everywhere, copies([v.entry for v in everywhere], names))
+    found: list[Verified] = []
+    for folder in folders:
+        attestations = attestation_files(folder)
+        standing = Tiers(folder).standing
+        for verified in chosen[folder]:
+            if verified.entry is not None:
+                _verify_attestations(verified, attestations.get(verified.entry.entry_id, []))
+                if not embeddings and not verified.failures:
+                    verified.tier = standing(verified.entry).tier
+        if target.is_dir():
+            known = {v.entry.entry_id for v in boards[folder] if v.entry is not None}
+            for entry_id, paths in attestations.items():
+                if entry_id not in known:
+                    found += [_stray(path) for path in paths]
+            found += map(_verify_claim, claim_files(folder))
+        found += chosen[folder]
+    return found
+
+
+def attest(verified: Verified, who: str) -> Path | None:
+    """Record that an entry's metrics were computed again.
+
+    None where not all of them were, or `who` has recorded so before.
+    """
+    entry = verified.entry
+    if entry is None or verified.failures:
+        return None
+    if {trial.seed for trial in entry.completed} != verified.recomputed.keys() or not entry.trials:
+        return None
+    recorded, _ = read_attestations(
+        attestation_files(verified.path.parent).get(entry.entry_id, [])
+    )
+    content = entry.content_sha256()
+    for attestation in recorded:
+        if attestation.who == who and attestation.is_of(entry, content):
+            if recomputed(entry, attestation):
+                return None
+    from dmlbench.plugins.sources import source_sha256
+    from dmlbench.version import __version__
+
+    attestation = Attestation(
+        schema_version=1,
+        kind="recomputed",
+        entry_id=entry.entry_id,
+        entry_sha256=content,
+        who=who,
+        made=now(),
+        dmlbench_version=__version__,
+        code_sha256=source_sha256("dmlbench.evaluate.retrieval"),
+        fingerprint=verified.fingerprint,
+        trials=[
+            AttestedTrial(
+                seed=trial.seed,
+                metrics=verified.recomputed[trial.seed],
+                reason=None,
+                embeddings_sha256=trial.embeddings.sha256,
+                environment={},
+            )
+            for trial in entry.completed
+        ],
+    )
+    return write_attestation(verified.path.parent, attestation)
+
+
+def _read(path: Path) -> Verified:
+    verified = Verified(path)
+    try:
+        verified.entry = read_entry(path)
+    except VerificationError as error:
+        verified.fail("schema", str(error).removeprefix(f"{path}").lstrip(": "))
+    return verified
+
+
+def _verify_claim(path: Path) -> Verified:
+    verified = Verified(path)
+    try:
+        verified.label = read_claim(path).label
+        verified.tier = "claimed"
+    except VerificationError as error:
+        verified.fail("schema", str(error).removeprefix(f"{path}").lstrip(": "))
+    return verified
+
+
+def _stray(path: Path) -> Verified:
+    return Verified(path, notes=["an attestation of an entry that is not here"])
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """File names, with their folders' where there are several folders."""
+    alone = len({path.parent for path in paths}) < 2
+    return [path.name if alone else f"{path.parent.name}/{path.name}" for path in paths]
+
+
+def _labels(entries: list[Entry]) -> list[str]:
+    labels = Labels(entries)
+    return [labels.row(entry) for entry in entries]
+
+
+def _verify_between(entries: list[Verified]) -> None:
+    read = [v.entry for v in entries]
+    names = [v.path.name for v in entries]
+    hashes = {i: v.labels_sha256 for i, v in enumerate(entries) if v.labels_sha256}
+    _mark(entries, (*fingerprint_clashes(read, names), *label_clashes(hashes, read, names)))
+
+
+def _mark(entries: list[Verified], found: Iterable[Clash]) -> None:
+    for clash in found:
+        for i in clash.entries:
+            if clash.failure is not None:
+                entries[i].fail(*clash.failure)
+            elif clash.note and clash.note not in entries[i].notes:
+                entries[i].notes.append(clash.note)
+
+
+def _verify_attestations(verified: Verified, paths: list[Path]) -> None:
+    """Judge what others attested, and give the tier that holds now."""
+    entry = verified.entry
+    attested, problems = read_attestations(paths)
+    for problem in problems:
+        verified.fail("attestation", problem)
+    content = entry.content_sha256()
+    seeds = {trial.seed for trial in entry.completed}
+    again: list[tuple[Attestation, Agreement]] = []
+    held = "recomputed" if seeds and verified.recomputed.keys() == seeds else "checked"
+    for attestation in attested:
+        of = f"{attestation.kind} by {attestation.who} on {attestation.made[:10]}"
+        if not attestation.is_of(entry, content):
+            verified.notes.append(f"void, for the entry was changed since: {of}")
+        elif attestation.kind == "recomputed":
+            if recomputed(entry, attestation):
+                held = max(held, "recomputed", key=TIERS.index)
+                verified.notes.append(of)
+            else:
+                verified.fail("attestation", f"{of}: its numbers are not the entry's")
+        else:
+            outcome = agreement(entry, attestation)
+            again.append((attestation, outcome))
+            verified.notes.append(f"{of}: {outcome.sentence}")
+    reproduced, part = reproduced_together(entry, again)
+    if reproduced:
+        held = "reproduced"
+    elif part is not None:
+        verified.notes.append(part)
+    if verified.failures:
+        held = "claimed" if check_entry(entry) else "checked"
+    verified.tier = held

@@ -1,0 +1,166 @@
+"""One entry verified: its checks, its place, its dataset, its metrics from its embeddings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dmlbench.errors import VerificationError
+from dmlbench.leaderboard.entries.entry import Entry, Metrics, Trial
+from dmlbench.leaderboard.entries.metrics import metric_title, metric_value
+from dmlbench.leaderboard.verification.agreement import different_metrics
+from dmlbench.leaderboard.verification.checks import Failure, check_entry
+from dmlbench.leaderboard.verification.ground_truth import GroundTruth, GroundTruths
+from dmlbench.leaderboard.verification.recompute import (
+    StoredEmbeddings,
+    recompute,
+    same_machine,
+    stored_embeddings,
+    threads_of,
+)
+from dmlbench.leaderboard.verification.tiers import covers
+
+# Numbers are stored with all their digits, and nothing is rounded otherwise on such a machine.
+SAME_MACHINE_TOLERANCE = 1e-9
+
+
+@dataclass
+class Verified:
+    """What was found of one file.
+
+    entry: None where the file could not be read as one, or is a claim or an attestation.
+    tier: as it holds now.
+    recomputed: seed -> metrics from the embeddings that lie here.
+    notes: what a reader should know and is no failure.
+    """
+
+    path: Path
+    entry: Entry | None = None
+    label: str = ""
+    tier: str | None = None
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    recomputed: dict[int, Metrics] = field(default_factory=dict)
+    labels_sha256: str | None = None
+    fingerprint: str | None = None
+
+    def fail(self, check: str, message: str) -> None:
+        failure = Failure(check, message)
+        if failure not in self.failures:
+            self.failures.append(failure)
+
+
+def _verify_place(verified: Verified) -> None:
+    """An entry lies where its content says: the tables of a folder are of one dataset."""
+    entry = verified.entry
+    expected = (entry.protocol.name, entry.dataset.name)
+    place = verified.path.resolve().parts[-3:-1]
+    if place != expected:
+        verified.fail(
+            "place",
+            f"it lies in {'/'.join(place)}; an entry on {expected[1]} under {expected[0]} lies in "
+            f"{'/'.join(expected)}, where `dmlbench leaderboard add` puts it",
+        )
+
+
+def verify_one(verified: Verified, truths: GroundTruths, embeddings: bool) -> None:
+    """The checks of the entry alone, its dataset, and its metrics from its embeddings."""
+    entry = verified.entry
+    verified.failures += check_entry(entry)
+    _verify_place(verified)
+    if not embeddings:
+        return
+    truth = None
+    try:
+        truth, note = truths.of(entry)
+        verified.notes += [note] if note else []
+    except VerificationError as error:
+        verified.fail("fingerprint", str(error))
+    if truth is not None:
+        verified.fingerprint = truth.fingerprint
+        if truth.fingerprint != entry.dataset.fingerprint:
+            verified.fail(
+                "fingerprint",
+                f"the dataset, built here, has the fingerprint {truth.fingerprint[:12]}; the "
+                f"entry's is {entry.dataset.fingerprint[:12]}",
+            )
+    absent, unclustered, rounded = [], [], []
+    for trial in entry.completed:
+        try:
+            stored = stored_embeddings(entry, trial, verified.path.parent)
+            if stored is None:
+                absent.append(trial.seed)
+                continue
+            _verify_labels(verified, trial, stored, truth)
+            again = recompute(
+                stored,
+                map(int, trial.metrics.recall_at),
+                threads_of(trial),
+                cluster=trial.metrics.nmi is not None,
+            )
+        except VerificationError as error:
+            verified.fail("embeddings", str(error))
+            continue
+        differing = list(_different(trial, again))
+        for message in differing:
+            verified.fail("metrics", message)
+        if not covers(again, trial.metrics):
+            unclustered.append(trial.seed)
+        elif not differing:
+            verified.recomputed[trial.seed] = again
+            if different_metrics(trial.metrics, again, within=SAME_MACHINE_TOLERANCE):
+                rounded.append(trial.seed)
+    if absent:
+        seeds = ", ".join(map(str, absent))
+        verified.notes.append(f"no embeddings here to compute metrics from: seeds {seeds}")
+    if unclustered:
+        seeds = ", ".join(map(str, unclustered))
+        verified.notes.append(
+            f"NMI and AMI were not computed again, which takes faiss, as dmlbench[cpu] installs "
+            f"it: seeds {seeds}"
+        )
+    if rounded:
+        seeds = ", ".join(map(str, rounded))
+        verified.notes.append(
+            f"equal up to what another processor or other packages may round: seeds {seeds}"
+        )
+
+
+def _different(trial: Trial, again: Metrics) -> Iterator[str]:
+    within = SAME_MACHINE_TOLERANCE if same_machine(trial) else None
+    for metric in different_metrics(trial.metrics, again, within):
+        if metric in ("num_queries", "recall_at"):
+            yield f"seed {trial.seed}: the embeddings give other queries or other K"
+            continue
+        yield (
+            f"{metric_title(metric)} of seed {trial.seed} is "
+            f"{metric_value(trial.metrics, metric):.6f} in the entry; its embeddings give "
+            f"{metric_value(again, metric):.6f}"
+        )
+
+
+def _verify_labels(
+    verified: Verified, trial: Trial, stored: StoredEmbeddings, truth: GroundTruth | None
+) -> None:
+    """The labels beside the embeddings are the dataset's, and the same for every seed."""
+    parts = [stored.labels, *([] if stored.gallery is None else [stored.gallery_labels])]
+    found = hashlib.sha256(b"|".join(part.tobytes() for part in parts)).hexdigest()
+    if verified.labels_sha256 not in (None, found):
+        verified.fail("labels", f"seed {trial.seed} has other test labels than the seeds before")
+    verified.labels_sha256 = verified.labels_sha256 or found
+    if truth is None:
+        return
+    pairs = [("test", stored.labels, truth.labels)]
+    if truth.gallery_labels is not None and stored.gallery is not None:
+        pairs.append(("gallery", stored.gallery_labels, truth.gallery_labels))
+    for name, ours, theirs in pairs:
+        if not np.array_equal(ours, theirs):
+            verified.fail(
+                "labels",
+                f"the {name} labels of seed {trial.seed} are not the dataset's in its order: they "
+                f"differ at {int((ours != theirs).sum())} of {len(ours)} items",
+            )

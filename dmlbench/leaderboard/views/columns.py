@@ -1,0 +1,220 @@
+"""The text of a leaderboard's cells, titles and notes, the same for every way of showing it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dmlbench.leaderboard.comparison.sentence import brief
+from dmlbench.leaderboard.entries.metrics import (
+    DEFAULT_METRIC,
+    is_metric,
+    metric_title,
+    resolve_metric,
+)
+
+if TYPE_CHECKING:
+    import pandas
+
+    from dmlbench.leaderboard.comparison.verdict import Verdict
+
+NOTHING = "–"
+# So many verdicts are read in whole sentences.
+_FEW = 3
+_DEFAULT_METRICS = ("map_at_r", "recall_at_", "r_precision", "nmi")
+
+
+def shown_metrics(rows: pandas.DataFrame, by: str, chosen: Sequence[str] = ()) -> list[str]:
+    """The metric columns to show of one group: the ranking one first, then those chosen.
+
+    By default MAP@R, every Recall@K of the group, R-Precision and NMI, where they were measured.
+    Raises `UsageError` for a chosen metric that does not exist.
+    """
+    known = [column for column in rows.columns if is_metric(column)]
+    if chosen:
+        wanted = [resolve_metric(name, known) for name in chosen]
+    else:
+        wanted = [c for start in _DEFAULT_METRICS for c in known if c.startswith(start)]
+        wanted = [column for column in wanted if rows[column].notna().any()]
+    return list(dict.fromkeys([by, *wanted]))
+
+
+def metric_cells(rows: pandas.DataFrame, metric: str, plus_minus: str = "±") -> list[str]:
+    """``79.8 ± 1.2`` in percent for each row, padded so that points and signs stand in line."""
+    means = [percent(value) for value in rows[metric]]
+    halves = [
+        percent((high - low) / 2)
+        for low, high in zip(rows[f"{metric}_low"], rows[f"{metric}_high"], strict=True)
+    ]
+    left = max(map(len, means), default=0)
+    right = max((len(half) for half in halves if half != NOTHING), default=0)
+    tail = len(f" {plus_minus} ") + right if right else 0
+    return [
+        f"{mean:>{left}}" + (f" {plus_minus} {half:>{right}}" if half != NOTHING else " " * tail)
+        for mean, half in zip(means, halves, strict=True)
+    ]
+
+
+def best_rows(rows: pandas.DataFrame, metric: str) -> set[int]:
+    """Positions of the best mean of a metric among the ranked rows (all, if none is ranked)."""
+    ranked = rows["rank"].notna() if rows["rank"].notna().any() else rows["seeds"] > 0
+    values = rows[metric].where(ranked)
+    if len(rows) < 2 or not values.notna().any():
+        return set()
+    return {i for i, value in enumerate(values) if value == values.max()}
+
+
+def rank_cells(rows: pandas.DataFrame) -> list[str]:
+    """``1``, or ``1=`` where several rows share the rank."""
+    ranks = [None if value != value else int(value) for value in rows["rank"].astype("float64")]
+    shared = Counter(ranks)
+    return [
+        NOTHING if rank is None else f"{rank}{'=' if shared[rank] > 1 else ' '}" for rank in ranks
+    ]
+
+
+def seed_cells(rows: pandas.DataFrame) -> list[str]:
+    """Completed seeds, as ``2/3`` where a trial failed."""
+    return [
+        NOTHING if source else f"{seeds}/{seeds + failed}" if failed else str(seeds)
+        for seeds, failed, source in zip(
+            rows["seeds"], rows["failed"], rows["source"], strict=True
+        )
+    ]
+
+
+def width_cells(rows: pandas.DataFrame) -> list[str]:
+    """Width of the evaluated embedding, and the heads behind it: ``64 (4×16)``."""
+    cells = []
+    for width, heads in zip(rows["embedding_dim"], rows["head_dims"], strict=True):
+        if heads in ([], [width]):
+            cells.append(str(width))
+        elif len(set(heads)) == 1:
+            cells.append(f"{width} ({len(heads)}×{heads[0]})")
+        else:
+            cells.append(f"{width} ({'+'.join(map(str, heads))})")
+    return cells
+
+
+def entry_cells(rows: pandas.DataFrame) -> list[str]:
+    """What names the entry to other commands; nothing for what was published elsewhere."""
+    return [
+        NOTHING if source else short
+        for source, short in zip(rows["source"], rows["short"], strict=True)
+    ]
+
+
+def tries_cells(rows: pandas.DataFrame) -> list[str]:
+    """Tuning budgets of a row's losses and combiner; empty where no row of the group was tuned."""
+    if not any(rows["tries"]):
+        return []
+    return ["+".join(map(str, tries)) or NOTHING for tries in rows["tries"]]
+
+
+def time_cells(rows: pandas.DataFrame) -> list[str]:
+    """Mean training time of a trial, in the unit that suits it."""
+    return [duration(seconds) for seconds in rows["train_seconds"]]
+
+
+def duration(seconds: float) -> str:
+    """``8.1 s``, ``3.4 min``, ``1.2 h``."""
+    if not math.isfinite(seconds):
+        return NOTHING
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3597 else f"{seconds / 3600:.1f} h"
+
+
+def group_title(rows: pandas.DataFrame) -> str:
+    """What the rows of a group have in common."""
+    first = rows.iloc[0]
+    if first["source"] is not None:
+        start = "pretrained" if first["pretrained"] else "from scratch"
+        return (
+            f"{first['dataset']} · claimed, not run under this protocol · {first['backbone']}, "
+            f"{start} · {first['embedding_dim']}-d"
+        )
+    recipes = " / ".join(dict.fromkeys(rows["recipe"]))
+    start = "pretrained" if first["pretrained"] else "from scratch"
+    fewest, most = rows["seeds"].min(), rows["seeds"].max()
+    seeds = str(most) if fewest == most else f"{fewest} to {most}"
+    return (
+        f"{first['dataset']} · {first['protocol']} · {first['backbone']}, {start} · "
+        f"recipe {recipes} · {first['width']} width, {first['embedding_dim']}-d · "
+        f"{seeds} seed{'' if seeds == '1' else 's'}"
+    )
+
+
+def legend(by: str) -> str:
+    """How to read the numbers and ranks of a leaderboard."""
+    return (
+        "Metrics in percent: mean over seeds ± half of the 95 % interval (Student t). Ranked by "
+        f"{metric_title(by)}: 1 + the number of rows whose interval lies entirely above. Rows that "
+        "share a rank are not separated; whether others are, `dmlbench leaderboard compare` tells. "
+        "Rows stand by their means, and a wide interval may have the better rank. Train: mean time "
+        "of a trial. Tier: checked (by schema and invariants), recomputed (from the stored "
+        "embeddings) or reproduced (trained again); `dmlbench leaderboard verify` checks anew."
+    )
+
+
+def notes(rows: pandas.DataFrame) -> list[str]:
+    """What a reader of a group must know: unranked rows, and each row with failed trials."""
+    if rows.iloc[0]["source"] is not None:
+        return [f"as published: {source}" for source in dict.fromkeys(rows["source"])]
+    found = []
+    if any(rows["tries"]):
+        found.append(
+            "Tries: settings of each loss that were tried on validation classes before these runs, "
+            "of which the best was taken"
+        )
+    unranked = int((rows["rank"].isna() & (rows["seeds"] < 2)).sum())
+    if unranked:
+        found.append(
+            f"without interval and rank, which take two completed seeds (`--seeds 5`): "
+            f"{'every row' if unranked == len(rows) else f'{unranked} of {len(rows)} rows'}"
+        )
+    for row in rows.itertuples():
+        name = row.losses if row.combiner is None else f"{row.combiner}({row.losses})"
+        if row.concerns:
+            doubt = "not ranked, its checks fail: " if row.tier == "claimed" else ""
+            more = f" (and {len(row.concerns) - 1} more)" if len(row.concerns) > 1 else ""
+            found.append(f"{name}: {doubt}{row.concerns[0]}{more}")
+        if row.failures:
+            found.append(
+                f"{name}: {row.seeds} of {row.seeds + row.failed} seeds completed; "
+                + "; ".join(row.failures)
+            )
+    return found
+
+
+def verdict_lines(found: Sequence[Verdict]) -> tuple[list[Verdict], list[str]]:
+    """Verdicts to say in whole sentences, and lines for the others, under a title.
+
+    Of a few all are said. Of many those that separate, and what could not be decided.
+    """
+    whole = [v for v in found if v.outcome != "not separated"]
+    rest = [v for v in found if v.outcome == "not separated"]
+    if len(found) <= _FEW:
+        return list(found), []
+    order = ("beats", "worse", "incomplete", "undecided")
+    whole.sort(key=lambda verdict: order.index(verdict.outcome))
+    if not rest:
+        return whole, []
+    title = (
+        f"{len(rest)} of {len(found)} combinations are not separated from the best of their losses "
+        f"alone. Points of {metric_title(rest[0].metric)}, 95 % interval over seeds, p corrected "
+        f"for {rest[0].num_comparisons} comparisons:"
+    )
+    return whole, [title, *map(brief, rest)]
+
+
+def ranking_metric(frame: pandas.DataFrame, by: str = DEFAULT_METRIC) -> str:
+    """The column of a frame that `by` means; raises `UsageError` naming those there are."""
+    return resolve_metric(by, [column for column in frame.columns if is_metric(column)])
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction in percent, one decimal."""
+    return NOTHING if fraction is None or math.isnan(fraction) else f"{100 * fraction:.1f}"

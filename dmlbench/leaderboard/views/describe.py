@@ -1,0 +1,242 @@
+"""One entry in full on a terminal: configuration, metrics of every seed, weights and costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry, Trial, TuningRecord
+from dmlbench.leaderboard.entries.labels import Labels, failures, recipe_label
+from dmlbench.leaderboard.entries.metrics import (
+    metric_interval,
+    metric_names,
+    metric_title,
+    metric_value,
+    values_by_seed,
+)
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.views.columns import NOTHING, duration, percent
+from dmlbench.leaderboard.views.terminal import Column, least_width, print_columns, say, writable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def show_entry(entry: Entry, console: Console) -> None:
+    """Print an entry: what was trained, then metrics, weights and costs seed by seed."""
+    say(console, f"{Labels([entry]).row(entry)} · entry {entry.entry_id}", style="bold")
+    _grid(console, configuration_rows(entry))
+    if entry.completed:
+        _heading(console, "Metrics (percent)")
+        _metrics(entry, console)
+    for line in failures(entry):
+        say(console, f"! {line}", style="yellow")
+    if any(trial.weights for trial in entry.completed):
+        _heading(console, "Weights of the losses, at the tested epoch")
+        _weights(entry, console)
+    if entry.trials:
+        _heading(console, "Costs")
+        _costs(entry, console)
+        _heading(console, "Environment")
+        for line in environment_lines(entry):
+            say(console, line)
+
+
+def configuration_rows(entry: Entry) -> list[tuple[str, str]]:
+    """What was trained: a name and a line of text each; no name goes on with the one above."""
+    dataset, backbone = entry.dataset, entry.backbone
+    rows = [("loss", _component(loss)) for loss in entry.losses]
+    if entry.combiner is not None:
+        rows.append(("combiner", _component(entry.combiner)))
+    gallery = f", {dataset.num_gallery_images} in the gallery" * bool(dataset.num_gallery_images)
+    rows += [
+        *(("tuned", _tuning(record)) for record in entry.tuning),
+        ("dataset", _component(dataset)),
+        (
+            "",
+            f"train {dataset.num_train_images} images of {dataset.num_train_classes} classes; "
+            f"test {dataset.num_test_images} of {dataset.num_test_classes}{gallery}; "
+            f"fingerprint {dataset.fingerprint[:12]}",
+        ),
+        *(("", plain(line)) for line in dataset.report),
+        ("backbone", _component(backbone)),
+        ("", f"{backbone.num_parameters:,} parameters, {backbone.num_features} features, "
+             + _start(entry)),
+        ("embedding", _embedding(entry)),
+        ("recipe", recipe_label(entry)),
+        *(("", line) for line in _recipe(entry.recipe)),
+        ("protocol", f"{plain(entry.protocol.name)}, hash {entry.protocol.sha256[:12]}"),
+        *(
+            ("", f"{plain(key)}: {plain(_text(value))}")
+            for key, value in sorted(entry.protocol.rules.items())
+            if key != "name"
+        ),
+        ("code", f"dmlbench {plain(entry.dmlbench_version)}, commit "
+                 f"{plain(entry.dmlbench_commit or 'unknown')}, core {entry.core_sha256[:12]}"),
+    ]  # fmt: skip
+    if entry.submitter:
+        rows.append(("submitter", plain(entry.submitter)))
+    return rows
+
+
+def _component(record: ComponentRecord) -> str:
+    params = ", ".join(
+        f"{plain(key)}={plain(_text(value))}" for key, value in sorted(record.params.items())
+    )
+    origin = plain(f"{record.distribution} {record.version}")
+    return f"{plain(record.name)}({params}) from {origin}, source {record.source_sha256[:12]}"
+
+
+def _tuning(record: TuningRecord) -> str:
+    """How parameters were chosen, in a line."""
+    tries, best = len(record.trials), record.best
+    text = (
+        f"{plain(record.name)}: {tries} {'try' if tries == 1 else 'tries'} on validation classes "
+        f"(seeds {', '.join(map(str, record.seeds))}; {plain(record.sampler)})"
+    )
+    if best is None:
+        return f"{text}, all failed"
+    first = record.trials[0].validation_map_at_r
+    start = "failed" if first is None else f"{percent(first)} %"
+    end = percent(best.validation_map_at_r)
+    return f"{text}; MAP@R of the defaults {start}, of the best {end} %"
+
+
+def _start(entry: Entry) -> str:
+    weights = entry.backbone.weights_sha256
+    return f"pretrained weights {weights[:12]}" if weights else "from scratch"
+
+
+def _embedding(entry: Entry) -> str:
+    heads = f", from heads of {', '.join(map(str, entry.head_dims))}" if entry.head_dims else ""
+    return f"{entry.embedding_dim} wide{heads}"
+
+
+def _recipe(recipe: Mapping[str, Any]) -> list[str]:
+    """The recipe's values, one line for the plain ones and one for each of its tables."""
+    single = {k: v for k, v in recipe.items() if not isinstance(v, (dict, list)) and k != "name"}
+    lines = [_pairs(single)] if single else []
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            lines.append(f"{plain(key)}: {_pairs(value)}")
+        elif isinstance(value, list):
+            lines.append(f"{plain(key)}: {plain(_text(value))}")
+    return lines
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{plain(key)}={plain(_text(value))}" for key, value in values.items())
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _metrics(entry: Entry, console: Console) -> None:
+    trials = _by_seed(entry.completed)
+    seeds = [str(trial.seed) for trial in trials]
+    several = len(trials) > 1
+    first = [
+        Column("Seed", seeds + ["mean", "±"] * several),
+        Column("Epoch", [_number(trial.best_epoch) for trial in trials] + ["", ""] * several),
+        Column(
+            "Val", [percent(trial.validation_map_at_r) for trial in trials] + ["", ""] * several
+        ),
+    ]
+    columns = list(first)
+    for metric in metric_names([entry]):
+        if not values_by_seed(entry, metric):
+            continue
+        texts = [percent(metric_value(trial.metrics, metric)) for trial in trials]
+        if several:
+            interval = metric_interval(entry, metric)
+            texts.append(percent(interval.mean if interval else None))
+            texts.append(percent((interval.high - interval.low) / 2 if interval else None))
+        column = Column(metric_title(metric, short=True), texts)
+        if least_width([*columns, column]) > console.width:
+            print_columns(console, columns, closing=2 * several)
+            console.print()
+            columns = first[:1]
+        columns.append(column)
+    print_columns(console, columns, closing=2 * several)
+    text = "Val: MAP@R on held-out training classes, by which the epoch was chosen."
+    if several:
+        text += " ±: half of the 95 % interval over seeds."
+    counts = {(t.metrics.num_queries, t.metrics.num_skipped) for t in entry.completed}
+    for queries, skipped in sorted(counts):
+        text += f" {queries:,} queries; {skipped:,} left out, alone in their class."
+    say(console, text, style="dim")
+
+
+def _weights(entry: Entry, console: Console) -> None:
+    labels = Labels([entry])
+    trials = [
+        trial
+        for trial in _by_seed(entry.completed)
+        if trial.weights and len(trial.weights) == len(entry.losses)
+    ]
+    columns = [
+        Column(labels.component(loss), [f"{trial.weights[i]:.3f}" for trial in trials])
+        for i, loss in enumerate(entry.losses)
+    ]
+    print_columns(console, [Column("Seed", [str(trial.seed) for trial in trials]), *columns])
+
+
+def _costs(entry: Entry, console: Console) -> None:
+    trials = _by_seed(entry.trials)
+    costs = [trial.cost for trial in trials]
+    columns = [
+        Column("Seed", [str(trial.seed) for trial in trials]),
+        Column("Status", [trial.status for trial in trials], text=True),
+        Column("Train", [duration(cost.train_seconds) for cost in costs]),
+        Column("Test", [duration(cost.evaluate_seconds) for cost in costs]),
+        Column("Peak memory", [memory(cost.peak_memory_bytes) for cost in costs]),
+        Column("On device", [memory(cost.peak_device_memory_bytes) for cost in costs]),
+    ]
+    print_columns(console, columns)
+
+
+def environment_lines(entry: Entry) -> list[str]:
+    """Each different environment once, with its seeds."""
+    seeds: dict[str, list[int]] = {}
+    for trial in _by_seed(entry.trials):
+        parts = {k: _pairs(v) if isinstance(v, dict) else v for k, v in trial.environment.items()}
+        text = "; ".join(f"{plain(key)} {plain(_text(value))}" for key, value in parts.items())
+        seeds.setdefault(text, []).append(trial.seed)
+    return [
+        f"seed{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}: {text}"
+        for text, numbers in seeds.items()
+    ]
+
+
+def _by_seed(trials: Sequence[Trial]) -> list[Trial]:
+    return sorted(trials, key=lambda trial: trial.seed)
+
+
+def _number(value: int | None) -> str:
+    return NOTHING if value is None else str(value)
+
+
+def memory(count: int) -> str:
+    """``310 MiB``, ``1.2 GiB``; a dash where nothing was used or measured."""
+    if count == 0:
+        return NOTHING
+    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print()
+    say(console, text, style="bold")
+
+
+def _grid(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in rows:
+        grid.add_row(Text(name, style="dim"), Text(writable(text, console)))
+    console.print(grid)

@@ -1,0 +1,114 @@
+"""The leaderboard as Markdown, CSV and JSON. Names from entries stay text in each of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC, metric_title
+from dmlbench.leaderboard.views import columns as cells
+
+if TYPE_CHECKING:
+    import pandas
+
+    from dmlbench.leaderboard.comparison.verdict import Verdict
+
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!@])")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def render_markdown(
+    frame: pandas.DataFrame,
+    verdicts: Sequence[Verdict],
+    by: str = DEFAULT_METRIC,
+    metrics: Sequence[str] = (),
+) -> str:
+    """A Markdown table a group, with the verdicts of the group as a list under it.
+
+    Raises `UsageError` for a metric that does not exist.
+    """
+    by = cells.ranking_metric(frame, by)
+    parts = []
+    for group, rows in frame.groupby("group", sort=False):
+        lines = [f"### {markdown(cells.group_title(rows))}", ""]
+        lines += _markdown_table(rows, by, metrics)
+        whole, brief = cells.verdict_lines([v for v in verdicts if v.group == group])
+        notes = [*(verdict.sentence for verdict in whole), *cells.notes(rows)]
+        if notes:
+            lines += ["", *(f"- {markdown(note)}" for note in notes)]
+        if brief:
+            lines += ["", markdown(brief[0]), "", *(f"- {markdown(line)}" for line in brief[1:])]
+        parts.append("\n".join(lines) + "\n")
+    parts.append(markdown(cells.legend(by)) + "\n")
+    return "\n".join(parts)
+
+
+def render_csv(frame: pandas.DataFrame) -> str:
+    """Every column of the frame as CSV, metrics as fractions; lists are joined by "; ".
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    return frame.map(csv_cell).to_csv(index=False, lineterminator="\n")
+
+
+def render_json(
+    frame: pandas.DataFrame, verdicts: Sequence[Verdict], by: str = DEFAULT_METRIC
+) -> str:
+    """Strict JSON: ``{"by", "rows", "verdicts"}``; what was not measured is null."""
+    values = frame.astype(object).where(frame.notna(), None)
+    records = values.to_dict("records")
+    document = {
+        "by": cells.ranking_metric(frame, by),
+        "rows": records,
+        "verdicts": [asdict(verdict) for verdict in verdicts],
+    }
+    return json.dumps(document, indent=1, allow_nan=False)
+
+
+def _markdown_table(rows: pandas.DataFrame, by: str, metrics: Sequence[str]) -> list[str]:
+    columns: list[tuple[str, str, list[str]]] = [
+        ("Rank", "--:", cells.rank_cells(rows)),
+        ("Losses", ":--", [markdown(text) for text in rows["losses"]]),
+        ("Combiner", ":--", [markdown(text or cells.NOTHING) for text in rows["combiner"]]),
+        ("Tier", ":--", list(rows["tier"])),
+    ]
+    for metric in cells.shown_metrics(rows, by, metrics):
+        best = cells.best_rows(rows, metric)
+        texts = [text.strip() for text in cells.metric_cells(rows, metric)]
+        # Padding for alignment has no meaning here.
+        texts = [re.sub(r"\s+", " ", text) for text in texts]
+        texts = [f"**{text}**" if i in best else text for i, text in enumerate(texts)]
+        columns.append((metric_title(metric, short=True), "--:", texts))
+    columns += [
+        ("Dim", "--:", cells.width_cells(rows)),
+        *([("Tries", "--:", tries)] if (tries := cells.tries_cells(rows)) else []),
+        ("Seeds", "--:", cells.seed_cells(rows)),
+        ("Train", "--:", cells.time_cells(rows)),
+        ("Entry", ":--", cells.entry_cells(rows)),
+    ]
+    lines = [
+        [title for title, _, _ in columns],
+        [rule for _, rule, _ in columns],
+        *zip(*(texts for _, _, texts in columns), strict=True),
+    ]
+    return [f"| {' | '.join(text.strip() for text in line)} |" for line in lines]
+
+
+def markdown(text: str) -> str:
+    """Text with every character escaped that Markdown would read as markup."""
+    escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", text)
+    # GitHub links bare addresses; an empty comment would be HTML, an entity is only a character.
+    escaped = escaped.replace("://", "&#58;//")
+    return re.sub(r"(?i)(www)\.", r"\1&#46;", escaped)
+
+
+def csv_cell(value: Any) -> Any:
+    """A value as a spreadsheet may read it: lists joined, and no text that becomes a formula."""
+    if isinstance(value, list):
+        value = "; ".join(map(str, value))
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return f"'{value}"
+    return value

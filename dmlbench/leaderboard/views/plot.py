@@ -1,0 +1,141 @@
+"""Figures: a leaderboard with its intervals, and the course of an entry's training."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dmlbench.errors import UsageError
+from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC, metric_title
+from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.figure import COLOURS, figure_for
+from dmlbench.leaderboard.views.training_curves import plot_entry
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_entry", "plot_leaderboard"]
+
+_LABEL_WIDTH = 38
+_LINE_INCHES = 0.17
+# Kind of row -> (legend, colour, marker).
+_KINDS = {
+    False: ("single loss", COLOURS[0], "o"),
+    True: ("combination of losses", COLOURS[1], "D"),
+}
+
+
+def plot_leaderboard(frame: pandas.DataFrame, file: str | Path, by: str = DEFAULT_METRIC) -> None:
+    """Draw mean and 95 % interval of every row, a block of axes a group.
+
+    The ranking metric `by` stands beside Recall@1 (or MAP@R, where `by` is Recall@1). Dots and
+    not bars: the axes need not start at 0. A row without an interval has an open marker.
+    frame: of `leaderboard_frame`. file: its suffix says PNG, SVG or PDF.
+    Raises `UsageError` for another suffix, or a frame without completed trials.
+    """
+    by = cells.ranking_metric(frame, by)
+    metrics = [by, "recall_at_1" if by != "recall_at_1" else DEFAULT_METRIC]
+    rows = frame[frame[by].notna()]
+    if rows.empty:
+        raise UsageError("There is nothing to draw: no trial is completed.")
+    groups = [group for _, group in rows.groupby("group", sort=False)]
+    titles = [textwrap.fill(cells.group_title(group), 100) for group in groups]
+    labels = [[_label(row) for row in group.itertuples()] for group in groups]
+    heights = []
+    for title, names in zip(titles, labels, strict=True):
+        heights += [_LINE_INCHES * (1.4 + title.count("\n")), _LINE_INCHES * sum(map(_step, names))]
+    height = sum(heights) + 0.62 * len(groups) + 0.35
+    with figure_for(file, 8.2, height) as figure:
+        figure.get_layout_engine().set(wspace=0.05)
+        # A line of the grid for titles: they may be wider than the axes that they stand over.
+        grid = figure.add_gridspec(2 * len(groups), 2, height_ratios=heights)
+        for i, (group, title, names) in enumerate(zip(groups, titles, labels, strict=True)):
+            _draw_title(figure.add_subplot(grid[2 * i, :]), title)
+            left = figure.add_subplot(grid[2 * i + 1, 0])
+            right = figure.add_subplot(grid[2 * i + 1, 1], sharey=left)
+            _draw_group(left, group, metrics[0], names)
+            _draw_group(right, group, metrics[1], names)
+            right.tick_params(axis="y", labelleft=False)
+        figure.legend(handles=_legend(rows), loc="outside lower center", ncols=4, handletextpad=0.4)
+
+
+def _draw_title(axes: Axes, title: str) -> None:
+    from matplotlib.transforms import blended_transform_factory
+
+    axes.set_axis_off()
+    place = blended_transform_factory(axes.figure.transFigure, axes.transAxes)
+    text = axes.text(0.5, 0.0, title, transform=place, ha="center", va="bottom", fontweight="bold")
+    text.set_in_layout(False)
+
+
+def _draw_group(axes: Axes, rows: pandas.DataFrame, metric: str, names: list[str]) -> None:
+    """One metric of one group: best row on top, rows as far apart as their labels need."""
+    places = _places(names)
+    for y, row in zip(places, rows.to_dict("records"), strict=True):
+        mean = 100 * row[metric]
+        if mean != mean:
+            continue
+        _, colour, marker = _KINDS[row["combiner"] is not None]
+        low, high = 100 * row[f"{metric}_low"], 100 * row[f"{metric}_high"]
+        known = low == low
+        if known:
+            # No metric but AMI goes below 0, none above 100 %; the table has the whole interval.
+            floor = -100.0 if metric == "ami" else 0.0
+            low, high = max(low, floor), min(high, 100.0)
+            axes.errorbar(
+                mean, y, xerr=[[mean - low], [high - mean]], color=colour, capsize=3, linewidth=1.4
+            )
+        axes.plot(
+            mean, y, marker=marker, color=colour, markersize=5.5, linestyle="none",
+            markerfacecolor=colour if known else "white",
+        )  # fmt: skip
+    axes.set_yticks(places, names)
+    axes.set_ylim(places[-1] + 0.5 * _step(names[-1]), places[0] - 0.5 * _step(names[0]))
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    axes.margins(x=0.08)
+    axes.locator_params(axis="x", nbins=6)
+    axes.set_xlabel(f"{metric_title(metric)} (%)")
+
+
+def _label(row: object) -> str:
+    """A row's name, broken where it is long."""
+    name = row.losses if row.combiner is None else f"{row.combiner}({row.losses})"
+    return textwrap.fill(name, _LABEL_WIDTH, subsequent_indent="  ")
+
+
+def _step(label: str) -> float:
+    """Height of a row, in lines of text."""
+    return 1.8 + label.count("\n")
+
+
+def _places(labels: list[str]) -> list[float]:
+    """Centres of the rows from top to bottom, in lines of text."""
+    places, top = [], 0.0
+    for label in labels:
+        places.append(top + _step(label) / 2)
+        top += _step(label)
+    return places
+
+
+def _legend(rows: pandas.DataFrame) -> list[object]:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markersize=5.5, linewidth=1.4, label=text)
+        for combined, (text, colour, marker) in _KINDS.items()
+        if (rows["combiner"].notna() == combined).any()
+    ]
+    if (rows["seeds"] > 1).any():
+        handles.append(
+            Line2D([], [], color="#555555", marker="|", markersize=7, linewidth=1.4,
+                   label="95 % interval over seeds")
+        )  # fmt: skip
+    if (rows["seeds"] < 2).any():
+        handles.append(
+            Line2D([], [], color="#555555", marker="o", markersize=5.5, linestyle="none",
+                   markerfacecolor="white", label="one seed: no interval")
+        )  # fmt: skip
+    return handles

@@ -1,0 +1,110 @@
+"""The leaderboard on a terminal: a table a group, fitted to the width, and verdicts in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC, metric_title
+from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.terminal import (
+    Column,
+    least_width,
+    print_columns,
+    say,
+    stdout_console,
+    writable,
+)
+
+if TYPE_CHECKING:
+    import pandas
+    from rich.console import Console
+
+    from dmlbench.leaderboard.comparison.verdict import Verdict
+
+__all__ = ["render_rich", "stdout_console"]
+
+# Left out first when the console is narrow; what is not named here always stays.
+_METRICS = ("NMI", "AMI", "kNN", "R-Prec", "R@")
+_OTHERS = ("Train", "Seeds", "Tries", "Entry")
+# Rank, names, tier and the ranking metric.
+_ALWAYS_SHOWN = 5
+_STYLES = {"beats": "bold green", "worse": "bold red"}
+
+
+def render_rich(
+    frame: pandas.DataFrame,
+    verdicts: Sequence[Verdict],
+    console: Console,
+    by: str = DEFAULT_METRIC,
+    metrics: Sequence[str] = (),
+) -> None:
+    """Print a table a group and the verdicts of the group under it.
+
+    frame: of `leaderboard_frame` with the same `by`; metrics: columns to show instead of the
+    default ones. Raises `UsageError` for a metric that does not exist.
+    """
+    by = cells.ranking_metric(frame, by)
+    for group, rows in frame.groupby("group", sort=False):
+        columns, left_out = _fit(
+            _columns(rows, by, metrics, console), console.width, bool(metrics)
+        )
+        say(console, cells.group_title(rows), style="bold")
+        console.print()
+        print_columns(console, columns)
+        console.print()
+        whole, brief = cells.verdict_lines([v for v in verdicts if v.group == group])
+        for verdict in whole:
+            say(console, verdict.sentence, _STYLES.get(verdict.outcome, ""), bullet="> ")
+        for line in brief:
+            say(console, line, bullet="" if line is brief[0] else "    ")
+        notes = cells.notes(rows)
+        if left_out:
+            notes.append(f"left out for width: {', '.join(left_out)} (all are in --json and --csv)")
+        for note in notes:
+            say(console, note, style="dim", bullet="! ")
+        console.print()
+    say(console, cells.legend(by), style="dim")
+
+
+def _columns(
+    rows: pandas.DataFrame, by: str, metrics: Sequence[str], console: Console
+) -> list[Column]:
+    columns = [
+        Column("Rank", cells.rank_cells(rows)),
+        Column("Losses", list(rows["losses"]), text=True),
+        Column("Combiner", [name or cells.NOTHING for name in rows["combiner"]], text=True),
+        Column("Tier", list(rows["tier"]), text=True),
+    ]
+    for metric in cells.shown_metrics(rows, by, metrics):
+        title = metric_title(metric, short=True)
+        values = cells.metric_cells(rows, metric, writable("±", console))
+        columns.append(Column(title, values, frozenset(cells.best_rows(rows, metric))))
+    columns += [
+        Column("Dim", cells.width_cells(rows)),
+        *([Column("Tries", tries)] if (tries := cells.tries_cells(rows)) else []),
+        Column("Seeds", cells.seed_cells(rows)),
+        Column("Train", cells.time_cells(rows)),
+        Column("Entry", cells.entry_cells(rows)),
+    ]
+    # Before widths are measured: a substitute may be longer.
+    return [replace(c, cells=[writable(text, console) for text in c.cells]) for c in columns]
+
+
+def _fit(columns: list[Column], width: int, chosen: bool) -> tuple[list[Column], list[str]]:
+    """Leave out columns of numbers, the least important first, until the rest fits the width.
+
+    Never the ranking metric, which stands first; larger K of Recall@K go before smaller ones.
+    chosen: the metrics were asked for, and go last.
+    """
+    kept = list(columns)
+    droppable = columns[_ALWAYS_SHOWN:]
+    order = (*_OTHERS, *_METRICS) if chosen else (*_METRICS, *_OTHERS)
+    for start in ("Dim", *order):
+        for column in reversed([c for c in droppable if c.title.startswith(start)]):
+            if least_width(kept) > width and column.title != "R@1":
+                kept.remove(column)
+    if least_width(kept) > width:
+        kept = columns[:_ALWAYS_SHOWN]
+    return kept, [column.title for column in columns if column not in kept]

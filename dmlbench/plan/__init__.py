@@ -1,0 +1,1 @@
+"""A request becomes configurations: recipes, protocol, labels and value checks."""

@@ -1,0 +1,308 @@
+"""A request becomes configurations × seeds, and says which trials are already done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dmlbench.backbones.weight_files import weights_reference
+from dmlbench.errors import UsageError
+from dmlbench.plan.config import Component, Configuration, Protocol, sha256_of
+from dmlbench.plan.expressions import parse_call
+from dmlbench.plan.recipe import Recipe, load_recipe, recipe_names
+from dmlbench.plan.values import check_backbone, check_place, check_values
+from dmlbench.plugins.registry import Registered, Registry
+from dmlbench.plugins.sources import source_sha256
+from dmlbench.running.results import finished_results
+from dmlbench.running.tuning_records import tuned
+from dmlbench.training.trial_folder import TrialFolder
+
+#: The modules of dmlbench that decide the numbers, whatever the configuration.
+CORE = ("dmlbench.training.train", "dmlbench.training.trial", "dmlbench.combiners.fixed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for, in the words of the command line.
+
+    losses, combiners: ``name`` or ``name(key=value, ...)``. Every loss alone and every combiner
+    over all of them is a configuration. combiners None: ``learned``, if there are several losses.
+    weights: a file that the backbone starts from.
+    seeds: how many (0, 1, ...), or which.
+    overrides: ``recipe.*`` and ``protocol.*`` values by dotted key.
+    singles: train each loss alone as well.
+    tuned: take the parameters that `dmlbench.running.tune` found, for all that are not named here.
+    """
+
+    losses: Sequence[str] = ("triplet", "multi-similarity")
+    combiners: Sequence[str] | None = None
+    dataset: str = "glyphs"
+    backbone: str | None = None
+    pretrained: bool | None = None
+    weights: Path | None = None
+    recipe: str = "quick"
+    seeds: int | Sequence[int] = 5
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    singles: bool = True
+    tuned: bool = False
+    out: Path = Path("leaderboards")
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One configuration with one seed; `status` is "to do", "begun", "completed" or "failed"."""
+
+    configuration: Configuration
+    seed: int
+    folder: TrialFolder
+    status: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All trials of a request, in the order in which they run: seed by seed.
+
+    missing_seeds: those that some entry lacks to have 0 to n - 1, without which no rank is given.
+    """
+
+    out: Path
+    configurations: tuple[Configuration, ...]
+    trials: tuple[PlannedTrial, ...]
+    missing_seeds: tuple[int, ...] = ()
+
+    def pending(self, retry_failed: bool = False) -> Iterator[PlannedTrial]:
+        """The trials that have no result yet; failed ones too if they are to be tried again."""
+        for trial in self.trials:
+            if trial.status != "completed" and (trial.status != "failed" or retry_failed):
+                yield trial
+
+
+def make_plan(request: Request, registry: Registry) -> Plan:
+    """Resolve every name and value of a request. Raises `UsageError`; imports no torch."""
+    seeds = _seeds(request.seeds)
+    configurations = _configurations(request, registry)
+    codes = {c.entry_id: code_sha256(c, registry) for c in configurations}
+    finished = {
+        c.entry_id: finished_results(request.out, c, codes[c.entry_id]) for c in configurations
+    }
+    trials = []
+    # Seed by seed, so that an interrupted run leaves rows that can be compared.
+    for seed in seeds:
+        for configuration in configurations:
+            entry_id = configuration.entry_id
+            folder = TrialFolder(request.out, entry_id, codes[entry_id], seed)
+            status = _status(folder, finished[entry_id].get(seed))
+            trials.append(PlannedTrial(configuration, seed, folder, status))
+    gaps = [_gap({*seeds, *of_entry}) for of_entry in finished.values()]
+    missing = tuple(sorted(set().union(*gaps)))
+    return Plan(request.out, tuple(configurations), tuple(trials), missing)
+
+
+def code_sha256(configuration: Configuration, registry: Registry) -> str:
+    """Hash over all code that a configuration's numbers depend on."""
+    return sha256_of([core_sha256(), *component_sources(configuration, registry).values()])
+
+
+def core_sha256() -> str:
+    """Hash over the code of dmlbench that every trial runs through."""
+    return sha256_of([source_sha256(module) for module in CORE])
+
+
+def component_sources(configuration: Configuration, registry: Registry) -> dict[str, str]:
+    """Source hash of each component, by kind and id."""
+    chosen = [("losses", loss) for loss in configuration.losses]
+    chosen += [("combiners", configuration.combiner)] if configuration.combiner else []
+    chosen += [("datasets", configuration.dataset), ("backbones", configuration.backbone)]
+    return {
+        f"{kind}/{component.id}": source_sha256(registry.resolve(kind, component.id).spec.target)
+        for kind, component in chosen
+    }
+
+
+def _configurations(request: Request, registry: Registry) -> list[Configuration]:
+    singles = single_configurations(request, registry)
+    losses = tuple(single.losses[0] for single in singles)
+    if len(losses) == 1 and request.combiners:
+        raise UsageError(
+            f"A combiner needs at least two losses, but {losses[0].id} is the only one. Name more "
+            f"with --losses, or drop --combiner."
+        )
+    chosen = singles if request.singles or len(losses) == 1 else []
+    if len(losses) > 1:
+        if request.combiners is not None and not request.combiners and not request.singles:
+            raise UsageError("Nothing to train: no combiner is named and --no-singles is given.")
+        chosen = [*chosen, *ensemble_configurations(request, registry, losses)]
+    return list({c.entry_id: c for c in chosen}.values())
+
+
+def single_configurations(request: Request, registry: Registry) -> list[Configuration]:
+    """Each loss of a request alone, in their order."""
+    named = [_resolve(registry, "losses", text)[1] for text in request.losses]
+    if not named:
+        raise UsageError("Name at least one loss: --losses triplet,ms. `dmlbench list losses`.")
+    repeated = [loss.id for index, loss in enumerate(named) if loss in named[:index]]
+    if repeated:
+        raise UsageError(f"The loss {repeated[0]} is named twice with the same parameters.")
+    shared, protocol = _surroundings(request, registry)
+    # With one head the width rule changes nothing, and the row is the same under both.
+    fair = dataclasses.replace(protocol, width="fair")
+    singles = [
+        Configuration(losses=(loss,), combiner=None, protocol=fair, **shared) for loss in named
+    ]
+    if request.tuned:
+        singles = [
+            dataclasses.replace(c, losses=(tuned(request.out, c, registry, _given(text)),))
+            for c, text in zip(singles, request.losses, strict=True)
+        ]
+    return singles
+
+
+def ensemble_configurations(
+    request: Request, registry: Registry, losses: tuple[Component, ...]
+) -> list[Configuration]:
+    """Every combiner of a request over all of these losses."""
+    shared, protocol = _surroundings(request, registry)
+    fair = dataclasses.replace(protocol, width="fair")
+    chosen = []
+    for text in ("learned",) if request.combiners is None else request.combiners:
+        item, combiner = _resolve(registry, "combiners", text)
+        rules = protocol if item.spec.heads == "per-loss" and item.spec.widens else fair
+        c = Configuration(losses=losses, combiner=combiner, protocol=rules, **shared)
+        if request.tuned:
+            combiner = tuned(request.out, c, registry, _given(text))
+            c = dataclasses.replace(c, combiner=combiner)
+        chosen.append(c)
+    return chosen
+
+
+def _surroundings(request: Request, registry: Registry) -> tuple[dict[str, Any], Protocol]:
+    """Dataset, backbone and recipe of every configuration of a request, and the protocol."""
+    recipe = _recipe(request)
+    item, dataset = _resolve(registry, "datasets", request.dataset)
+    check_place(item, dataset.params)
+    backbone = _backbone(request, registry, recipe)
+    shared = {"dataset": dataset, "backbone": backbone, "recipe": recipe}
+    return shared, _protocol(request, item)
+
+
+def _recipe(request: Request) -> Recipe:
+    try:
+        if request.recipe not in recipe_names() and Path(request.recipe).is_dir():
+            raise UsageError(
+                f"The recipe {request.recipe} is a directory; give the path of a TOML file."
+            )
+        return load_recipe(request.recipe, _overrides(request, "recipe"))
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"The recipe {request.recipe} is not text in UTF-8, as TOML is: {error.reason} at byte "
+            f"{error.start}."
+        ) from error
+    except OSError as error:
+        reason = error.strerror
+        raise UsageError(f"The recipe {request.recipe} cannot be read: {reason}.") from error
+
+
+def _given(text: str) -> set[str]:
+    return set(parse_call(text)[1])
+
+
+def _resolve(registry: Registry, kind: str, text: str) -> tuple[Registered, Component]:
+    name, params = parse_call(text)
+    item = registry.resolve(kind, name)
+    return item, _component(item, params)
+
+
+def _component(item: Registered, given: Mapping[str, Any]) -> Component:
+    params = item.resolve_params(given)
+    check_values(item, given)
+    return Component(distribution=item.distribution, name=item.spec.name, params=params)
+
+
+def _backbone(request: Request, registry: Registry, recipe: Recipe) -> Component:
+    text = request.backbone or recipe.backbone
+    name, params = parse_call(text)
+    if not registry.find("backbones", name):
+        # Any other name is taken for one of timm's.
+        name, params = "dmlbench:timm", {"model": name, **params}
+    item = registry.resolve("backbones", name)
+    if request.weights is not None:
+        if "weights" not in item.spec.defaults:
+            raise UsageError(f"The backbone {item.id} takes no weights of a file; drop --weights.")
+        params = {**params, "weights": str(request.weights)}
+    check_backbone(item, _component(item, params).params)
+    if isinstance(params.get("weights"), str):
+        params["weights"] = weights_reference(params["weights"])
+    if "pretrained" in item.spec.defaults:
+        wanted = recipe.pretrained and not params.get("weights")
+        wanted = wanted if request.pretrained is None else request.pretrained
+        params = {"pretrained": wanted, **params}
+    elif request.pretrained:
+        raise UsageError(f"The backbone {item.id} has no pretrained weights; drop --pretrained.")
+    if recipe.frozen and not (params.get("pretrained") or params.get("weights")):
+        _refuse_random_features(request, item)
+    return Component(
+        distribution=item.distribution, name=item.spec.name, params=item.resolve_params(params)
+    )
+
+
+def _refuse_random_features(request: Request, item: Registered) -> None:
+    """A frozen backbone with random weights is a control, not what anyone gets by accident."""
+    said = request.pretrained is False or request.overrides.get("recipe.pretrained") is False
+    if not said:
+        raise UsageError(
+            f"The recipe keeps the backbone frozen, and {item.id} would start from random weights. "
+            f"Name one with pretrained weights (--backbone resnet50 --pretrained) or give a file "
+            f"(--weights FILE); for random features on purpose add --no-pretrained."
+        )
+
+
+def _protocol(request: Request, dataset: Registered) -> Protocol:
+    values = _overrides(request, "protocol")
+    allowed = {"width": str, "validation_fraction": float}
+    for key, value in values.items():
+        if key not in allowed:
+            raise UsageError(
+                f"There is no protocol.{key} to set. Allowed: "
+                f"{', '.join(f'protocol.{name}' for name in allowed)}."
+            )
+        if type(value) is not allowed[key]:
+            raise UsageError(
+                f"protocol.{key} must be of type {allowed[key].__name__}, not {value!r}."
+            )
+    return Protocol(recall_at=tuple(dataset.spec.recall_at), **values)
+
+
+def _overrides(request: Request, section: str) -> dict[str, Any]:
+    for key in request.overrides:
+        if key.partition(".")[0] not in ("recipe", "protocol") or "." not in key:
+            raise UsageError(
+                f"--set {key}: only recipe.* and protocol.* can be set; parameters of a loss or "
+                f"combiner go behind its name, such as --losses 'triplet(margin=0.1)'."
+            )
+    prefix = f"{section}."
+    return {
+        key.removeprefix(prefix): value
+        for key, value in request.overrides.items()
+        if key.startswith(prefix)
+    }
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not chosen or len(set(chosen)) != len(chosen) or min(chosen) < 0:
+        raise UsageError(f"Seeds must be different numbers from 0 on, at least one: {seeds}.")
+    return chosen
+
+
+def _gap(seeds: Set[int]) -> set[int]:
+    """The seeds that are missing for these to be 0 to n - 1."""
+    return set(range(max(seeds))) - seeds
+
+
+def _status(folder: TrialFolder, result: dict[str, Any] | None) -> str:
+    if result is not None:
+        return result["trial"]["status"]
+    return "begun" if folder.checkpoint_file.exists() else "to do"

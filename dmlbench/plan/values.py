@@ -1,0 +1,99 @@
+"""What can be seen to be wrong with a component's values without building it, or importing torch.
+
+The rest is found when `run` builds everything once, before it trains anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dmlbench.backbones.timm_names import check_timm_model
+from dmlbench.errors import UsageError
+from dmlbench.plugins.registry import KINDS, Registered
+
+_HEADER_BYTES = 8  # a safetensors file begins with the length of its header
+_MOST_HEADER_BYTES = 100_000_000  # that safetensors itself allows
+#: What torch.save writes: a zip file, or before PyTorch 1.6 a pickle of protocol 2 and later.
+_TORCH_BEGINNINGS = (b"PK\x03\x04", b"\x80")
+
+
+def check_values(item: Registered, given: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for a value of another type than the parameter's default or range.
+
+    None may always be meant. A default that is text allows anything, as "all" may stand beside a
+    number, and so does one that is None, a list or a table, unless the parameter is tuned within a
+    range of numbers.
+    """
+    for name, value in given.items():
+        wanted = _wanted(item.spec.defaults[name], item.spec.search.get(name))
+        if value is None or wanted is None or _is(value, wanted):
+            continue
+        raise UsageError(f"{KINDS[item.kind]} {item.id}: {name} must be {wanted}, not {value!r}.")
+
+
+def _wanted(default: Any, tried: Any) -> str | None:
+    if isinstance(default, bool):
+        return "true or false"
+    if isinstance(default, int | float) or (default is None and isinstance(tried, Mapping)):
+        return "a number"
+    return None
+
+
+def _is(value: Any, wanted: str) -> bool:
+    if wanted == "true or false":
+        return isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_place(item: Registered, params: Mapping[str, Any]) -> None:
+    """Raise `UsageError` where the directory of one of our datasets is not there.
+
+    Another plugin's dataset may well make its own.
+    """
+    if item.distribution != "dmlbench" or "root" not in params:
+        return
+    root = params["root"]
+    if not root and item.spec.name == "folder":
+        raise UsageError(
+            "folder: no directory given. Name it: --dataset 'folder(root=PATH)', with a "
+            "directory for each class in PATH."
+        )
+    place = Path(str(root)).expanduser()
+    if root and not place.is_dir():
+        raise UsageError(
+            f"{item.spec.name}: root={root!r} is not a directory (looked at {place.absolute()})."
+        )
+
+
+def check_backbone(item: Registered, params: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for a model that timm lacks, or a file that can be no weights for it."""
+    if item.id != "dmlbench:timm":
+        return
+    model, weights = params["model"], params["weights"]
+    if model is None:
+        raise UsageError("The backbone timm needs a model: --backbone resnet50, for example.")
+    check_timm_model(str(model))
+    # A hash stands for a file that was looked at before.
+    if isinstance(weights, str) and not weights.startswith("sha256:"):
+        _check_weights_file(Path(weights).expanduser())
+
+
+def _check_weights_file(path: Path) -> None:
+    """Raise `UsageError` for a file that begins like neither safetensors nor a state dict."""
+    try:
+        with open(path, "rb") as opened:
+            beginning = opened.read(_HEADER_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"The weights {path} cannot be read: {error.strerror}.") from error
+    if path.suffix == ".safetensors":
+        length = int.from_bytes(beginning[:_HEADER_BYTES], "little")
+        meant = beginning[_HEADER_BYTES:] == b"{" and 0 < length <= _MOST_HEADER_BYTES
+    else:
+        meant = beginning.startswith(_TORCH_BEGINNINGS)
+    if not meant:
+        raise UsageError(
+            f"The weights {path} are neither safetensors (named .safetensors) nor a state dict "
+            f"that torch.save wrote. Save one with torch.save(model.state_dict(), FILE)."
+        )

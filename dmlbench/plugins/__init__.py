@@ -1,0 +1,1 @@
+"""Plugins: discovery, the frozen registry, and building the components they offer."""

@@ -1,0 +1,52 @@
+"""Build what a spec names: losses, combiners, datasets and backbones as objects."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from dmlbench.errors import DmlbenchError, UsageError
+from dmlbench.plugins.loading import load_target
+from dmlbench.plugins.registry import KINDS, Registered, Registry
+
+
+def create(item: Registered, params: Mapping[str, Any], **offers: Any) -> Any:
+    """Build a component from its parameters and those `offers` that its signature asks for.
+
+    Raises `UsageError` that names the component and the parameters where it refuses them.
+    """
+    target = load_target(item.spec.target, item.distribution)
+    asked = inspect.signature(target).parameters
+    taken = {name: value for name, value in offers.items() if name in asked}
+    try:
+        return target(**taken, **params)
+    except DmlbenchError:
+        raise
+    except (TypeError, ValueError) as error:
+        given = ", ".join(f"{k}={v!r}" for k, v in params.items())
+        raise UsageError(
+            f"{KINDS[item.kind]} {item.id}({given}) cannot be built: {error}"
+        ) from error
+
+
+def create_loss(
+    registry: Registry, name: str, params: Mapping[str, Any], num_classes: int, embedding_dim: int
+) -> Any:
+    """Build a loss; ``num_classes`` and ``embedding_dim`` reach it where it asks for them."""
+    item = registry.resolve("losses", name)
+    resolved = item.resolve_params(params)
+    return create(item, resolved, num_classes=num_classes, embedding_dim=embedding_dim)
+
+
+def create_dataset(
+    registry: Registry, name: str, params: Mapping[str, Any], image_size: int | None = None
+) -> Any:
+    """Build and check a dataset; `image_size` None leaves the dataset's own default."""
+    from dmlbench.data.images import check_dataset
+
+    item = registry.resolve("datasets", name)
+    offers = {} if image_size is None else {"image_size": image_size}
+    dataset = create(item, item.resolve_params(params), **offers)
+    check_dataset(dataset, item.id)
+    return dataset

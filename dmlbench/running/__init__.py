@@ -1,0 +1,1 @@
+"""A plan becomes entries: the runner, its executors, tuning and reproduction."""

@@ -1,0 +1,169 @@
+"""Train an entry again from its own configuration, and compare."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmlbench.errors import UsageError
+from dmlbench.hookspecs import TrialEvent
+from dmlbench.leaderboard.entries.attestation import Attestation, AttestedTrial, now
+from dmlbench.leaderboard.entries.entry import Entry, Trial
+from dmlbench.leaderboard.verification.agreement import (
+    Agreement,
+    agreement,
+    different_circumstances,
+)
+from dmlbench.leaderboard.verification.recompute import threads_of
+from dmlbench.plan.config import Configuration, configuration_from_json
+from dmlbench.plan.request import Plan, PlannedTrial, code_sha256
+from dmlbench.plugins.registry import Registry
+from dmlbench.running.results import entry_code
+from dmlbench.running.runner import Resources, carry_out
+from dmlbench.statistics.formatting import listed
+from dmlbench.training.trial_folder import TrialFolder
+from dmlbench.version import __version__
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """An entry trained again.
+
+    attestation: the new numbers, to be written beside the entry; None if no trial has a result.
+    circumstances: in words, whether code, packages and processor were the entry's.
+    unfinished: what happened to trials that ended without a result, or that make no entry.
+    """
+
+    attestation: Attestation | None
+    agreement: Agreement
+    circumstances: str
+    unfinished: tuple[str, ...]
+
+
+def plan_again(
+    entry: Entry, seeds: Sequence[int] | int | None, scratch: Path, registry: Registry
+) -> Plan:
+    """The trials to train: the entry's seeds, its first n, or those listed.
+
+    Raises `UsageError` for a seed that the entry has not, a plugin that is not installed here, or
+    a configuration that this version of dmlbench understands in another way.
+    """
+    configuration = _configuration(entry)
+    code = code_sha256(configuration, registry)
+    trials = []
+    for seed in _seeds(entry, seeds):
+        folder = TrialFolder(scratch, entry.entry_id, code, seed)
+        result = folder.read_result()
+        status = result["trial"]["status"] if result else "to do"
+        trials.append(PlannedTrial(configuration, seed, folder, status))
+    return Plan(scratch, (configuration,), tuple(trials))
+
+
+def reproduce(
+    entry: Entry,
+    plan: Plan,
+    registry: Registry,
+    *,
+    who: str,
+    jobs: int | None = None,
+    device: str = "auto",
+    watch: Callable[[TrialEvent], None] | None = None,
+) -> Reproduction:
+    """Carry out a plan of `plan_again`, with the threads that the entry had, and compare.
+
+    What is trained already in the plan's folder is not trained again, so that an interrupted
+    reproduction goes on. Raises `UsageError` before any training where something cannot be built.
+    """
+    threads = max((threads_of(trial) for trial in entry.trials), default=1)
+    clustering = any(trial.metrics.nmi is not None for trial in entry.completed)
+    resources = Resources(jobs=jobs, threads=threads, device=device, clustering=clustering)
+    outcome = carry_out(plan, registry, resources, watch=watch)
+    unfinished = tuple(
+        f"seed {trial.seed}: {reason}"
+        for trial, reason in outcome.failures
+        if trial.folder.read_result() is None
+    ) + tuple(reason for _, reason in outcome.unwritten)
+    if not outcome.entries:
+        nothing = Agreement("undecided", "no seed could be trained again.")
+        return Reproduction(None, nothing, "", unfinished)
+    (again,) = outcome.entries
+    wanted = {trial.seed for trial in plan.trials}
+    trials = [trial for trial in again.trials if trial.seed in wanted]
+    attestation = Attestation(
+        schema_version=1,
+        kind="reproduced",
+        entry_id=entry.entry_id,
+        entry_sha256=entry.content_sha256(),
+        who=who,
+        made=now(),
+        dmlbench_version=__version__,
+        code_sha256=entry_code(again),
+        fingerprint=again.dataset.fingerprint,
+        trials=[_attested(trial) for trial in trials],
+    )
+    return Reproduction(
+        attestation,
+        agreement(entry, attestation),
+        _circumstances(entry, attestation),
+        unfinished,
+    )
+
+
+def discard(scratch: Path) -> None:
+    """Remove what a finished reproduction trained."""
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _configuration(entry: Entry) -> Configuration:
+    try:
+        configuration = configuration_from_json(entry.configuration_json())
+    except (KeyError, TypeError) as error:
+        raise UsageError(
+            f"The entry {entry.entry_id} cannot be trained here: its configuration lacks {error}."
+        ) from error
+    if configuration.entry_id != entry.entry_id:
+        raise UsageError(
+            f"This dmlbench {__version__} reads the configuration of {entry.entry_id} in another "
+            f"way than dmlbench {entry.dmlbench_version}, which made it; install that version to "
+            f"reproduce it."
+        )
+    return configuration
+
+
+def _seeds(entry: Entry, seeds: Sequence[int] | int | None) -> list[int]:
+    there = [trial.seed for trial in entry.trials]
+    if seeds is None:
+        return there
+    if isinstance(seeds, int):
+        if not 1 <= seeds <= len(there):
+            raise UsageError(f"The entry has {len(there)} seeds; {seeds} cannot be trained again.")
+        return there[:seeds]
+    missing = sorted(set(seeds) - set(there))
+    if missing:
+        raise UsageError(
+            f"The entry has no seed {missing[0]}; it has {', '.join(map(str, there))}."
+        )
+    return list(seeds)
+
+
+def _attested(trial: Trial) -> AttestedTrial:
+    return AttestedTrial(
+        seed=trial.seed,
+        metrics=trial.metrics,
+        reason=trial.reason,
+        embeddings_sha256=trial.embeddings.sha256 if trial.embeddings else None,
+        environment=trial.environment,
+    )
+
+
+def _circumstances(entry: Entry, attestation: Attestation) -> str:
+    """Whether digits had to be equal, in a sentence."""
+    differing = different_circumstances(entry, attestation)
+    if differing:
+        return (
+            f"Here {listed(differing)} {'is' if len(differing) == 1 else 'are'} not the entry's, "
+            f"so that the last digits may differ."
+        )
+    return "Code, packages, processor and threads are the entry's: equal digits are expected."

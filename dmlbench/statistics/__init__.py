@@ -1,0 +1,1 @@
+"""Numbers in; means, intervals and tests out."""

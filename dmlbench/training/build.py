@@ -1,0 +1,199 @@
+"""What a trial trains: model, losses and combiner of a configuration, with a seed's weights.
+
+Legend: F feature width, M losses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dmlbench.data.decode import DECODING
+from dmlbench.data.images import ImageSet, fingerprint
+from dmlbench.data.split import hold_out_classes
+from dmlbench.data.subset import subset
+from dmlbench.data.transforms import TestTransform, TrainTransform
+from dmlbench.errors import DmlbenchError, UsageError
+from dmlbench.plan.config import Component, Configuration
+from dmlbench.plugins.components import create
+from dmlbench.plugins.loading import load_target
+from dmlbench.plugins.registry import Registry
+from dmlbench.plugins.sources import source_sha256
+from dmlbench.training.frozen_features import FrozenFeatures, Precomputed
+from dmlbench.training.model import EmbeddingModel
+from dmlbench.training.train import Parts
+
+Emit = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A configuration made ready for one seed.
+
+    parts: what is trained. images: (split, image set) -> what `parts` take for that split: the
+        set itself, or its features under a frozen backbone.
+    backbone_facts: what the entry says of the backbone.
+    """
+
+    parts: Parts
+    images: Callable[[str, ImageSet], ImageSet]
+    backbone_facts: dict[str, Any]
+
+
+def build(
+    configuration: Configuration,
+    registry: Registry,
+    dataset: Any,
+    device: torch.device,
+    seed: int,
+    emit: Emit = lambda kind, values: None,
+) -> Built:
+    """Build everything that a configuration names. Raises `DmlbenchError`.
+
+    emit: told how a pass over the images goes on.
+    """
+    recipe = configuration.recipe
+    torch.manual_seed(seed)
+    backbone = _component(
+        registry, "backbones", configuration.backbone, image_size=recipe.input.size
+    )
+    given = configuration.backbone.params
+    pretrained = bool(given.get("pretrained") or given.get("weights"))
+    weights_sha256 = _weights_sha256(backbone) if pretrained or recipe.frozen else None
+    combiner, losses, head_dims = _objective(configuration, registry, dataset, seed)
+    shape = (recipe.input.size, backbone.mean, backbone.std, recipe.channels_last)
+    test_transform = TestTransform(*shape)
+    if recipe.channels_last:
+        backbone.to(memory_format=torch.channels_last)
+    if recipe.frozen:
+        made_from = _made_from(configuration, registry, dataset, device, weights_sha256)
+        features = FrozenFeatures(backbone, test_transform, recipe, device, made_from, emit)
+    parts = Parts(
+        model=EmbeddingModel(
+            Precomputed(backbone.num_features) if recipe.frozen else backbone, head_dims
+        ),
+        losses=nn.ModuleList(losses),
+        loss_names=[loss.name for loss in configuration.losses],
+        combiner=combiner,
+        train_transform=(
+            _as_they_are if recipe.frozen else TrainTransform(recipe.augment, *shape)
+        ),
+        test_transform=_as_they_are if recipe.frozen else test_transform,
+        device=device,
+    )
+    for module in parts.modules().values():
+        module.to(device)
+    return Built(
+        parts,
+        features.image_set if recipe.frozen else lambda split, images: images,
+        {
+            "num_parameters": sum(p.numel() for p in backbone.parameters()),
+            "num_features": backbone.num_features,
+            "weights_sha256": weights_sha256 if pretrained else None,
+        },
+    )
+
+
+def training_split(
+    configuration: Configuration, train: ImageSet, seed: int
+) -> tuple[ImageSet, ImageSet]:
+    """Training classes apart from those held out for selection, drawn by the seed."""
+    kept, held_out = hold_out_classes(
+        train.labels, configuration.protocol.validation_fraction, seed
+    )
+    return subset(train, kept), subset(train, held_out)
+
+
+def _objective(
+    configuration: Configuration, registry: Registry, dataset: Any, seed: int
+) -> tuple[nn.Module, list[nn.Module], list[int]]:
+    """The combiner, the M losses, and the widths of the heads that they see."""
+    recipe, protocol = configuration.recipe, configuration.protocol
+    combiner_id = configuration.combiner.id if configuration.combiner else "dmlbench:sum"
+    combiner_params = configuration.combiner.params if configuration.combiner else {}
+    item = registry.resolve("combiners", combiner_id)
+    num_losses = len(configuration.losses)
+    try:
+        head_dims = load_target(item.spec.target, item.distribution).head_dims(
+            recipe.embedding_dim, num_losses, protocol.width
+        )
+    except ValueError as error:
+        raise UsageError(f"combiner {item.id}: {error}.") from error
+    combiner = create(
+        item,
+        combiner_params,
+        num_losses=num_losses,
+        head_dims=head_dims,
+        embedding_dim=recipe.embedding_dim,
+    )
+    train, _ = training_split(configuration, dataset.train, seed)
+    num_classes = len(train.class_names)
+    dims = head_dims * num_losses if len(head_dims) == 1 else head_dims
+    losses = [
+        _component(registry, "losses", loss, num_classes=num_classes, embedding_dim=dim)
+        for loss, dim in zip(configuration.losses, dims, strict=True)
+    ]
+    return combiner, losses, head_dims
+
+
+def _component(registry: Registry, kind: str, component: Component, **offers: Any) -> nn.Module:
+    built = create(registry.resolve(kind, component.id), component.params, **offers)
+    if not isinstance(built, nn.Module):
+        raise DmlbenchError(
+            f"{component.id} must build a torch.nn.Module, not {type(built).__name__}; "
+            f"tell its authors"
+        )
+    return built
+
+
+def _made_from(
+    configuration: Configuration,
+    registry: Registry,
+    dataset: Any,
+    device: torch.device,
+    weights_sha256: str,
+) -> dict[str, Any]:
+    """All that decides the features of a frozen backbone, as JSON values."""
+    recipe = configuration.recipe
+
+    def identity(kind: str, component: Component) -> dict[str, Any]:
+        target = registry.resolve(kind, component.id).spec.target
+        return {**component.to_json(), "source_sha256": source_sha256(target)}
+
+    return {
+        "dataset": identity("datasets", configuration.dataset),
+        "fingerprint": fingerprint(dataset),
+        "decoding": DECODING,
+        "backbone": identity("backbones", configuration.backbone),
+        "weights_sha256": weights_sha256,
+        "transform": {
+            "resize": recipe.input.resize,
+            "size": recipe.input.size,
+            "source_sha256": source_sha256(TestTransform.__module__),
+        },
+        "precision": recipe.precision,
+        "channels_last": recipe.channels_last,
+        # The last digits differ between kinds of device, and releases of the libraries.
+        "device": device.type,
+        "libraries": {name: version(name) for name in ("torch", "timm")},
+    }
+
+
+def _as_they_are(features: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """The transform of features."""
+    return features
+
+
+def _weights_sha256(backbone: nn.Module) -> str:
+    """SHA-256 (hex) over names, shapes and bytes of a network's state."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(backbone.state_dict().items()):
+        digest.update(f"{name}\0{tuple(tensor.shape)}\0{tensor.dtype}\0".encode())
+        digest.update(tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,106 @@
+"""Features of a frozen backbone, computed once and shared by every trial that asks for the same.
+
+They lie in the cache under a hash of all that decides them: the data, the weights, the transform,
+the code and the libraries. A pass over the images is made by one process; the others wait for it.
+Legend: N images, F feature width.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dmlbench.data.cache import CacheEntry
+from dmlbench.data.images import ImageSet
+from dmlbench.errors import TrialFailure
+from dmlbench.plan.recipe import Recipe
+from dmlbench.training.embed import backbone_features
+
+FEATURES = 1
+"""Version of the pass: any change of what it computes raises it."""
+
+_REPORT_SECONDS = 1.0
+
+Emit = Callable[[str, Mapping[str, Any]], None]
+
+
+class Precomputed(nn.Module):
+    """Stands where the backbone was, once the inputs are its features (B, F)."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+class FrozenFeatures:
+    """Gives image sets whose images are their features (N, F) float32, a memory map.
+
+    backbone: not changed, but for its device and mode.
+    transform: stored images (B, C, H, W) uint8 -> input of the backbone.
+    made_from: JSON values that tell backbone, weights, transform and data apart from any others.
+    emit: told ``features_progress`` with ``split``, ``images_done``, ``images`` and ``seconds``
+        while a pass goes on, and with ``waiting`` while another process makes it.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        transform: Callable[[Tensor], Tensor],
+        recipe: Recipe,
+        device: torch.device,
+        made_from: Mapping[str, Any],
+        emit: Emit,
+    ) -> None:
+        self.backbone, self.transform, self.recipe = backbone, transform, recipe
+        self.device, self.made_from, self.emit = device, dict(made_from), emit
+
+    def image_set(self, split: str, images: ImageSet) -> ImageSet:
+        """The images of `split` by their features. Raises `TrialFailure` where one is no number."""
+        entry = CacheEntry.of(
+            "features", {**self.made_from, "split": split, "version": FEATURES}
+        )
+        found = entry.read()
+        if found is None:
+            with entry.locked(waiting=lambda: self._tell(split, waiting=True)):
+                # Whoever had the lock may have made it meanwhile.
+                found = entry.read() or self._make(entry, split, images)
+        return ImageSet(found[0], images.labels, images.class_names, images.ids)
+
+    def _make(
+        self, entry: CacheEntry, split: str, images: ImageSet
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        shape = (len(images), self.backbone.num_features)
+        return entry.make(shape, lambda: self._pass(split, images), dtype="<f4")
+
+    def _pass(self, split: str, images: ImageSet) -> Iterator[np.ndarray]:
+        self.backbone.to(self.device).eval()
+        started = told = time.perf_counter()
+        done = 0
+        for block in backbone_features(
+            self.backbone, self.transform, self.recipe, self.device, images
+        ):
+            if not bool(block.isfinite().all()):
+                raise TrialFailure(
+                    f"the backbone's features of the {split} images {done} to "
+                    f"{done + len(block) - 1} are not finite; try recipe.precision=float32"
+                )
+            yield block.cpu().numpy()
+            done += len(block)
+            now = time.perf_counter()
+            if done == len(images) or now - told > _REPORT_SECONDS:
+                told = now
+                self._tell(split, images_done=done, images=len(images), seconds=now - started)
+
+    def _tell(self, split: str, **values: Any) -> None:
+        values = {"split": split, **values}
+        self.emit("features_progress", values)
+        # The trial's log is what is left where nobody watches.
+        print("features", *(f"{k}={v}" for k, v in values.items()), flush=True)

@@ -1,0 +1,66 @@
+"""Build everything once before anything is trained, and blame what cannot be built.
+
+A dataset, backbone, weights file or batch that cannot be used is no fault of the losses that were
+to be trained with it; their names stand before what they, or their combiner, refuse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dmlbench.errors import DmlbenchError, PluginError, UsageError
+from dmlbench.plan.config import Configuration
+from dmlbench.plan.labels import label
+from dmlbench.plugins.registry import Registry
+from dmlbench.training.build import _objective  # losses and combiner alone, as `build` makes them
+from dmlbench.training.trial import check
+
+
+@contextlib.contextmanager
+def loading(configuration: Configuration) -> Iterator[None]:
+    """Where a dataset is loaded: one that cannot be used as it is raises `UsageError`."""
+    try:
+        yield
+    except (UsageError, PluginError):
+        raise
+    except DmlbenchError as error:
+        raise UsageError(str(error)) from error
+    except Exception as error:
+        traceback.print_exc()
+        raise DmlbenchError(
+            f"The dataset {configuration.dataset.id} cannot be loaded: {_said(error)}"
+        ) from error
+
+
+def check_blaming(configuration: Configuration, registry: Registry, dataset: Any) -> None:
+    """`dmlbench.training.trial.check`, with an error that says what is at fault."""
+    try:
+        check(configuration, registry, dataset)
+    except Exception as error:
+        message = _said(error)
+        if _error_of(lambda: _objective(configuration, registry, dataset, seed=0)) == message:
+            message = f"{label(configuration, registry)} cannot be trained: {message}"
+        elif not isinstance(error, DmlbenchError):
+            message = f"The backbone {configuration.backbone.id} cannot be built: {message}"
+        if not isinstance(error, DmlbenchError):
+            traceback.print_exc()
+        kinds = (UsageError, PluginError)
+        kind = next((kind for kind in kinds if isinstance(error, kind)), DmlbenchError)
+        raise kind(message) from error
+
+
+def _error_of(build: Callable[[], Any]) -> str | None:
+    try:
+        build()
+    except Exception as error:
+        return _said(error)
+    return None
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, DmlbenchError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,301 @@
+"""The one training loop.
+
+A run is a pure function of its inputs and the seed: the random state is set anew at the start of
+every epoch from (seed, epoch), so that a checkpoint needs no random state and a resumed run gives
+the numbers of an uninterrupted one.
+Legend: B batch, F feature width, D embedding width, M losses.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dmlbench.data.images import ImageSet
+from dmlbench.data.sampler import ClassBalancedSampler
+from dmlbench.errors import TrialFailure
+from dmlbench.plan.recipe import Recipe
+from dmlbench.training.backbone_pass import BackbonePass
+from dmlbench.training.embed import embed_images
+from dmlbench.training.model import EmbeddingModel
+
+
+class NotFinite(TrialFailure):
+    """A loss or the objective became NaN or infinite at `step`."""
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+@dataclass
+class Parts:
+    """What is trained together, on one device.
+
+    losses: M modules, (embeddings (B, D_j), labels (B,)) -> scalar.
+    train_transform: (uint8 images (B, C, H, W), generator) -> network input (B, 3, S, S); of a
+        frozen backbone, whose features are the input, both transforms leave them as they are.
+    """
+
+    model: EmbeddingModel
+    losses: nn.ModuleList
+    loss_names: Sequence[str]
+    combiner: nn.Module
+    train_transform: Callable[[Tensor, torch.Generator], Tensor]
+    test_transform: Callable[[Tensor], Tensor]
+    device: torch.device
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The modules that have state, by the name they have in a checkpoint."""
+        return {"model": self.model, "losses": self.losses, "combiner": self.combiner}
+
+
+@dataclass
+class Progress:
+    """Where training stands; with the modules and optimisers, all that a checkpoint holds."""
+
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float = -1.0
+    best_state: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    train_seconds: float = 0.0
+
+
+class Trainer:
+    """Trains `parts` on a set of images and keeps the state with the best validation MAP@R.
+
+    train: training images with labels in [0, C).
+    validate: () -> MAP@R of the current state on held-out classes.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        recipe: Recipe,
+        train: ImageSet,
+        seed: int,
+        validate: Callable[[], float],
+    ) -> None:
+        self.parts, self.recipe, self.train_set, self.seed = parts, recipe, train, seed
+        self.validate = validate
+        self.sampler = ClassBalancedSampler(
+            train.labels, recipe.batch.classes, recipe.batch.images, seed
+        )
+        self.labels = torch.as_tensor(np.asarray(train.labels), device=parts.device)
+        self.optimizer = _optimizer(recipe, _parameter_groups(parts, recipe))
+        self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
+        auxiliary = parts.combiner.auxiliary
+        self.auxiliary_optimizer = (
+            torch.optim.Adam(auxiliary.parameters(), lr=recipe.optimizer.auxiliary_lr)
+            if auxiliary is not None
+            else None
+        )
+        self.progress = Progress()
+
+    def run(self) -> Iterator[dict[str, Any]]:
+        """Train the epochs that are left, yielding each epoch's record once it is finished.
+
+        Raises `NotFinite` when a loss becomes NaN or infinite.
+        """
+        while self.progress.epoch < self.recipe.epochs:
+            started = time.perf_counter()
+            record = self._epoch(self.progress.epoch)
+            self.progress.epoch += 1
+            last = self.progress.epoch == self.recipe.epochs
+            if last or self.progress.epoch % self.recipe.validate_every == 0:
+                record["validation_map_at_r"] = self.validate()
+                self._keep_best(record)
+            self.progress.history.append(record)
+            self.progress.train_seconds += time.perf_counter() - started
+            yield record
+
+    def restore_best(self) -> None:
+        """Put the state with the best validation MAP@R back into the modules."""
+        for name, module in self.parts.modules().items():
+            module.load_state_dict(self.progress.best_state[name])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that resuming needs, as tensors and plain containers."""
+        return {
+            "modules": {name: m.state_dict() for name, m in self.parts.modules().items()},
+            "optimizer": self.optimizer.state_dict(),
+            "auxiliary_optimizer": self.auxiliary_optimizer
+            and self.auxiliary_optimizer.state_dict(),
+            "progress": vars(self.progress),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        for name, module in self.parts.modules().items():
+            module.load_state_dict(state["modules"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.auxiliary_optimizer is not None:
+            self.auxiliary_optimizer.load_state_dict(state["auxiliary_optimizer"])
+        self.progress = Progress(**state["progress"])
+
+    def _epoch(self, epoch: int) -> dict[str, Any]:
+        generator = _seed_everything(self.seed, epoch, self.parts.device)
+        for module in self.parts.modules().values():
+            module.train()
+        if self.recipe.freeze_batch_norm:
+            self.parts.model.freeze_batch_norm()
+        steps = len(self.sampler)
+        totals = torch.zeros(1 + len(self.parts.losses), dtype=torch.float64)
+        for index, batch in enumerate(self.sampler.batches(epoch)):
+            step = epoch * steps + index
+            factor = _schedule_factor(self.recipe, step, steps)
+            for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+                group["lr"] = base * factor
+            totals += self._step(batch, generator, step)
+        self.parts.combiner.end_epoch()
+        means = (totals / steps).tolist()
+        weights = self.parts.combiner.weights()
+        return {
+            "epoch": epoch + 1,
+            "objective": means[0],
+            "losses": means[1:],
+            "weights": None if weights is None else weights.double().tolist(),
+            "validation_map_at_r": None,
+            "learning_rate": self.base_lrs[0] * factor,
+        }
+
+    def _step(self, batch: np.ndarray, generator: torch.Generator, step: int) -> Tensor:
+        """One update on the images `batch` (B,); gives objective and losses, (1 + M,) float64."""
+        parts, recipe = self.parts, self.recipe
+        stored = torch.from_numpy(np.ascontiguousarray(self.train_set.images[batch]))
+        images = parts.train_transform(stored.to(parts.device, non_blocking=True), generator)
+        labels = self.labels[torch.as_tensor(batch, device=parts.device)]  # (B,)
+        through = BackbonePass(parts.model.backbone, recipe, parts.device)
+        features = through.forward(images)  # (B, F)
+        # Gradient surgery needs the losses' gradients at the features before the backbone, and
+        # micro-batches need the objective's.
+        surgery = parts.combiner.combines_gradients
+        apart = surgery or len(through.parts) > 1
+        shared = features.detach().requires_grad_() if apart else features
+        heads = parts.model.embed(shared)  # (B, D_j) each
+        seen = heads * len(parts.losses) if len(heads) == 1 else heads
+        losses = torch.stack(
+            [loss(head, labels).float() for loss, head in zip(parts.losses, seen, strict=True)]
+        )  # (M,)
+        objective = parts.combiner(losses, heads)
+        values = torch.cat([objective.detach().reshape(1), losses.detach()]).double().cpu()
+        self._check_finite(values, step)
+        self.optimizer.zero_grad(set_to_none=True)
+        gradients = _gradients(losses, shared) if surgery else None
+        objective.backward()
+        if surgery:
+            through.backward(parts.combiner.combine_gradients(gradients, losses.detach()))
+        elif apart:
+            through.backward(shared.grad)
+        if recipe.optimizer.max_gradient_norm:
+            # The combiner's penalty is no part of the norm: it would shrink the network's steps.
+            nn.utils.clip_grad_norm_(parts.model.parameters(), recipe.optimizer.max_gradient_norm)
+        self.optimizer.step()
+        if self.auxiliary_optimizer is not None:
+            auxiliary = parts.combiner.auxiliary_loss([head.detach() for head in heads])
+            self.auxiliary_optimizer.zero_grad(set_to_none=True)
+            auxiliary.backward()
+            self.auxiliary_optimizer.step()
+        return values
+
+    def _check_finite(self, values: Tensor, step: int) -> None:
+        if bool(values.isfinite().all()):
+            return
+        bad = [
+            f"{name} is {value}"
+            for name, value in zip(("the objective", *self.parts.loss_names), values.tolist(),
+                                   strict=True)
+            if not math.isfinite(value)
+        ]
+        # The losses say more than the objective that they make NaN.
+        raise NotFinite(f"{'; '.join(bad[1:] or bad)} at step {step}", step)
+
+    def _keep_best(self, record: dict[str, Any]) -> None:
+        progress = self.progress
+        if record["validation_map_at_r"] > progress.best_value:
+            progress.best_value = record["validation_map_at_r"]
+            progress.best_epoch = record["epoch"]
+            progress.best_state = {
+                name: {k: v.detach().clone() for k, v in module.state_dict().items()}
+                for name, module in self.parts.modules().items()
+            }
+
+
+def validation_map_at_r(parts: Parts, recipe: Recipe, images: ImageSet) -> float:
+    """MAP@R of the current state on `images`, classes that training does not see."""
+    from dmlbench.evaluate.retrieval import retrieval
+
+    embeddings = embed_images(parts, recipe, images)
+    if not bool(embeddings.isfinite().all()):
+        # Every loss was finite, so the last step of the epoch broke the weights.
+        raise TrialFailure("the validation embeddings are not finite, although every loss was")
+    return retrieval(embeddings, images.labels, ks=(1,), device=parts.device).map_at_r
+
+
+def _gradients(losses: Tensor, shared: Tensor) -> Tensor:
+    """Each loss's gradient at the features, (M, B, F)."""
+    return torch.stack(
+        [torch.autograd.grad(loss, shared, retain_graph=True)[0] for loss in losses]
+    )
+
+
+def _parameter_groups(parts: Parts, recipe: Recipe) -> list[dict[str, Any]]:
+    """Backbone, heads, each loss and the combiner, with their learning rates."""
+    rates, decay = recipe.optimizer, recipe.optimizer.weight_decay
+    auxiliary = parts.combiner.auxiliary
+    own = set(auxiliary.parameters()) if auxiliary is not None else set()
+    groups = [
+        (parts.model.backbone.parameters(), rates.backbone_lr, decay),
+        (parts.model.heads.parameters(), rates.head_lr, decay),
+        *(
+            (loss.parameters(), getattr(loss, "learning_rate", None) or rates.loss_lr, decay)
+            for loss in parts.losses
+        ),
+        # Weights of losses must not be pulled towards zero.
+        ((p for p in parts.combiner.parameters() if p not in own), rates.combiner_lr, 0.0),
+    ]
+    listed = [
+        {"params": [p for p in params if p.requires_grad], "lr": lr, "weight_decay": decay}
+        for params, lr, decay in groups
+    ]
+    return [group for group in listed if group["params"]]
+
+
+def _optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    options = recipe.optimizer
+    if options.name == "sgd":
+        return torch.optim.SGD(groups, momentum=options.momentum)
+    if options.name == "rmsprop":
+        return torch.optim.RMSprop(groups, momentum=options.momentum, eps=options.eps)
+    if options.name == "adam":
+        return torch.optim.Adam(groups, eps=options.eps)
+    return torch.optim.AdamW(groups, eps=options.eps)
+
+
+def _schedule_factor(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """Factor on every learning rate at `step`, counted from 0 over the whole run."""
+    total = recipe.epochs * steps_per_epoch
+    warm = recipe.schedule.warmup_epochs * steps_per_epoch
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    if recipe.schedule.name == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+
+
+def _seed_everything(seed: int, epoch: int, device: torch.device) -> torch.Generator:
+    """Set every global random state from (seed, epoch); the generator is for the augmentation."""
+    words = np.random.SeedSequence([seed, epoch]).generate_state(4, np.uint32).tolist()
+    torch.manual_seed(words[0])
+    np.random.seed(words[1])
+    random.seed(words[2])
+    return torch.Generator(device=device).manual_seed(words[3])

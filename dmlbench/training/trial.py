@@ -1,0 +1,300 @@
+"""One configuration, one seed: data -> model -> train -> select -> test.
+
+Legend: B batch, D embedding width, M losses, N test items.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from dmlbench.data.images import fingerprint, image_sets
+from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
+from dmlbench.evaluate.clustering import FaissMissing, clustering
+from dmlbench.evaluate.retrieval import retrieval
+from dmlbench.plan.config import Configuration
+from dmlbench.plugins.components import create_dataset
+from dmlbench.plugins.registry import Registry
+from dmlbench.training.build import Built, Emit, build, training_split
+from dmlbench.training.embed import embed_images
+from dmlbench.training.environment import describe_environment, peak_memory_bytes, reset_peak_memory
+from dmlbench.training.train import NotFinite, Trainer, validation_map_at_r
+from dmlbench.training.trial_folder import TrialFolder, file_sha256, write_atomically
+
+
+def load_data(configuration: Configuration, registry: Registry) -> Any:
+    """Build the configuration's dataset, stored at the recipe's size. Raises `DmlbenchError`."""
+    return create_dataset(
+        registry,
+        configuration.dataset.id,
+        configuration.dataset.params,
+        image_size=configuration.recipe.input.resize,
+    )
+
+
+def check(configuration: Configuration, registry: Registry, dataset: Any) -> None:
+    """Build, once, everything that is built from parameters, and throw it away.
+
+    A bad parameter or weights that cannot be fetched raise here, before any training.
+    Raises `DmlbenchError`.
+    """
+    train, _ = training_split(configuration, dataset.train, seed=0)
+    num_classes = len(train.class_names)
+    if configuration.recipe.batch.classes > num_classes:
+        raise UsageError(
+            f"The recipe takes {configuration.recipe.batch.classes} classes a batch, but "
+            f"{configuration.dataset.id} leaves {num_classes} classes to train on (validation "
+            f"holds out {configuration.protocol.validation_fraction:.0%}). "
+            f"Set fewer with --set recipe.batch.classes={num_classes}."
+        )
+    build(configuration, registry, dataset, torch.device("cpu"), seed=0)
+
+
+def run_trial(
+    configuration: Configuration,
+    seed: int,
+    registry: Registry,
+    dataset: Any,
+    folder: TrialFolder,
+    device: torch.device,
+    emit: Emit,
+    cluster: bool = True,
+) -> dict[str, Any]:
+    """Train and test one seed, going on from its checkpoint; gives and records its result.
+
+    cluster: whether to compute NMI and AMI.
+    The result is ``{"facts": ..., "trial": ...}``, JSON values. A loss that becomes NaN gives a
+    result whose trial is "failed".
+    """
+    with folder.locked():
+        finished = folder.read_result()
+        if finished is not None:
+            return finished
+        reset_peak_memory(device)
+        built = build(configuration, registry, dataset, device, seed, emit)
+        facts = _facts(built, dataset)
+        try:
+            with _failing():
+                trainer = _train(configuration, seed, built, dataset, facts, folder, emit)
+                outcome = _test(configuration, built, trainer, dataset, folder, cluster)
+        except TrialFailure as failure:
+            outcome = _failed(failure)
+        result = {
+            "facts": facts,
+            "trial": {
+                "seed": seed,
+                **outcome,
+                "environment": describe_environment(device),
+            },
+        }
+        result["trial"]["cost"].update(peak_memory_bytes(device))
+        folder.write_result(result)
+        return result
+
+
+def run_validation(
+    configuration: Configuration,
+    seed: int,
+    registry: Registry,
+    dataset: Any,
+    folder: TrialFolder,
+    device: torch.device,
+    emit: Emit,
+) -> dict[str, Any]:
+    """Train one seed and give its best validation MAP@R; the test classes are never looked at.
+
+    The result is ``{"validation_map_at_r": float | None, "reason": str | None, "train_seconds"}``.
+    """
+    with folder.locked():
+        finished = folder.read_result()
+        if finished is not None:
+            return finished
+        try:
+            built = build(configuration, registry, dataset, device, seed, emit)
+            facts = _facts(built, dataset)
+            with _failing():
+                trainer = _train(configuration, seed, built, dataset, facts, folder, emit)
+            progress = trainer.progress
+            result = {
+                "validation_map_at_r": progress.best_value,
+                "reason": None,
+                "train_seconds": progress.train_seconds,
+            }
+        except (TrialFailure, UsageError) as failure:  # parameters that cannot be are a try too
+            result = {"validation_map_at_r": None, "reason": str(failure), "train_seconds": 0.0}
+        folder.write_result(result)
+        return result
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    """Make an exception of a plugin's code a failure of the trial, which the entry then records.
+
+    What the machine lacks (memory, room on the disk) is none: the next run tries again.
+    """
+    try:
+        yield
+    except (DmlbenchError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        traceback.print_exc()  # to the trial's log
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise TrialFailure(what) from error
+
+
+def _train(
+    configuration: Configuration,
+    seed: int,
+    built: Built,
+    dataset: Any,
+    facts: Mapping[str, Any],
+    folder: TrialFolder,
+    emit: Emit,
+) -> Trainer:
+    """Train to the end, a checkpoint after every epoch, and restore the best state."""
+    recipe, parts = configuration.recipe, built.parts
+    images = built.images("train", dataset.train)
+    train, held_out = training_split(configuration, images, seed)
+    trainer = Trainer(
+        parts, recipe, train, seed, lambda: validation_map_at_r(parts, recipe, held_out)
+    )
+    if folder.checkpoint_file.exists():
+        state = torch.load(folder.checkpoint_file, map_location=parts.device, weights_only=True)
+        if state.pop("facts") == facts:
+            trainer.load_state_dict(state)
+        else:
+            print("the data or the weights have changed since the checkpoint; training anew")
+    emit("trial_started", {"epoch": trainer.progress.epoch, "epochs": recipe.epochs})
+    for record in trainer.run():
+        write_atomically(
+            folder.checkpoint_file,
+            lambda file: torch.save({**trainer.state_dict(), "facts": facts}, file),
+        )
+        emit("epoch_finished", record)
+    trainer.restore_best()
+    return trainer
+
+
+def _test(
+    configuration: Configuration,
+    built: Built,
+    trainer: Trainer,
+    dataset: Any,
+    folder: TrialFolder,
+    cluster: bool,
+) -> dict[str, Any]:
+    """See the test classes, once, and score them; without `cluster`, NMI and AMI are None."""
+    parts = built.parts
+    sets = {
+        name: built.images(name, images)
+        for name, images in image_sets(dataset)
+        if name != "train"
+    }
+    started = time.perf_counter()
+    embeddings = embed_images(parts, configuration.recipe, sets["test"])
+    tensors = {"embeddings": embeddings, "labels": torch.as_tensor(dataset.test.labels)}
+    gallery: dict[str, Any] = {}
+    if dataset.gallery is not None:
+        gallery["gallery"] = embed_images(parts, configuration.recipe, sets["gallery"])
+        gallery["gallery_labels"] = dataset.gallery.labels
+        tensors["gallery"] = gallery["gallery"]
+        tensors["gallery_labels"] = torch.as_tensor(dataset.gallery.labels)
+    _require_finite(tensors)
+    scores = retrieval(
+        embeddings,
+        dataset.test.labels,
+        ks=configuration.protocol.recall_at,
+        device=parts.device,
+        **gallery,
+    )
+    nmi, ami = _cluster(embeddings, dataset.test.labels) if cluster else (None, None)
+    content = safetensors.torch.save(tensors)
+    write_atomically(folder.embeddings_file, lambda file: file.write(content))
+    weights = parts.combiner.weights()
+    return {
+        "status": "completed",
+        "reason": None,
+        "failed_step": None,
+        "best_epoch": trainer.progress.best_epoch,
+        "validation_map_at_r": trainer.progress.best_value,
+        "metrics": {
+            "recall_at": {str(k): value for k, value in scores.recall_at.items()},
+            "map_at_r": scores.map_at_r,
+            "r_precision": scores.r_precision,
+            "knn_accuracy": scores.knn_accuracy,
+            "nmi": nmi,
+            "ami": ami,
+            "num_queries": scores.num_queries,
+            "num_skipped": scores.num_skipped,
+        },
+        "weights": None if weights is None else weights.double().tolist(),
+        "history": trainer.progress.history,
+        "embeddings": {
+            "path": str(folder.embeddings_file.relative_to(folder.out)),
+            "sha256": file_sha256(folder.embeddings_file),
+            "num_bytes": folder.embeddings_file.stat().st_size,
+        },
+        "cost": {
+            "train_seconds": trainer.progress.train_seconds,
+            "evaluate_seconds": time.perf_counter() - started,
+        },
+    }
+
+
+def _cluster(embeddings: Tensor, labels: Any) -> tuple[float | None, float | None]:
+    """NMI and AMI, None where faiss is missing."""
+    try:
+        found = clustering(embeddings, labels)
+    except FaissMissing:
+        return None, None
+    return found.nmi, found.ami
+
+
+def _failed(failure: TrialFailure) -> dict[str, Any]:
+    return {
+        "status": "failed",
+        "reason": str(failure),
+        "failed_step": failure.step if isinstance(failure, NotFinite) else None,
+        "best_epoch": None,
+        "validation_map_at_r": None,
+        "metrics": None,
+        "weights": None,
+        "history": [],
+        "embeddings": None,
+        "cost": {"train_seconds": 0.0, "evaluate_seconds": 0.0},
+    }
+
+
+def _require_finite(tensors: Mapping[str, Tensor]) -> None:
+    for name in ("embeddings", "gallery"):
+        if name in tensors and not bool(tensors[name].isfinite().all()):
+            raise TrialFailure(f"the test {name} are not finite, although every loss was")
+
+
+def _facts(built: Built, dataset: Any) -> dict[str, Any]:
+    """What the entry says of data and model; the same for every seed."""
+    parts = built.parts
+    test_names = dataset.test.class_names
+    blank = torch.zeros(1, parts.model.backbone.num_features, device=parts.device)
+    heads = parts.model.embed(blank)
+    return {
+        "dataset": {
+            "fingerprint": fingerprint(dataset),
+            "num_train_classes": len(dataset.train.class_names),
+            "num_train_images": len(dataset.train.labels),
+            "num_test_classes": len(test_names),
+            "num_test_images": len(dataset.test.labels),
+            "num_gallery_images": len(dataset.gallery.labels) if dataset.gallery else 0,
+            "report": list(dataset.report),
+        },
+        "backbone": built.backbone_facts,
+        "embedding_dim": parts.combiner.embed(heads).shape[1],
+        "head_dims": [head.shape[1] for head in heads],
+    }

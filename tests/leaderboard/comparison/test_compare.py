@@ -1,0 +1,219 @@
+"""Comparisons: intervals against other ways to get them, refusals, sentences, summaries."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from dmlbench.errors import UsageError
+from dmlbench.leaderboard.comparison.compare import Located, compare
+from dmlbench.leaderboard.comparison.summary import summarise
+from dmlbench.leaderboard.entries.store import write_entry
+from dmlbench.leaderboard.views.comparison_plot import plot_comparisons
+from dmlbench.leaderboard.views.summary_render import summary_csv, summary_json, summary_markdown
+from dmlbench.statistics.bootstrap import class_difference, query_difference
+from dmlbench.statistics.intervals import ranks, welch_difference
+
+HIGH, LOW = [0.60, 0.61, 0.62], [0.50, 0.515, 0.52]
+
+
+def located(tmp_path, *entries):
+    return [Located(entry, write_entry(tmp_path, entry).parent) for entry in entries]
+
+
+def test_the_bootstrap_over_queries_is_the_normal_interval_of_the_mean():
+    generator = np.random.default_rng(1)
+    a, b = generator.random((3, 4000)), generator.random((3, 4000))
+    found = query_difference(a, b, resamples=4000)
+    differences = (a - b).mean(axis=0)
+    error = differences.std(ddof=1) / math.sqrt(4000)
+    assert found.mean == pytest.approx(differences.mean(), abs=1e-12)
+    assert found.low == pytest.approx(differences.mean() - 1.96 * error, abs=0.1 * error)
+    assert found.high == pytest.approx(differences.mean() + 1.96 * error, abs=0.1 * error)
+    assert found == query_difference(a, b, resamples=4000), "seeded"
+
+
+def test_the_bootstrap_over_classes_knows_that_queries_of_a_class_go_together():
+    generator = np.random.default_rng(2)
+    labels = np.repeat(np.arange(50), 20)
+    a = generator.normal(size=50)[labels][None] + 0.01 * generator.normal(size=(1, 1000))
+    b = np.zeros_like(a)
+    queries = query_difference(a, b, resamples=4000)
+    classes = class_difference(a, b, labels, resamples=4000)
+    # Twenty queries that say the same are one: the interval is √20 times as wide.
+    ratio = (classes.high - classes.low) / (queries.high - queries.low)
+    assert ratio == pytest.approx(math.sqrt(20), rel=0.1)
+    # Classes of different sizes still weigh by their queries.
+    uneven = np.repeat([0, 1], [1, 999])
+    assert class_difference(a, b, uneven, 200).mean == pytest.approx(a.mean())
+    with pytest.raises(ValueError, match="must both be"):
+        query_difference(a, b[:, :3])
+
+
+def test_welch_against_scipy():
+    a, b = [0.5, 0.52, 0.55, 0.51], [0.4, 0.6, 0.48]
+    found = welch_difference(a, b)
+    expected = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.includes_zero
+    assert welch_difference([0.5, 0.5], [0.4, 0.4]).low == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="two values"):
+        welch_difference([1.0], [1.0, 2.0])
+
+
+def test_ranks_count_configurations_and_not_claims():
+    intervals = [(8.0, 9.0), (5.0, 5.5), (1.0, 2.0), (1.0, 2.0), None]
+    assert ranks(intervals, ["a", "a", "b", "c", "a"]) == [1, 1, 2, 2, None]
+    assert ranks(intervals) == [1, 2, 3, 3, None]
+    # One claim lies above "b", the other does not.
+    assert ranks([(8.0, 9.0), (1.0, 5.0), (4.0, 6.0)], ["a", "a", "b"]) == [1, 1, 1]
+
+
+def test_over_seeds_alone(make_entry, tmp_path):
+    a, b = located(tmp_path, make_entry("ms", HIGH), make_entry("triplet", LOW))
+    (found,) = compare(a, [b])
+    expected = scipy.stats.ttest_rel(HIGH, LOW)
+    assert found.seeds.p_value == pytest.approx(expected.pvalue)
+    assert found.conclusion == "above" and found.queries is None
+    assert found.sentence.startswith("ms is above triplet by 9.8 points of MAP@R (95 % intervals: ")
+    assert "not compared over queries, for the embeddings of seed 0 of ms are not here" in (
+        found.sentence
+    )
+    (turned,) = compare(b, [a])
+    assert turned.conclusion == "below" and turned.seeds.mean == -found.seeds.mean
+    (one,) = compare(*located(tmp_path, make_entry("x", [0.5])), [a])
+    assert one.conclusion == "undecided" and "From one common seed" in one.sentence
+    y = make_entry("y", [0.5], seeds=[3], failed=dict.fromkeys(range(3), "NaN at step 1"))
+    y = y.model_copy(update={"trials": sorted(y.trials, key=lambda trial: trial.seed)})
+    (none,) = compare(*located(tmp_path, y), [a])
+    assert "no seed in common" in none.sentence
+
+
+def test_an_entry_that_does_not_stand_its_checks_concludes_nothing(make_entry, tmp_path):
+    picked = make_entry("ms", HIGH, seeds=[1, 2, 5])
+    a, b, c = located(tmp_path, picked, make_entry("triplet", LOW), make_entry("circle", HIGH))
+    for found in (*compare(a, [b]), *compare(b, [a])):
+        assert found.conclusion == "undecided"
+        assert "Nothing can be concluded: ms does not stand its checks." in found.sentence
+    (sound,) = compare(c, [b])
+    assert (sound.first_tier, sound.other_tier) == ("checked", "checked")
+    assert sound.sentence.endswith("Both are checked.")
+
+
+def test_rows_that_were_not_tuned_alike(make_entry, tmp_path):
+    record = {
+        "kind": "losses", "distribution": "dmlbench", "name": "ms", "setting_sha256": "a" * 64,
+        "code_sha256": "b" * 64, "budget": 500, "seeds": [1000], "space": {}, "sampler": "none",
+        "trials": [],
+    }  # fmt: skip
+    a, b = located(tmp_path, make_entry("ms", HIGH, tuning=[record]), make_entry("triplet", LOW))
+    (found,) = compare(a, [b])
+    assert "not tuned alike: the first with 500 tries, the other not at all." in found.sentence
+
+
+def test_two_common_seeds_conclude_nothing(make_entry, tmp_path):
+    one, other = located(tmp_path, make_entry("a", HIGH[:2]), make_entry("b", [0.5, 0.51]))
+    (found,) = compare(one, [other])
+    assert found.conclusion == "undecided" and found.p_adjusted is None
+    assert "From two common seeds (seeds 0 and 1) nothing can be concluded: a lies" in (
+        found.sentence
+    )
+
+
+def test_many_comparisons_are_corrected(make_entry, tmp_path):
+    # p = 0.02 alone; with four comparisons the smallest p must be under 0.0125.
+    first = make_entry("ms", [0.50, 0.50, 0.50])
+    others = [make_entry(name, [0.485, 0.48, 0.475]) for name in "abcd"]
+    entries = located(tmp_path, first, *others)
+    alone = compare(entries[0], entries[1:2])
+    together = compare(entries[0], entries[1:])
+    p = scipy.stats.ttest_rel([0.5] * 3, [0.485, 0.48, 0.475]).pvalue
+    assert 0.0125 < p < 0.05
+    assert alone[0].conclusion == "above"
+    assert {found.conclusion for found in together} == {"not separated"}
+    assert together[0].p_adjusted == pytest.approx(4 * p)
+    assert "corrected for 4 comparisons" in together[0].sentence
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"recipe": {"batch": {"classes": 16}}}, r"recipe\.batch\.classes \(none and 16\)"),
+        ({"epochs": 4}, r"recipe\.epochs \(3 and 4\)"),
+        ({"width": "paper"}, "protocol"),
+        ({"embedding_dim": 32}, "embedding_dim"),
+        ({"dataset": "cub"}, "dataset"),
+    ],
+)
+def test_rows_of_different_groups_are_refused_naming_what_differs(
+    make_entry, tmp_path, changes, words
+):
+    a, b = located(tmp_path, make_entry("ms"), make_entry("triplet", **changes))
+    with pytest.raises(UsageError, match=f"do not compare: they differ in .*{words}"):
+        compare(a, [b])
+    with pytest.raises(UsageError, match="with itself"):
+        compare(a, [a])
+
+
+def test_the_seeds_agree_and_the_queries_do_not(make_entry, tmp_path, monkeypatch):
+    """Every seed finds the same few queries better: another test set may not hold such queries."""
+    from dmlbench.leaderboard.comparison import compare as module
+    from dmlbench.leaderboard.comparison.queries import QueryScores
+
+    a, b = located(tmp_path, make_entry("ms", HIGH), make_entry("triplet", LOW))
+    labels = np.arange(40) // 2
+    scores = {"ms": np.zeros((3, 40)), "triplet": np.zeros((3, 40))}
+    scores["ms"][:, 0] = 1.0
+    monkeypatch.setattr(
+        module, "query_scores", lambda entry, *_: QueryScores(scores[entry.label], labels)
+    )
+    (found,) = compare(a, [b], resamples=500)
+    assert found.conclusion == "not separated"
+    assert "it may be due to the queries asked" in found.sentence
+    scores["ms"][:, :24] = 1.0
+    (found,) = compare(a, [b], resamples=500)
+    assert found.conclusion == "above" and "over 40 queries" in found.sentence
+    file = tmp_path / "figure.png"
+    plot_comparisons([found], file)
+    assert file.stat().st_size > 5000
+
+
+def test_a_mean_over_datasets_never_skips_a_missing_one(make_entry):
+    entries = [
+        make_entry("ms", [0.50, 0.52], dataset="one"),
+        make_entry("ms", [0.30, 0.34], dataset="two", ks=(1, 10)),
+        make_entry("triplet", [0.90, 0.92], dataset="one"),
+    ]
+    summary = summarise(entries)
+    assert summary.datasets == ("one", "two")
+    ms, triplet = summary.rows
+    assert ms.losses == "ms" and triplet.losses == "triplet", "without a mean comes last"
+    assert ms.mean.mean == pytest.approx(0.415)
+    low, high = scipy.stats.t.interval(0.95, 1, 0.415, 0.015)
+    assert (ms.mean.low, ms.mean.high) == pytest.approx((low, high))
+    assert triplet.mean is None and triplet.cells[1].reason == "missing"
+    (row,) = [row for row in json.loads(summary_json(summary))["rows"]
+              if row["losses"] == "triplet"]  # fmt: skip
+    assert row["mean"]["mean"] is None and row["datasets"]["two"]["reason"] == "missing"
+    assert "| triplet | – |" in summary_markdown(summary)
+    assert "missing | – (1 missing) |" in summary_markdown(summary)
+    assert summary_csv(summary).splitlines()[-1].endswith(",missing,")
+
+
+def test_a_mean_over_datasets_knows_which_seeds_it_is_over(make_entry):
+    entries = [
+        make_entry("ms", [0.50, 0.52, 0.54], dataset="one"),
+        make_entry("ms", [0.30, 0.34], dataset="two"),
+    ]
+    (row,) = summarise(entries).rows
+    assert row.mean == (pytest.approx(0.42), None, None)
+    # Two claims about one cell are no number; nor are two backbones one row.
+    other = make_entry("ms", [0.1, 0.2], dataset="two").model_copy(update={"submitter": "them"})
+    (row,) = summarise([*entries, other]).rows
+    assert row.cells[1].reason == "several claims" and row.mean is None
+    wide = make_entry("ms", dataset="two", embedding_dim=32)
+    assert len(summarise([entries[0], wide]).rows) == 2

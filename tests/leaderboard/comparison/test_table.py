@@ -1,0 +1,171 @@
+"""The frame: groups of rows that compare, ranks within them, and what the columns hold."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import scipy.stats
+
+import dmlbench
+from dmlbench.errors import UsageError
+from dmlbench.leaderboard.comparison.table import group_key, leaderboard_frame
+from dmlbench.leaderboard.entries.store import write_entry
+
+HIGH, MIDDLE, LOW = [0.60, 0.61, 0.62], [0.57, 0.60, 0.63], [0.30, 0.31, 0.32]
+
+
+def test_a_row_by_hand(make_entry, make_component):
+    loss = make_component("my-loss", distribution="their-dist", version="2.3")
+    entry = make_entry([loss], HIGH, overrides={"epochs": 4}, failed={3: "my-loss is NaN"})
+    (row,) = leaderboard_frame([entry]).to_dict("records")
+    half = scipy.stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3)
+    expected = {
+        "entry_id": entry.entry_id,
+        "rank": 1,
+        "tier": "checked",
+        "losses": "my-loss [their-dist 2.3]",
+        "combiner": None,
+        "dataset": "glyphs",
+        "backbone": "resnet-mini",
+        "pretrained": False,
+        "recipe": "quick(epochs=4)",
+        "width": "fair",
+        "embedding_dim": 64,
+        "seeds": 3,
+        "failed": 1,
+        "train_seconds": 12.0,
+        "distributions": ["dmlbench 0.1.0", "their-dist 2.3"],
+        "failures": ["seed 3 failed: my-loss is NaN"],
+    }
+    assert {key: row[key] for key in expected} == expected
+    assert row["map_at_r"] == pytest.approx(0.61)
+    assert row["map_at_r_low"] == pytest.approx(0.61 - half)
+    assert row["map_at_r_high"] == pytest.approx(0.61 + half)
+    for metric in ("recall_at_1", "recall_at_8", "r_precision", "knn_accuracy", "nmi", "ami"):
+        assert row[f"{metric}_low"] <= row[metric] <= row[f"{metric}_high"]
+
+
+def test_ranks_tie_and_stay_within_a_group(make_entry):
+    entries = [
+        make_entry("a", HIGH),
+        make_entry("b", MIDDLE),
+        make_entry("c", LOW),
+        make_entry("d", LOW, dataset="other"),
+    ]
+    frame = leaderboard_frame(reversed(entries))
+    assert list(frame["losses"]) == ["a", "b", "c", "d"]
+    assert list(frame["rank"]) == [1, 1, 3, 1]
+    assert frame["group"].nunique() == 2
+
+
+def test_a_row_of_one_seed_has_no_rank_and_stands_last(make_entry):
+    frame = leaderboard_frame([make_entry("lucky", [0.9]), make_entry("sound", LOW)])
+    assert list(frame["losses"]) == ["sound", "lucky"]
+    assert list(frame["rank"].isna()) == [False, True]
+    assert math.isnan(frame["map_at_r_low"][1])
+
+
+def test_a_row_whose_trials_all_failed_has_no_numbers(make_entry):
+    frame = leaderboard_frame([make_entry(map_at_r=[], failed={0: "NaN", 1: "NaN"})])
+    assert (frame["seeds"][0], frame["failed"][0]) == (0, 2)
+    assert math.isnan(frame["map_at_r"][0]) and math.isnan(frame["train_seconds"][0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "other"},
+        {"recipe": {"batch": {"classes": 8, "images": 2}}},
+        {"embedding_dim": 128},
+        {"width": "paper"},
+        {"ks": (1, 10)},
+    ],
+)
+def test_what_keeps_rows_apart(make_entry, change):
+    assert group_key(make_entry()) != group_key(make_entry("contrastive", **change))
+
+
+def test_backbone_and_weights_keep_rows_apart(make_entry, make_component):
+    entry = make_entry()
+    numbers = {"num_parameters": 300_000, "num_features": 128}
+    keys = {
+        group_key(make_entry(backbone=make_component(name) | numbers | {"weights_sha256": weights}))
+        for name in ("resnet-mini", "resnet18")
+        for weights in (None, "a" * 64)
+    }
+    assert len(keys) == 4 and group_key(entry) in keys
+
+
+def test_names_of_recipes_do_not_keep_rows_apart(make_entry):
+    assert group_key(make_entry()) == group_key(make_entry("b", recipe={"name": "mine"}))
+
+
+def test_seeds_losses_and_combiners_do_not_keep_rows_apart(make_entry):
+    other = make_entry("a+b", [0.1], seeds=[9], combiner="wedl")
+    assert group_key(make_entry()) == group_key(other)
+
+
+def test_ranking_by_another_metric_turns_the_order(make_entry):
+    better_map = make_entry("a", HIGH, recall=[0.70, 0.71, 0.72])
+    better_recall = make_entry("b", LOW, recall=[0.80, 0.81, 0.82])
+    entries = [better_map, better_recall]
+    assert list(leaderboard_frame(entries)["losses"]) == ["a", "b"]
+    for by in ("recall_at_1", "Recall@1", "R@1"):
+        frame = leaderboard_frame(entries, by)
+        assert list(frame["losses"]) == ["b", "a"] and list(frame["rank"]) == [1, 2]
+
+
+def test_an_unknown_metric_is_refused_with_the_closest(make_entry):
+    with pytest.raises(UsageError, match=r"no metric 'map_at_k'.*mean map_at_r.*recall_at_8"):
+        leaderboard_frame([make_entry()], "map_at_k")
+
+
+def test_same_names_are_told_apart_by_the_parameters_that_differ(make_entry, make_component):
+    first = make_component("triplet", params={"margin": 0.1, "mining": "all"})
+    second = make_component("triplet", params={"margin": 0.2, "mining": "all"})
+    frame = leaderboard_frame([make_entry([first]), make_entry([second])])
+    assert sorted(frame["losses"]) == ["triplet(margin=0.1)", "triplet(margin=0.2)"]
+    assert list(leaderboard_frame([make_entry([first])])["losses"]) == ["triplet"]
+
+
+def test_the_fair_width_stands_first(make_entry):
+    paper = make_entry("ms+triplet", combiner="wedl", width="paper", embedding_dim=128)
+    frame = leaderboard_frame([paper, make_entry(), make_entry("ms", dataset="a")])
+    assert list(zip(frame["dataset"], frame["width"], strict=True)) == [
+        ("a", "fair"), ("glyphs", "fair"), ("glyphs", "paper"),
+    ]  # fmt: skip
+
+
+def test_what_most_uses_have_goes_without_saying(make_entry, make_component):
+    usual = make_component("triplet", params={"margin": 0.1, "mining": "all"})
+    other = make_component("triplet", params={"margin": 0.2, "mining": "all"})
+    combined = make_entry([usual, make_component("ms")], combiner="sum")
+    frame = leaderboard_frame([make_entry([usual]), make_entry([other]), combined])
+    assert set(frame["losses"]) == {"triplet", "triplet(margin=0.2)", "triplet + ms"}
+
+
+def test_a_metric_that_a_seed_lacks_is_missing_for_the_row(make_entry):
+    entry = make_entry(map_at_r=[0.5, 0.6])
+    lacking = entry.trials[1].model_copy(
+        update={"metrics": entry.trials[1].metrics.model_copy(update={"nmi": None})}
+    )
+    partial = entry.model_copy(update={"trials": [entry.trials[0], lacking]})
+    assert math.isnan(leaderboard_frame([partial])["nmi"][0])
+    assert leaderboard_frame([entry])["nmi"][0] == 0.6
+
+
+def test_an_empty_leaderboard_has_the_columns():
+    frame = leaderboard_frame([])
+    assert len(frame) == 0
+    assert {"entry_id", "rank", "recall_at_1", "recall_at_1_low", "map_at_r"} <= set(frame.columns)
+
+
+def test_read_leaderboard_warns_of_what_it_leaves_out(make_entry, tmp_path):
+    folder = write_entry(tmp_path, make_entry()).parent
+    (folder / "bad.json").write_text("{")
+    with pytest.warns(UserWarning, match=r"bad\.json is not valid JSON"):
+        frame = dmlbench.read_leaderboard(folder)
+    assert list(frame["losses"]) == ["triplet"]
+    with pytest.raises(UsageError, match="There is no folder"):
+        dmlbench.read_leaderboard(tmp_path / "nowhere")

@@ -1,0 +1,271 @@
+"""What is shown: aligned and whole numbers at any width, and names that stay text everywhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from dmlbench.errors import UsageError
+from dmlbench.leaderboard.comparison.table import leaderboard_frame
+from dmlbench.leaderboard.comparison.verdict import verdicts
+from dmlbench.leaderboard.entries.labels import plain
+from dmlbench.leaderboard.views.describe import show_entry
+from dmlbench.leaderboard.views.export import markdown, render_csv, render_json, render_markdown
+from dmlbench.leaderboard.views.render import render_rich
+
+HOSTILE = "[red]x|y[/red]\n<b>&\x1b[31m\u202e**_z_**$^$"
+
+
+def shown(entries, width=100, by="map_at_r", metrics=(), encoding="utf-8", **options):
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, width=width, **options)
+    render_rich(leaderboard_frame(entries, by), verdicts(entries, by), console, by, metrics)
+    file.seek(0)
+    return file.read()
+
+
+@pytest.fixture
+def entries(make_entry):
+    return [
+        make_entry("triplet", [0.50, 0.52, 0.51]),
+        make_entry("multi-similarity", [0.55, 0.56, 0.57], failed={3: "inf at step 7"}),
+        make_entry("triplet+multi-similarity", [0.58, 0.581, 0.59], combiner="wedl"),
+        make_entry("arcface", [1.0]),
+        make_entry("broken", [], failed={0: "broken is NaN at step 40"}),
+    ]
+
+
+def cells(text, name):
+    """The table's row whose losses column starts so."""
+    (line,) = [x for x in text.splitlines() if re.match(rf" *(\d=?|–) +{name}  ", x)]
+    return line
+
+
+def test_rows_titles_and_notes(entries):
+    text = shown(entries, width=180)
+    assert text.startswith("glyphs · zsl-v1 · resnet-mini, from scratch · recipe quick · fair")
+    header = next(line for line in text.splitlines() if line.startswith("Rank"))
+    assert header.split() == (
+        "Rank Losses Combiner Tier MAP@R R@1 R@2 R@4 R@8 R-Prec NMI Dim Seeds Train Entry".split()
+    )
+    expected = ["3", "triplet", "–", "checked", "51.0", "±", "2.5"]
+    assert cells(text, "triplet").split()[:7] == expected
+    assert cells(text, "arcface").split()[:5] == ["–", "arcface", "–", "checked", "100.0"]
+    assert cells(text, "broken").split()[:6] == ["–", "broken", "–", "checked", "–", "–"]
+    assert " 3/4 " in cells(text, "multi-similarity") and " 0/1 " in cells(text, "broken")
+    assert "multi-similarity: 3 of 4 seeds completed; seed 3 failed: inf at step 7" in text
+    assert "broken: 0 of 1 seeds completed; seed 0 failed: broken is NaN at step 40" in text
+    assert "64 (2×32)" in text
+    assert "wedl(triplet + multi-similarity) beats" in text.replace("\n  ", " ")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 180])
+def test_no_line_is_too_long_and_no_number_broken(entries, width):
+    lines = shown(entries, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    rule = next(i for i, line in enumerate(lines) if line.startswith("──"))
+    rows = [line for line in lines[rule + 1 :] if re.match(r" *\d=? ", line)][:3]
+    numbers = [re.split(r" – | wedl ", row, maxsplit=1)[1].split("  ") for row in rows]
+    whole = {cell.strip() for row in numbers for cell in row} - {""}
+    assert {"58.4 ± 1.4", "56.0 ± 2.5", "51.0 ± 2.5"} <= whole
+    known = r"\d+\.\d ± \d+\.\d|64.*|\d(/\d)?|12\.0 s|checked|[0-9a-f]{6}"
+    assert all(re.fullmatch(known, x) for x in whole)
+    assert any("left out for width" in line for line in lines) == (width < 180)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_signs_and_points_stand_in_line(entries, width):
+    lines = [line for line in shown(entries, width=width).splitlines() if " ± " in line]
+    rows = [line for line in lines if re.match(r" *\d=? ", line)]
+    assert len(rows) == 3
+    assert len({tuple(m.start() for m in re.finditer("±", row)) for row in rows}) == 1
+
+
+def test_a_console_too_narrow_for_a_number_still_shows_it_whole(entries):
+    assert "58.4 ± 1.4" in shown(entries, width=30)
+
+
+def test_the_best_ranked_value_is_bold_and_an_unranked_one_is_not(entries):
+    text = shown(entries, width=140, force_terminal=True, color_system="standard")
+    assert re.search(r"\x1b\[1m *58\.4 ± 1\.4", text)
+    assert not re.search(r"\x1b\[1m *100\.0", text)
+
+
+def test_shared_ranks_are_marked(make_entry):
+    text = shown([make_entry("a", [0.5, 0.6, 0.55]), make_entry("b", [0.52, 0.58, 0.53])])
+    assert re.search(r"^ *1= +a", text, re.M) and re.search(r"^ *1= +b", text, re.M)
+
+
+def test_chosen_metrics(entries):
+    text = shown(entries, metrics=["ami", "R@4"])
+    header = next(line for line in text.splitlines() if line.startswith("Rank")).split()
+    assert header[4:7] == ["MAP@R", "AMI", "R@4"] and "NMI" not in header
+    with pytest.raises(UsageError, match="no metric 'amy'. Did|no metric 'amy' here. Did"):
+        shown(entries, metrics=["amy"])
+
+
+def test_each_group_shows_its_own_k(make_entry):
+    other = make_entry(dataset="sop", ks=(1, 10, 100, 1000))
+    text = shown([make_entry(), other], width=160)
+    headers = [line.split()[4:9] for line in text.splitlines() if line.startswith("Rank")]
+    assert headers == [
+        ["MAP@R", "R@1", "R@2", "R@4", "R@8"],
+        ["MAP@R", "R@1", "R@10", "R@100", "R@1000"],
+    ]
+
+
+def test_one_seed_everywhere(make_entry):
+    text = shown([make_entry("a", [0.5]), make_entry("b", [0.4])])
+    assert "±" not in text.split("Metrics in percent")[0]
+    assert "without interval and rank" in text and "--seeds" in text
+
+
+def test_a_terminal_without_utf8(entries):
+    text = shown(entries, encoding="ascii")
+    assert "51.0 +/- 2.5" in text and text.isascii()
+
+
+def test_plain_text():
+    assert plain("a\x1b[31mb\x00\u202ec\ud800\r\nd\u2028e") == "a[31mbc d e"
+    assert plain("x" * 300, 10) == "x" * 9 + "…"
+    assert plain("Größe 尺寸") == "Größe 尺寸"
+
+
+@pytest.fixture
+def hostile(make_entry, make_component):
+    losses = [make_component(HOSTILE, distribution="[bold]d[/bold]", params={"[i]": "`|"})]
+    second = [make_component(HOSTILE, distribution="[bold]d[/bold]", params={"[i]": "b"})]
+    return [
+        make_entry(losses, failed={3: HOSTILE}, overrides={HOSTILE: HOSTILE}, submitter=HOSTILE),
+        make_entry(second, combiner=HOSTILE),
+        make_entry([make_component("=cmd|'/c calc'!A1")], combiner="@SUM(A1)"),
+    ]
+
+
+def _no_controls(text):
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\u2028\ud800-\udfff]", text)
+    text.encode("utf-8")
+
+
+def test_hostile_names_on_a_terminal(hostile):
+    text = shown(hostile, width=200)
+    _no_controls(text)
+    assert "[red]x|y[/red] <b>&[31m**_z_**$^$" in text
+    file = io.StringIO()
+    show_entry(hostile[0], Console(file=file, width=200))
+    _no_controls(file.getvalue())
+    assert "[red]x|y[/red] <b>&[31m" in file.getvalue()
+
+
+def test_hostile_names_in_markdown(hostile):
+    frame = leaderboard_frame(hostile)
+    text = render_markdown(frame, verdicts(hostile))
+    _no_controls(text)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    pipes = {len(re.findall(r"(?<!\\)\|", line)) for line in rows}
+    assert len(rows) == 2 + 3 and pipes == {16}
+    outside = re.sub(r"\\[\W_]", "", text)
+    assert not re.search(r"[<\[\]_`$]", outside)
+
+
+def test_no_address_becomes_a_link():
+    assert markdown("see www.evil.example, WWW.x") == "see www&#46;evil.example, WWW&#46;x"
+    assert markdown("https://x") == "https&#58;//x"
+
+
+def test_of_many_verdicts_those_that_separate_are_said_in_whole(make_entry):
+    singles = [make_entry("a", [0.50, 0.51, 0.52]), make_entry("b", [0.40, 0.41, 0.42])]
+    high = make_entry("a+b", [0.701, 0.712, 0.722], combiner="wel")
+    low = make_entry("a+b", [0.101, 0.112, 0.122], combiner="rlw")
+    same = [make_entry("a+b", [0.47, 0.54, 0.51], combiner=name) for name in ("sum", "dwa")]
+    text = shown([*singles, *same, low, high], width=110)
+    assert text.index("> wel(a + b) beats") < text.index("> rlw(a + b) is worse")
+    brief = text[text.index("2 of 4 combinations are not separated") :]
+    assert re.search(r"\n    sum\(a \+ b\): -0\.3 \(-.* to .*\), p = 1\.00, against a\n", brief)
+    assert "> sum(a + b)" in shown([*singles, *same], width=110), "a few are all said"
+
+
+def tuning_of(name, budget):
+    return {
+        "kind": "losses", "distribution": "dmlbench", "name": name, "setting_sha256": "a" * 64,
+        "code_sha256": "b" * 64, "budget": budget, "seeds": [1000], "space": {}, "sampler": "none",
+        "trials": [],
+    }  # fmt: skip
+
+
+def test_the_budget_of_a_tuning_is_a_column(make_entry):
+    tried = make_entry("ms", [0.6, 0.61, 0.62], tuning=[tuning_of("ms", budget=5)])
+    other = make_entry("triplet", [0.5, 0.51, 0.52])
+    text = shown([tried, other], width=200)
+    assert cells(text, "ms").split()[-5:-1] == ["5", "3", "12.0", "s"]
+    assert cells(text, "triplet").split()[-5:-1] == ["–", "3", "12.0", "s"]
+    assert "Tries: settings of each loss" in text
+    assert "| Tries |" in render_markdown(leaderboard_frame([tried]), [])
+    assert "Tries" not in shown([other], width=200)
+
+
+def test_hostile_names_in_csv(hostile):
+    text = render_csv(leaderboard_frame(hostile))
+    _no_controls(text)
+    rows = list(csv.reader(io.StringIO(text)))
+    assert len(rows) == 4 and len({len(row) for row in rows}) == 1
+    assert not [cell for row in rows for cell in row if re.match(r"[=+@\t\r]|-[^0-9.]", cell)]
+    assert [cell for row in rows for cell in row if cell.startswith("'=cmd")]
+
+
+def test_hostile_names_in_json(hostile):
+    document = json.loads(render_json(leaderboard_frame(hostile), verdicts(hostile)))
+    assert len(document["rows"]) == 3 and len(document["verdicts"]) == 2
+
+
+def test_csv_holds_fractions_that_read_back(entries):
+    import pandas
+
+    frame = leaderboard_frame(entries)
+    again = pandas.read_csv(io.StringIO(render_csv(frame)))
+    assert list(again.columns) == list(frame.columns)
+    assert list(again["map_at_r"].fillna(-1)) == list(frame["map_at_r"].fillna(-1))
+    assert again["rank"].isna().sum() == 2
+
+
+def test_json_is_strict_and_has_rows_and_verdicts(entries):
+    def refuse(name):
+        raise AssertionError(name)
+
+    text = render_json(leaderboard_frame(entries), verdicts(entries))
+    document = json.loads(text, parse_constant=refuse)
+    assert document["by"] == "map_at_r"
+    rows = {row["losses"]: row for row in document["rows"]}
+    assert rows["triplet"]["rank"] == 3 and isinstance(rows["triplet"]["rank"], int)
+    assert rows["triplet"]["combiner"] is None
+    assert rows["triplet"]["map_at_r"] == pytest.approx(0.51)
+    assert rows["arcface"]["rank"] is None and rows["arcface"]["map_at_r_low"] is None
+    assert rows["arcface"]["map_at_r"] == 1.0
+    (verdict,) = document["verdicts"]
+    assert verdict["outcome"] == "beats" and verdict["difference"]["seeds"] == [0, 1, 2]
+
+
+def test_markdown_is_a_table_with_bold_best(entries):
+    text = render_markdown(leaderboard_frame(entries), verdicts(entries), metrics=["recall_at_1"])
+    assert "| Rank | Losses | Combiner | Tier | MAP@R | R@1 | Dim | Seeds | Train |" in text
+    names = "| 1= | triplet + multi-similarity | wedl | checked |"
+    assert f"{names} **58.4 ± 1.4** | **78.4 ± 1.4** |" in text
+    assert "| – | arcface | – | checked | 100.0 | 100.0 | 64 | 1 | 12.0 s |" in text
+
+
+def test_an_entry_in_full(make_entry):
+    entry = make_entry("triplet+ms", combiner="wedl", failed={4: "ms is NaN at step 12"})
+    file = io.StringIO()
+    show_entry(entry, Console(file=file, width=80))
+    text = file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    for part in (entry.entry_id, "wedl(triplet + ms)", "seed 4 failed: ms is NaN at step 12",
+                 "64 wide, from heads of 32, 32", "256 MiB", "torch=2.4", "0.500"):  # fmt: skip
+        assert part in text
+    assert re.search(r"^ +0 +3 +36\.1 +70\.0 .* 50\.0 +55\.0", text, re.M)
+    assert re.search(r"^mean +71\.0 .* 51\.0 +56\.0", text, re.M)

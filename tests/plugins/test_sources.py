@@ -1,0 +1,64 @@
+"""The source hash covers a target's own modules, found without running them."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from dmlbench.plugins.sources import _closure, _file_of, _imports, source_sha256
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    root = tmp_path / "pkgsrc"
+    (root / "deep").mkdir(parents=True)
+    (root / "__init__.py").write_text("")
+    (root / "deep" / "__init__.py").write_text("")
+    (root / "loss.py").write_text("import json\nfrom .deep import pairs\nclass Loss: pass\n")
+    (root / "deep" / "pairs.py").write_text("import pkgsrc.masks\n")
+    (root / "masks.py").write_text("raise RuntimeError('never executed')\n")
+    (root / "other.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield root
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pkgsrc"]:
+        del sys.modules[name]
+
+
+def digest(target="pkgsrc.loss:Loss"):
+    _file_of.cache_clear()
+    _imports.cache_clear()
+    return source_sha256(target)
+
+
+@pytest.mark.parametrize("file", ["loss.py", "deep/pairs.py", "masks.py"])
+def test_a_change_in_what_the_target_imports_changes_the_hash(package, file):
+    before = digest()
+    assert digest() == before
+    with open(package / file, "a") as stream:
+        stream.write("# changed\n")
+    assert digest() != before
+
+
+def test_what_a_plugin_takes_from_dmlbench_counts(package):
+    before = digest()
+    with open(package / "loss.py", "a") as stream:
+        stream.write("from dmlbench.combiners.base import Combiner\n")
+    assert digest() != before and "dmlbench.combiners.base" in _closure("pkgsrc.loss")
+
+
+def test_a_change_elsewhere_does_not(package):
+    before = digest()
+    (package / "other.py").write_text("x = 2\n")
+    assert digest() == before
+
+
+def test_line_ends_do_not_matter(package):
+    before = digest()
+    file = package / "masks.py"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert digest() == before
+
+
+def test_a_module_without_source_enters_by_name():
+    assert source_sha256("not_there.at_all:X") != source_sha256("not_there.either:X")
