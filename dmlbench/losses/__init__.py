@@ -231,7 +231,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
     LossSpec(
         name="cosface",
         target="dmlbench.losses.cosface:CosFaceLoss",
-        summary="Softmax over cosines; the own class must win by a margin in cosine",
+        summary="Softmax over cosines; the target class must win by a margin in cosine",
         reference="Wang, Wang, Zhou, Ji, Gong, Zhou, Li, Liu, CosFace: Large Margin Cosine Loss "
         "for Deep Face Recognition, CVPR 2018 (arXiv 1801.09414)",
         defaults={"margin": 0.35, "scale": 64.0},
@@ -244,7 +244,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
     LossSpec(
         name="arcface",
         target="dmlbench.losses.arcface:ArcFaceLoss",
-        summary="Softmax over cosines; the own class must win by a margin in angle",
+        summary="Softmax over cosines; the target class must win by a margin in angle",
         reference="Deng, Guo, Xue, Zafeiriou, ArcFace: Additive Angular Margin Loss for Deep "
         "Face Recognition, CVPR 2019 (arXiv 1801.07698)",
         defaults={"margin_degrees": 28.6, "scale": 64.0},

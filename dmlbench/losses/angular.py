@@ -1,6 +1,6 @@
 """Angular loss: the angle at the negative of every triplet stays under a bound.
 
-Shapes: B batch (anchors and references), P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B batch (anchors and references), P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
 from dmlbench.losses.rowwise import ABSENT, log_one_plus_sum_exp
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class AngularLoss(PairLoss):
@@ -35,9 +35,7 @@ class AngularLoss(PairLoss):
 
     def __init__(self, alpha_degrees: float = 40.0) -> None:
         super().__init__()
-        self.alpha_degrees = number(
-            self.name, "alpha_degrees", alpha_degrees, above=0, below=90
-        )
+        self.alpha_degrees = number(self.name, "alpha_degrees", alpha_degrees, gt=0, lt=90)
 
     def compare(self, pairs: Pairs) -> Tensor:
         tangent = math.tan(math.radians(self.alpha_degrees)) ** 2
@@ -45,21 +43,21 @@ class AngularLoss(PairLoss):
         with torch.no_grad():
             similarity, positives = pairs.similarity.detach(), pairs.positives
             length = norms.detach()[None, :] * (4 * tangent)  # (1, B)
-            products = (similarity * length).scatter_(1, positives.classmates, ABSENT)  # (B, B)
+            products = (similarity * length).scatter_(1, positives.same_class, ABSENT)  # (B, B)
             between = similarity.gather(1, positives.columns).mul_(2 + 2 * tangent)  # (B, P)
             count = positives.filled.sum().clamp_min(1)
             total = similarity.new_zeros(())
             gradient = torch.zeros_like(similarity)
             pull = torch.empty_like(between)
-            for slot in range(between.shape[1]):
-                logits = products[positives.columns[:, slot]]
-                logits.add_(products).sub_(between[:, slot, None])
+            for index in range(between.shape[1]):
+                logits = products[positives.columns[:, index]]
+                logits.add_(products).sub_(between[:, index, None])
                 cost, shares = log_one_plus_sum_exp(logits)  # (B, 1), (B, B)
-                counts = positives.filled[:, slot, None]
+                counts = positives.filled[:, index, None]
                 total += (cost * counts).sum()
                 shares.mul_(counts)
                 gradient.add_(shares)
-                torch.sum(shares, 1, out=pull[:, slot])
+                torch.sum(shares, 1, out=pull[:, index])
             # (a, p) and (p, a) cost the same, so the part that reaches a row as a positive's
             # equals the part that reaches it as an anchor's.
             gradient.mul_(2).div_(count)
@@ -67,4 +65,4 @@ class AngularLoss(PairLoss):
             gradient.mul_(length)
             gradient.scatter_(1, positives.columns, pull.mul_(-(2 + 2 * tangent)).div_(count))
         inputs = (pairs.similarity, gradient), (norms, by_norm)
-        return closed_form(total / count, *inputs, keep=pairs)
+        return precomputed_gradient(total / count, *inputs, keep=pairs)

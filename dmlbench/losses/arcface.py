@@ -1,4 +1,4 @@
-"""ArcFace: a softmax over cosines whose own class must win by a margin in angle.
+"""ArcFace: a softmax over cosines whose target class must win by a margin in angle.
 
 B batch, D embedding width, C classes.
 """
@@ -17,13 +17,13 @@ from dmlbench.losses.proxies import ProxyLoss, cosine_to_proxies, scaled_cross_e
 class ArcFaceLoss(ProxyLoss):
     """ArcFace loss (additive angular margin).
 
-    Cross-entropy of softmax_c(scale · cos(θ_c + margin · [c is the own class])), θ_c the angle
+    Cross-entropy of softmax_c(scale · cos(θ_c + margin · [c is the target class])), θ_c the angle
     between x and p_c.
 
     Args:
         num_classes: C, classes labelled 0 to C − 1.
         embedding_dim: D.
-        margin_degrees: added to the own class's angle, in [0, 180).
+        margin_degrees: added to the target class's angle, in [0, 180).
         scale: factor of the cosines, above 0.
 
     The proxies (C, D) start from a standard normal distribution. An embedding that points exactly
@@ -43,15 +43,15 @@ class ArcFaceLoss(ProxyLoss):
         scale: float = 64.0,
     ):
         super().__init__(num_classes, embedding_dim)
-        margin = number(self.name, "margin_degrees", margin_degrees, least=0, below=180)
+        margin = number(self.name, "margin_degrees", margin_degrees, ge=0, lt=180)
         self.margin_radians = math.radians(margin)
-        self.scale = number(self.name, "scale", scale, above=0)
+        self.scale = number(self.name, "scale", scale, gt=0)
         nn.init.normal_(self.proxies)
 
     def compare(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         cosine = cosine_to_proxies(embeddings, self.proxies)  # (B, C)
         return scaled_cross_entropy(
-            cosine, labels, self.scale, own=lambda own: add_angle(own, self.margin_radians)
+            cosine, labels, self.scale, on_target=lambda s: add_angle(s, self.margin_radians)
         )
 
 

@@ -1,6 +1,6 @@
 """Binomial deviance: a logistic loss on the cosine of every pair.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
 from dmlbench.losses.rowwise import ABSENT, softplus, softplus_matrix
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class BinomialDevianceLoss(PairLoss):
@@ -40,8 +40,8 @@ class BinomialDevianceLoss(PairLoss):
         self, alpha: float = 25.0, positive_alpha: float = 2.0, margin: float = 0.5
     ) -> None:
         super().__init__()
-        self.alpha = number(self.name, "alpha", alpha, above=0)
-        self.positive_alpha = number(self.name, "positive_alpha", positive_alpha, above=0)
+        self.alpha = number(self.name, "alpha", alpha, gt=0)
+        self.positive_alpha = number(self.name, "positive_alpha", positive_alpha, gt=0)
         self.margin = number(self.name, "margin", margin)
 
     def compare(self, pairs: Pairs) -> Tensor:
@@ -55,8 +55,8 @@ class BinomialDevianceLoss(PairLoss):
 
             share = 1 / (positives.negatives.clamp_min(1) * anchors).to(similarity.dtype)
             push = (similarity - self.margin).mul_(self.alpha)  # (B, N)
-            push.scatter_(1, positives.classmates, ABSENT)
+            push.scatter_(1, positives.same_class, ABSENT)
             push_cost = (softplus_matrix(push).sum(1, keepdim=True) * share).sum()
             gradient = push.sigmoid_().mul_(share * self.alpha)
             gradient.scatter_(1, positives.columns, pulling * -self.positive_alpha)
-        return closed_form(pull_cost + push_cost, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(pull_cost + push_cost, (pairs.similarity, gradient), keep=pairs)

@@ -1,6 +1,6 @@
 """Circle loss: pairs far from their optimum weigh more, on a circular decision boundary.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
 from dmlbench.losses.rowwise import ABSENT, log_sum_exp, softplus
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class CircleLoss(PairLoss):
@@ -33,8 +33,8 @@ class CircleLoss(PairLoss):
 
     def __init__(self, m: float = 0.4, gamma: float = 80.0) -> None:
         super().__init__()
-        self.m = number(self.name, "m", m, least=0, most=1)
-        self.gamma = number(self.name, "gamma", gamma, above=0)
+        self.m = number(self.name, "m", m, ge=0, le=1)
+        self.gamma = number(self.name, "gamma", gamma, gt=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
@@ -45,7 +45,7 @@ class CircleLoss(PairLoss):
             pull_total, pull = log_sum_exp(pull_logits.masked_fill_(~positives.filled, ABSENT))
 
             rate = (similarity + self.m).clamp_min_(0).mul_(self.gamma)  # (B, N)
-            logits = (similarity - self.m).mul_(rate).scatter_(1, positives.classmates, ABSENT)
+            logits = (similarity - self.m).mul_(rate).scatter_(1, positives.same_class, ABSENT)
             push_total, gradient = log_sum_exp(logits)
 
             both = push_total + pull_total  # about ABSENT where either side has no pair
@@ -54,4 +54,4 @@ class CircleLoss(PairLoss):
             weight = torch.sigmoid(both).mul_(cost.sign()).div_(count)
             gradient.mul_(rate).mul_(weight)
             gradient.scatter_(1, positives.columns, pull.mul_(pull_rate).mul_(weight).neg_())
-        return closed_form(cost.sum() / count, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(cost.sum() / count, (pairs.similarity, gradient), keep=pairs)

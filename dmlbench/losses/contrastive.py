@@ -1,6 +1,6 @@
 """Contrastive loss: positives closer than one margin, negatives farther than another.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class ContrastiveLoss(PairLoss):
@@ -29,13 +29,14 @@ class ContrastiveLoss(PairLoss):
 
     def __init__(self, pos_margin: float = 0.0, neg_margin: float = 1.0) -> None:
         super().__init__()
-        self.pos_margin = number(self.name, "pos_margin", pos_margin, least=0)
-        self.neg_margin = number(self.name, "neg_margin", neg_margin, least=0)
+        self.pos_margin = number(self.name, "pos_margin", pos_margin, ge=0)
+        self.neg_margin = number(self.name, "neg_margin", neg_margin, ge=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         distance, slope = pairs.distances()
         value, by_distance = contrast(pairs, distance, self.pos_margin, self.neg_margin)
-        return closed_form(value, (pairs.similarity, by_distance.mul_(slope).neg_()), keep=pairs)
+        gradient = by_distance.mul_(slope).neg_()
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)
 
 
 @torch.no_grad()
@@ -49,7 +50,7 @@ def contrast(
     pulled = excess.sign()
     pulled_count = pulled.sum().clamp_min_(1)
 
-    distance.scatter_(1, positives.classmates, torch.inf)
+    distance.scatter_(1, positives.same_class, torch.inf)
     lack = distance.neg_().add_(neg_margin).clamp_min_(0)  # (B, N)
     pushed_total = lack.sum()
     pushed = lack.sign_()

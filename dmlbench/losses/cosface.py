@@ -1,4 +1,4 @@
-"""CosFace: a softmax over cosines whose own class must win by a margin in cosine.
+"""CosFace: a softmax over cosines whose target class must win by a margin in cosine.
 
 B batch, D embedding width, C classes.
 """
@@ -14,12 +14,12 @@ from dmlbench.losses.proxies import ProxyLoss, cosine_to_proxies, scaled_cross_e
 class CosFaceLoss(ProxyLoss):
     """CosFace loss (large-margin cosine loss).
 
-    Cross-entropy of softmax_c(scale · (cos(x, p_c) − margin · [c is the own class])).
+    Cross-entropy of softmax_c(scale · (cos(x, p_c) − margin · [c is the target class])).
 
     Args:
         num_classes: C, classes labelled 0 to C − 1.
         embedding_dim: D.
-        margin: taken from the own class's cosine, at least 0.
+        margin: taken from the target class's cosine, at least 0.
         scale: factor of the cosines, above 0.
 
     The proxies (C, D) start from a standard normal distribution.
@@ -34,10 +34,10 @@ class CosFaceLoss(ProxyLoss):
         self, num_classes: int, embedding_dim: int, margin: float = 0.35, scale: float = 64.0
     ):
         super().__init__(num_classes, embedding_dim)
-        self.margin = number(self.name, "margin", margin, least=0)
-        self.scale = number(self.name, "scale", scale, above=0)
+        self.margin = number(self.name, "margin", margin, ge=0)
+        self.scale = number(self.name, "scale", scale, gt=0)
         nn.init.normal_(self.proxies)
 
     def compare(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         cosine = cosine_to_proxies(embeddings, self.proxies)  # (B, C)
-        return scaled_cross_entropy(cosine, labels, self.scale, own=lambda own: own - self.margin)
+        return scaled_cross_entropy(cosine, labels, self.scale, on_target=lambda s: s - self.margin)

@@ -21,7 +21,7 @@ from dmlbench.losses.multi_similarity import MultiSimilarityLoss
 from dmlbench.losses.nca import NCALoss
 from dmlbench.losses.nt_xent import NTXentLoss
 from dmlbench.losses.pairs import PairLoss, Pairs, Positives, check_batch, nothing_to_learn
-from dmlbench.losses.parameters import refuse, whole
+from dmlbench.losses.parameters import invalid, whole
 from dmlbench.losses.similarity import CosineMatrix, without_autocast
 from dmlbench.losses.snr import SNRContrastiveLoss
 from dmlbench.losses.supcon import SupConLoss
@@ -79,10 +79,10 @@ class CrossBatchMemoryLoss(nn.Module):
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        width = whole(self.name, "embedding_dim", embedding_dim, least=1)
-        self.memory_size = whole(self.name, "memory_size", memory_size, least=1)
+        width = whole(self.name, "embedding_dim", embedding_dim, ge=1)
+        self.memory_size = whole(self.name, "memory_size", memory_size, ge=1)
         if params is not None and not isinstance(params, Mapping):
-            raise refuse(self.name, "params", params, "a mapping of parameter names to values")
+            raise invalid(self.name, "params", params, "a mapping of parameter names to values")
         self.loss = _wrapped(loss, dict(params or {}), num_classes)
         self.register_buffer("embedding_memory", torch.zeros(self.memory_size, width))
         self.register_buffer("label_memory", torch.zeros(self.memory_size, dtype=torch.int64))
@@ -127,10 +127,10 @@ class CrossBatchMemoryLoss(nn.Module):
 
 def _wrapped(name: Any, params: dict[str, Any], num_classes: int | None) -> PairLoss:
     if not isinstance(name, str) or name not in WRAPPABLE:
-        raise refuse(CrossBatchMemoryLoss.name, "loss", name, f"one of {', '.join(WRAPPABLE)}")
+        raise invalid(CrossBatchMemoryLoss.name, "loss", name, f"one of {', '.join(WRAPPABLE)}")
     offered = dict(inspect.signature(WRAPPABLE[name]).parameters)
     given = {"num_classes": num_classes} if offered.pop("num_classes", None) else {}
     if not params.keys() <= offered.keys():
         allowed = f"parameters of {name}: {', '.join(offered)}"
-        raise refuse(CrossBatchMemoryLoss.name, "params", params, allowed)
+        raise invalid(CrossBatchMemoryLoss.name, "params", params, allowed)
     return WRAPPABLE[name](**params, **given)

@@ -17,7 +17,7 @@ class CrossEntropyLoss(ProxyLoss):
     """Cross-entropy of a linear classifier of its own, with label smoothing.
 
     Cross-entropy of softmax_c(w_c · x + b_c) against the target
-    1 − smoothing + smoothing / C for the own class and smoothing / C for each other one.
+    1 − smoothing + smoothing / C for the target class and smoothing / C for each other one.
 
     Args:
         num_classes: C, classes labelled 0 to C − 1.
@@ -36,7 +36,7 @@ class CrossEntropyLoss(ProxyLoss):
 
     def __init__(self, num_classes: int, embedding_dim: int, smoothing: float = 0.15):
         super().__init__(num_classes, embedding_dim)
-        self.smoothing = number(self.name, "smoothing", smoothing, least=0, below=1)
+        self.smoothing = number(self.name, "smoothing", smoothing, ge=0, lt=1)
         self.bias = nn.Parameter(torch.empty(len(self.proxies)))
         bound = embedding_dim**-0.5
         nn.init.uniform_(self.proxies, -bound, bound)

@@ -1,6 +1,6 @@
 """FastAP: average precision over a soft histogram of distances.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`), Q bins.
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`), Q bins.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import whole
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 LARGEST_SQUARE = 4.0  # squared distance of two opposite unit vectors
 
@@ -34,25 +34,25 @@ class FastAPLoss(PairLoss):
 
     def __init__(self, num_bins: int = 10) -> None:
         super().__init__()
-        self.num_bins = whole(self.name, "num_bins", num_bins, least=1)
+        self.num_bins = whole(self.name, "num_bins", num_bins, ge=1)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
             value, gradient = self._rank(pairs)
-        return closed_form(value, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)
 
     def _rank(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """The loss, and (B, N) its slope along the cosines."""
-        columns, own = pairs.positives.columns, pairs.positives.own
+        columns, self_column = pairs.positives.columns, pairs.positives.self_column
         scale = self.num_bins / LARGEST_SQUARE
         share = pairs.squared_distances().mul_(scale)  # (B, N), in bins
         bins = share.to(torch.int64).clamp_(0, self.num_bins - 1)  # (B, N)
         share.sub_(bins)  # of an item, what falls to the farther of its two bins
-        own_bins, positive_bins = bins.gather(1, own), bins.gather(1, columns)
+        self_bins, positive_bins = bins.gather(1, self_column), bins.gather(1, columns)
 
         ones = torch.ones_like(share)
         total = self._cumulate(bins, share, ones)  # (B, Q + 1), items up to each bin
-        total -= self._cumulate(own_bins, share.gather(1, own), ones[:, :1])
+        total -= self._cumulate(self_bins, share.gather(1, self_column), ones[:, :1])
         kept = pairs.positives.filled.to(share.dtype)  # (B, P)
         positives = self._cumulate(positive_bins, share.gather(1, columns) * kept, kept)
 

@@ -1,6 +1,6 @@
 """Histogram loss: how often a negative pair is more similar than a positive one.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`), R bins.
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`), R bins.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import whole
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class HistogramLoss(PairLoss):
@@ -33,12 +33,12 @@ class HistogramLoss(PairLoss):
 
     def __init__(self, num_bins: int = 101) -> None:
         super().__init__()
-        self.num_bins = whole(self.name, "num_bins", num_bins, least=2)
+        self.num_bins = whole(self.name, "num_bins", num_bins, ge=2)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
             value, gradient = self._overlap(pairs)
-        return closed_form(value, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)
 
     def _overlap(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """The loss, and (B, N) its slope along the cosines."""
@@ -80,4 +80,4 @@ class HistogramLoss(PairLoss):
         paired = pairs.positives.count > 0  # (B, 1)
         negative = torch.ones_like(pairs.similarity)
         negative *= paired | paired.T
-        return negative.scatter_(1, pairs.positives.classmates, 0.0)
+        return negative.scatter_(1, pairs.positives.same_class, 0.0)

@@ -1,6 +1,6 @@
 """Generalised lifted structure loss: soft extremes of an anchor's distances.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
 from dmlbench.losses.rowwise import ABSENT, log_sum_exp
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class LiftedStructureLoss(PairLoss):
@@ -45,7 +45,7 @@ class LiftedStructureLoss(PairLoss):
             pull.mul_(has_positive)
 
             far = distance.neg_().add_(self.neg_margin)  # (B, N)
-            far.scatter_(1, positives.classmates, ABSENT)
+            far.scatter_(1, positives.same_class, ABSENT)
             push_total, gradient = log_sum_exp(far)
             has_negative = positives.negatives > 0
 
@@ -53,4 +53,4 @@ class LiftedStructureLoss(PairLoss):
             weight = cost.sign() / len(cost)
             gradient.mul_(weight * has_negative)
             gradient.scatter_(1, positives.columns, -pull * weight).mul_(slope)
-        return closed_form(cost.mean(), (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(cost.mean(), (pairs.similarity, gradient), keep=pairs)

@@ -1,6 +1,6 @@
 """Margin loss: positives inside and negatives outside of a boundary that may be learned.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`), D width.
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`), D width.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from dmlbench.losses.pairs import PairLoss, Pairs
-from dmlbench.losses.parameters import choice, flag, number, refuse, whole
+from dmlbench.losses.parameters import choice, flag, invalid, number, whole
 from dmlbench.losses.rowwise import ABSENT
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 MININGS = ("all", "distance-weighted")
 
@@ -58,21 +58,21 @@ class MarginLoss(PairLoss):
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.margin = number(self.name, "margin", margin, least=0)
-        self.nu = number(self.name, "nu", nu, least=0)
+        self.margin = number(self.name, "margin", margin, ge=0)
+        self.nu = number(self.name, "nu", nu, ge=0)
         self.learn_beta = flag(self.name, "learn_beta", learn_beta)
         self.class_beta = flag(self.name, "class_beta", class_beta)
         self.mining = choice(self.name, "mining", mining, MININGS)
-        self.cutoff = number(self.name, "cutoff", cutoff, above=0, below=2)
+        self.cutoff = number(self.name, "cutoff", cutoff, gt=0, lt=2)
         self.nonzero_loss_cutoff = number(
-            self.name, "nonzero_loss_cutoff", nonzero_loss_cutoff, above=0
+            self.name, "nonzero_loss_cutoff", nonzero_loss_cutoff, gt=0
         )
         self.seed = whole(self.name, "seed", seed)
         boundary = torch.tensor(number(self.name, "beta", beta))
         if self.class_beta:
             if num_classes is None:
-                raise refuse(self.name, "num_classes", num_classes, "given with class_beta")
-            boundary = boundary.repeat(whole(self.name, "num_classes", num_classes, least=1))
+                raise invalid(self.name, "num_classes", num_classes, "given with class_beta")
+            boundary = boundary.repeat(whole(self.name, "num_classes", num_classes, ge=1))
         if learn_beta:
             self.beta = nn.Parameter(boundary)
         else:
@@ -96,7 +96,7 @@ class MarginLoss(PairLoss):
             if self.mining == "all":
                 # A pair counts as often as there are triplets with it.
                 times_pulled = filled * positives.negatives
-                distance.scatter_(1, positives.classmates, torch.inf)
+                distance.scatter_(1, positives.same_class, torch.inf)
                 lack = distance.neg_().add_(edge + self.margin).clamp_min_(0)  # (B, N)
                 times_pushed = positives.count.to(dtype)
             else:
@@ -116,7 +116,7 @@ class MarginLoss(PairLoss):
             else:
                 gradient = torch.zeros_like(distance).scatter_add_(1, drawn, pushed)
             gradient.scatter_(1, columns, -pulled).mul_(slope).mul_(share)
-        value = closed_form(
+        value = precomputed_gradient(
             total * share, (pairs.similarity, gradient), (boundary, by_boundary), keep=pairs
         )
         if self.learn_beta and self.nu > 0:
@@ -130,7 +130,7 @@ class MarginLoss(PairLoss):
         return self.nu * (boundary * times_pulled.sum(1)).sum() * share
 
     def _draw(self, pairs: Pairs, distance: Tensor, filled: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, P) columns of negatives, one for each positive slot, and (B, P) which count."""
+        """(B, P) columns of negatives, one for each positive, and (B, P) which count."""
         width = pairs.cosine.width
         clamped = distance.clamp(min=self.cutoff)
         # The density of a distance d between random points on a sphere in D dimensions is that of
@@ -140,7 +140,7 @@ class MarginLoss(PairLoss):
         logits = square.mul_(scratch).log_().mul_((3 - width) / 2)
         too_far = torch.ge(clamped, self.nonzero_loss_cutoff, out=scratch)
         logits.add_(too_far, alpha=ABSENT)
-        logits.scatter_(1, pairs.positives.classmates, ABSENT)
+        logits.scatter_(1, pairs.positives.same_class, ABSENT)
         possible = logits.amax(1, keepdim=True) > ABSENT / 2
         generator = torch.Generator(distance.device)
         generator.manual_seed(self.seed + int(self.draws))

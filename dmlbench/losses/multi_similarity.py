@@ -1,6 +1,6 @@
 """Multi-similarity loss: soft weights for hard pairs, after a mining step of its own.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import flag, number
 from dmlbench.losses.rowwise import ABSENT, log_one_plus_sum_exp
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class MultiSimilarityLoss(PairLoss):
@@ -45,11 +45,11 @@ class MultiSimilarityLoss(PairLoss):
         epsilon: float = 0.1,
     ) -> None:
         super().__init__()
-        self.alpha = number(self.name, "alpha", alpha, above=0)
-        self.beta = number(self.name, "beta", beta, above=0)
+        self.alpha = number(self.name, "alpha", alpha, gt=0)
+        self.beta = number(self.name, "beta", beta, gt=0)
         self.base = number(self.name, "base", base)
         self.mining = flag(self.name, "mining", mining)
-        self.epsilon = number(self.name, "epsilon", epsilon, least=0)
+        self.epsilon = number(self.name, "epsilon", epsilon, ge=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
@@ -57,7 +57,7 @@ class MultiSimilarityLoss(PairLoss):
             near = similarity.gather(1, positives.columns)  # (B, P)
             kept = positives.filled
             logits = (similarity - self.base).mul_(self.beta)  # (B, N)
-            logits.scatter_(1, positives.classmates, ABSENT)
+            logits.scatter_(1, positives.same_class, ABSENT)
             if self.mining:
                 farthest = near.masked_fill(~kept, torch.inf).amin(1, keepdim=True)  # (B, 1)
                 too_easy = torch.le(
@@ -72,4 +72,4 @@ class MultiSimilarityLoss(PairLoss):
             value = (pull / self.alpha + push / self.beta).mean()
             # α and β cancel against the slopes of the exponents.
             gradient.scatter_(1, positives.columns, -pulling).div_(len(gradient))
-        return closed_form(value, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)

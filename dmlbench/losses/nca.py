@@ -1,6 +1,6 @@
 """Neighbourhood components analysis: the chance that a random neighbour is of the same class.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
 from dmlbench.losses.rowwise import ABSENT, log_sum_exp
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class NCALoss(PairLoss):
@@ -31,7 +31,7 @@ class NCALoss(PairLoss):
 
     def __init__(self, softmax_scale: float = 1.0) -> None:
         super().__init__()
-        self.softmax_scale = number(self.name, "softmax_scale", softmax_scale, above=0)
+        self.softmax_scale = number(self.name, "softmax_scale", softmax_scale, gt=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
@@ -39,7 +39,7 @@ class NCALoss(PairLoss):
             similarity = pairs.similarity.detach()
             # -d² up to a constant of the row, which a softmax does not see.
             logits = torch.sub(similarity, pairs.cosine.reference_squares, alpha=0.5)  # (B, N)
-            logits.mul_(2 * self.softmax_scale).scatter_(1, positives.own, ABSENT)
+            logits.mul_(2 * self.softmax_scale).scatter_(1, positives.self_column, ABSENT)
             near = logits.gather(1, positives.columns).masked_fill_(~positives.filled, ABSENT)
             total, gradient = log_sum_exp(logits)  # (B, 1), (B, N)
             same, shares = log_sum_exp(near)  # (B, 1), (B, P)
@@ -49,4 +49,4 @@ class NCALoss(PairLoss):
             value = ((total - same).clamp_min_(0) * weight).sum()
             gradient.scatter_add_(1, positives.columns, -shares)
             gradient.mul_(weight * (2 * self.softmax_scale))
-        return closed_form(value, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)

@@ -31,7 +31,7 @@ class NormSoftmaxLoss(ProxyLoss):
 
     def __init__(self, num_classes: int, embedding_dim: int, temperature: float = 0.05):
         super().__init__(num_classes, embedding_dim)
-        self.temperature = number(self.name, "temperature", temperature, above=0)
+        self.temperature = number(self.name, "temperature", temperature, gt=0)
         nn.init.normal_(self.proxies)
 
     def compare(self, embeddings: Tensor, labels: Tensor) -> Tensor:

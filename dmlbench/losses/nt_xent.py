@@ -1,6 +1,6 @@
 """NT-Xent: each positive pair must win a softmax against all negatives of its anchor.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
 from dmlbench.losses.rowwise import ABSENT, log_sum_exp, softplus
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class NTXentLoss(PairLoss):
@@ -32,28 +32,28 @@ class NTXentLoss(PairLoss):
 
     def __init__(self, temperature: float = 0.07) -> None:
         super().__init__()
-        self.temperature = number(self.name, "temperature", temperature, above=0)
+        self.temperature = number(self.name, "temperature", temperature, gt=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
             similarity, positives = pairs.similarity.detach(), pairs.positives
             logits = similarity / self.temperature  # (B, N)
-            own = logits.gather(1, positives.columns)  # (B, P)
-            logits.scatter_(1, positives.classmates, ABSENT)
-            value, pull, gradient = outrun(own, logits, positives.filled)
+            near = logits.gather(1, positives.columns)  # (B, P)
+            logits.scatter_(1, positives.same_class, ABSENT)
+            value, pull, gradient = softmax_against(near, logits, positives.filled)
             gradient.scatter_(1, positives.columns, -pull).div_(self.temperature)
-        return closed_form(value, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)
 
 
-def outrun(own: Tensor, others: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean over filled slots of log(1 + Σ_n exp(others_n - own)), with its two slopes.
+def softmax_against(near: Tensor, others: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean over positives of log(1 + Σ_n exp(others_n - near)), with its two slopes.
 
-    own: (B, P) logits of the positives. others: (B, N) logits of the negatives, `ABSENT`
-    elsewhere. filled: (B, P) bool. Also given: (B, P) minus the slope along own, (B, N) the
+    near: (B, P) logits of the positives. others: (B, N) logits of the negatives, `ABSENT`
+    elsewhere. filled: (B, P) bool. Also given: (B, P) minus the slope along near, (B, N) the
     slope along others.
     """
     rest, shares = log_sum_exp(others)  # (B, 1), (B, N)
-    behind = rest - own
+    behind = rest - near
     count = filled.sum().clamp_min_(1)
     value = (softplus(behind) * filled).sum() / count
     pull = torch.sigmoid(behind).mul_(filled).div_(count)

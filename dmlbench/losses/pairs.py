@@ -1,7 +1,7 @@
 """A batch seen as pairs: who is whose positive, how far apart, and the base of all pair losses.
 
 Shapes: B anchors (rows), N references (columns; in a plain batch the same items), D width,
-K the largest class, P = max(K - 1, 1) slots for the positives of an anchor.
+K the largest class, P = max(K - 1, 1) positives per anchor, padded.
 """
 
 from __future__ import annotations
@@ -9,25 +9,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dmlbench.losses.similarity import CosineMatrix, Latest, cosines, without_autocast
+from dmlbench.losses.similarity import CosineMatrix, LastResult, cosines, without_autocast
 
 
 class Positives:
-    """The same-class references of every anchor, as slots instead of B x N masks.
+    """The same-class references of every anchor, as columns instead of B x N masks.
 
-    Made from the labels of anchors (B,) and references (N,), and each anchor's own column (B,).
+    Made from the labels of anchors (B,) and references (N,), and the column (B,) where each
+    anchor meets itself.
 
     labels: (B,) int64, the anchors'.
-    columns: (B, P) int64, the positives of each anchor in ascending order; a slot that is left
-        over holds the anchor's own column.
-    filled: (B, P) bool, which slots hold a positive.
-    classmates: (B, K) int64, the positives and the anchor itself, padded by repetition: what has
-        to be hidden for only negatives to be left.
-    own: (B, 1) int64, the anchor's own column.
+    columns: (B, P) int64, the positives of each anchor in ascending order, padded with
+        `self_column`.
+    filled: (B, P) bool, where `columns` holds a positive and no padding.
+    same_class: (B, K) int64, the positives and the anchor itself, padded by repetition: what
+        has to be hidden for only negatives to be left.
+    self_column: (B, 1) int64, the column where the anchor meets itself.
     count, negatives: (B, 1) int64, how many positives and negatives each anchor has.
     """
 
-    def __init__(self, labels: Tensor, references: Tensor, own: Tensor) -> None:
+    def __init__(self, labels: Tensor, references: Tensor, self_column: Tensor) -> None:
         labels = labels.contiguous()  # or searchsorted copies it twice, and warns
         self.labels = labels
         order = references.argsort(stable=True)
@@ -37,15 +38,15 @@ class Positives:
         widest = int(size.max())
         position = torch.empty_like(order)
         position[order] = torch.arange(len(order), device=order.device)
-        rank = position[own][:, None] - first  # (B, 1), the anchor's place among its classmates
+        rank = position[self_column][:, None] - first  # (B, 1), the anchor's place in its class
 
-        slots = torch.arange(widest, device=order.device)
-        self.classmates = order[first + torch.where(slots < size, slots, 0)]
-        slots = slots[: max(widest - 1, 1)]
+        places = torch.arange(widest, device=order.device)
+        self.same_class = order[first + torch.where(places < size, places, 0)]
+        places = places[: max(widest - 1, 1)]
         self.count = size - 1
-        self.filled = slots < self.count
-        self.columns = order[first + torch.where(self.filled, slots + (slots >= rank), rank)]
-        self.own = own[:, None]
+        self.filled = places < self.count
+        self.columns = order[first + torch.where(self.filled, places + (places >= rank), rank)]
+        self.self_column = self_column[:, None]
         self.negatives = len(references) - size
 
 
@@ -80,25 +81,31 @@ class Pairs:
         return squares.mul_(slopes), slopes
 
 
-_latest_positives = Latest()
+_last_positives = LastResult()
 
 
 def batch_pairs(embeddings: Tensor, labels: Tensor) -> Pairs:
     """All pairs of a batch of two or more: embeddings (B, D) float, labels (B,) int64.
 
     Losses of one batch that call this with the same tensor objects share the B x B product and
-    the slots, while any of their results is alive.
+    the `Positives`, while any of their results is alive.
     """
-    positives = _latest_positives.get(labels)
+    positives = _last_positives.get(labels)
     if positives is None or positives.labels.device != embeddings.device:
         moved = labels.to(embeddings.device, torch.int64)
         positives = Positives(moved, moved, torch.arange(len(moved), device=moved.device))
-        _latest_positives.put(labels, positives)
+        _last_positives.put(labels, positives)
     return Pairs(cosines(embeddings), positives)
 
 
 def check_batch(loss: str, embeddings: Tensor, labels: Tensor) -> None:
     """Raise `ValueError` unless embeddings are (B, D) floats and labels (B,) whole numbers."""
+    for kind, given in (("embeddings", embeddings), ("labels", labels)):
+        if not isinstance(given, Tensor):
+            raise ValueError(
+                f"loss {loss!r}: {kind} are of type {type(given).__name__}, but they must be a "
+                f"torch.Tensor; torch.as_tensor({kind}) makes one"
+            )
     if embeddings.ndim != 2 or not embeddings.is_floating_point():
         raise ValueError(
             f"loss {loss!r}: embeddings have shape {tuple(embeddings.shape)} and type "

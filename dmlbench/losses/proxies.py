@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from dmlbench.losses.pairs import check_batch
 from dmlbench.losses.parameters import whole
 from dmlbench.losses.rowwise import log_sum_exp
-from dmlbench.losses.similarity import closed_form, without_autocast
+from dmlbench.losses.similarity import precomputed_gradient, without_autocast
 
 # As in torch.nn.functional.normalize: a shorter vector has no direction.
 SHORTEST = 1e-12
@@ -37,8 +37,8 @@ class ProxyLoss(nn.Module):
 
     def __init__(self, num_classes: int, embedding_dim: int, each: int | None = None):
         super().__init__()
-        classes = whole(self.name, "num_classes", num_classes, least=1)
-        width = whole(self.name, "embedding_dim", embedding_dim, least=1)
+        classes = whole(self.name, "num_classes", num_classes, ge=1)
+        width = whole(self.name, "embedding_dim", embedding_dim, ge=1)
         sizes = (classes, width) if each is None else (each, classes, width)
         self.proxies = nn.Parameter(torch.empty(sizes))
 
@@ -121,7 +121,7 @@ def scaled_cross_entropy(
     labels: Tensor,
     scale: float,
     *,
-    own: Callable[[Tensor], Tensor] | None = None,
+    on_target: Callable[[Tensor], Tensor] | None = None,
     smoothing: float = 0.0,
 ) -> Tensor:
     """Return the mean cross-entropy of softmax(scale · similarity) as a scalar.
@@ -130,9 +130,8 @@ def scaled_cross_entropy(
         similarity: (B, C) floats.
         labels: (B,) int64 in [0, C).
         scale: the inverse temperature.
-        own: maps the similarities to the own classes (B, 1) to what takes their place, where a
-            margin changes them.
-        smoothing: the target is 1 − smoothing for the own class and smoothing / (C − 1) for each
+        on_target: changes the similarities to the target classes (B, 1), where there is a margin.
+        smoothing: the target is 1 − smoothing for the target class and smoothing / (C − 1) for each
             other one. One class alone is never smoothed.
 
     An empty batch gives 0.
@@ -140,19 +139,19 @@ def scaled_cross_entropy(
     batch, classes = similarity.shape
     index = labels.unsqueeze(1)  # (B, 1)
     each_other = smoothing / (classes - 1) if classes > 1 else 0.0
-    expected = 1 - classes * each_other  # of the own class, beyond what each class has
+    expected = 1 - classes * each_other  # of the target class, beyond what each class has
     changed = similarity.detach().gather(1, index)  # (B, 1)
     slope = None
-    if own is not None:
+    if on_target is not None:
         with torch.enable_grad():
             leaf = changed.requires_grad_()
-            changed = own(leaf)
+            changed = on_target(leaf)
             (slope,) = torch.autograd.grad(changed.sum(), leaf)
     with torch.no_grad():
-        own_logits = changed.detach() * scale
-        logits = (similarity.detach() * scale).scatter_(1, index, own_logits)  # (B, C)
+        target_logits = changed.detach() * scale
+        logits = (similarity.detach() * scale).scatter_(1, index, target_logits)  # (B, C)
         total, gradient = log_sum_exp(logits)  # (B, 1), (B, C)
-        cost = total - own_logits * expected
+        cost = total - target_logits * expected
         if each_other:
             cost -= logits.sum(1, keepdim=True) * each_other
             gradient.sub_(each_other)
@@ -161,4 +160,4 @@ def scaled_cross_entropy(
             gradient.scatter_(1, index, gradient.gather(1, index).mul_(slope))
         gradient.mul_(scale / max(batch, 1))
         value = cost.sum() / max(batch, 1)
-    return closed_form(value, (similarity, gradient))
+    return precomputed_gradient(value, (similarity, gradient))

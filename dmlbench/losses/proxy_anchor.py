@@ -18,7 +18,7 @@ from dmlbench.losses.proxies import ProxyLoss, cosine_to_proxies
 class ProxyAnchorLoss(ProxyLoss):
     """Proxy-Anchor loss.
 
-    mean over classes in the batch of log(1 + Σ_{own x} exp(−α (s(x, p) − margin)))
+    mean over classes in the batch of log(1 + Σ_{x of the class} exp(−α (s(x, p) − margin)))
     + mean over all classes of log(1 + Σ_{other x} exp(α (s(x, p) + margin))), s the cosine.
 
     Args:
@@ -38,8 +38,8 @@ class ProxyAnchorLoss(ProxyLoss):
         self, num_classes: int, embedding_dim: int, margin: float = 0.1, alpha: float = 32.0
     ):
         super().__init__(num_classes, embedding_dim)
-        self.margin = number(self.name, "margin", margin, least=0)
-        self.alpha = number(self.name, "alpha", alpha, above=0)
+        self.margin = number(self.name, "margin", margin, ge=0)
+        self.alpha = number(self.name, "alpha", alpha, gt=0)
         nn.init.kaiming_normal_(self.proxies, mode="fan_out")
 
     def compare(self, embeddings: Tensor, labels: Tensor) -> Tensor:

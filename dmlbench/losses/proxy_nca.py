@@ -15,7 +15,7 @@ class ProxyNCALoss(ProxyLoss):
     """Proxy-NCA loss, the own proxy within the normalising sum, optionally label-smoothed.
 
     Cross-entropy of softmax_c(−softmax_scale · ‖x − p_c‖²), x and p_c of length 1, against the
-    target 1 − smoothing for the own class and smoothing / (C − 1) for each other one.
+    target 1 − smoothing for the target class and smoothing / (C − 1) for each other one.
 
     Args:
         num_classes: C, classes labelled 0 to C − 1.
@@ -43,8 +43,8 @@ class ProxyNCALoss(ProxyLoss):
         smoothing: float = 0.0,
     ):
         super().__init__(num_classes, embedding_dim)
-        self.softmax_scale = number(self.name, "softmax_scale", softmax_scale, above=0)
-        self.smoothing = number(self.name, "smoothing", smoothing, least=0, below=1)
+        self.softmax_scale = number(self.name, "softmax_scale", softmax_scale, gt=0)
+        self.smoothing = number(self.name, "smoothing", smoothing, ge=0, lt=1)
         nn.init.normal_(self.proxies)
 
     def compare(self, embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-def outranking(logits: Tensor, column: Tensor, out: Tensor) -> Tensor:
+def soft_comparisons(logits: Tensor, column: Tensor, out: Tensor) -> Tensor:
     """(B, N) how surely each reference comes before the one in `column`, written into `out`.
 
     σ(logits_ij - logits_ic). Summed along a row it is the rank of item c, less a half: the item
@@ -26,7 +26,7 @@ def add_slope(
 ) -> None:
     """Add weight (B, 1) · d rank / d logits to `gradient` (B, N), for the item in `column` (B, 1).
 
-    before: (B, N) from `outranking`. scratch: (B, N), overwritten with weight · d σ.
+    before: (B, N) from `soft_comparisons`. scratch: (B, N), overwritten with weight · d σ.
     """
     slope = torch.addcmul(before, before, before, value=-1, out=scratch).mul_(weight)
     gradient.add_(slope)

@@ -1,6 +1,6 @@
 """Recall@k surrogate: the share of the positives within the first k, both made smooth.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from dmlbench.losses.pairs import PairLoss, Pairs
-from dmlbench.losses.parameters import number, refuse, whole
-from dmlbench.losses.ranks import add_slope, outranking
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.parameters import invalid, number, whole
+from dmlbench.losses.ranks import add_slope, soft_comparisons
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class RecallAtKSurrogateLoss(PairLoss):
@@ -44,24 +44,24 @@ class RecallAtKSurrogateLoss(PairLoss):
     ) -> None:
         super().__init__()
         if isinstance(ks, str) or not isinstance(ks, Sequence) or not ks:
-            raise refuse(self.name, "ks", ks, "a list of whole numbers of at least 1")
-        self.ks = tuple(whole(self.name, "ks", k, least=1) for k in ks)
-        self.rank_temperature = number(self.name, "rank_temperature", rank_temperature, above=0)
+            raise invalid(self.name, "ks", ks, "a list of whole numbers of at least 1")
+        self.ks = tuple(whole(self.name, "ks", k, ge=1) for k in ks)
+        self.rank_temperature = number(self.name, "rank_temperature", rank_temperature, gt=0)
         self.similarity_temperature = number(
-            self.name, "similarity_temperature", similarity_temperature, above=0
+            self.name, "similarity_temperature", similarity_temperature, gt=0
         )
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
             value, gradient = self._recall(pairs)
-        return closed_form(value, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)
 
     def _recall(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """The loss, and (B, N) its slope along the cosines."""
         positives = pairs.positives
         logits = pairs.similarity / self.similarity_temperature
-        # Out of the list, and finite: an empty slot ranks the anchor itself.
-        logits.scatter_(1, positives.own, -torch.finfo(logits.dtype).max / 4)
+        # Out of the list, and finite: padding ranks the anchor itself.
+        logits.scatter_(1, positives.self_column, -torch.finfo(logits.dtype).max / 4)
         ks = torch.tensor(self.ks, dtype=logits.dtype, device=logits.device)  # (k,)
         anchors = (positives.count > 0).sum()
         # (B, k): what one positive within the first k adds to the mean recall.
@@ -70,12 +70,12 @@ class RecallAtKSurrogateLoss(PairLoss):
         gradient = torch.zeros_like(logits)
         before, scratch = torch.empty_like(logits), torch.empty_like(logits)
         recall = logits.new_zeros(())
-        for slot in range(positives.columns.shape[1]):
-            column = positives.columns[:, slot, None]
-            outranking(logits, column, out=before)
+        for index in range(positives.columns.shape[1]):
+            column = positives.columns[:, index, None]
+            soft_comparisons(logits, column, out=before)
             rank = before.sum(1, keepdim=True).add_(0.5)  # (B, 1)
             within = ((ks - rank) / self.rank_temperature).sigmoid_()  # (B, k)
-            kept = worth * positives.filled[:, slot, None]
+            kept = worth * positives.filled[:, index, None]
             recall += (within * kept).sum()
             weight = (within * (1 - within) * kept).sum(1, keepdim=True) / self.rank_temperature
             add_slope(gradient, before, column, weight, scratch)

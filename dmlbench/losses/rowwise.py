@@ -1,6 +1,6 @@
 """Log-sum-exp along the rows of a similarity matrix, with its gradient.
 
-Shapes: B anchors, N references, P positive slots.
+Shapes: B anchors, N references, P positives per anchor.
 """
 
 from __future__ import annotations

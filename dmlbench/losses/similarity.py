@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 _NORM_FLOOR = 1e-12  # torch.nn.functional.normalize's own
 
 
-class Latest:
+class LastResult:
     """Remembers what was last made from a tensor, for as long as someone else holds it.
 
     Both sides are weak references: nothing is kept alive, but for a copy of the tensor while what
@@ -55,7 +55,7 @@ class Latest:
         return source.dtype, source.device, *graph
 
 
-_latest = Latest()
+_last_cosines = LastResult()
 
 
 class CosineMatrix:
@@ -102,10 +102,10 @@ class CosineMatrix:
 
 def cosines(embeddings: Tensor) -> CosineMatrix:
     """The cosine matrix of `embeddings` (B, D) with itself: the one in use, if there is one."""
-    found = _latest.get(embeddings)
+    found = _last_cosines.get(embeddings)
     if found is None:
         found = CosineMatrix(embeddings)
-        _latest.put(embeddings, found)
+        _last_cosines.put(embeddings, found)
     return found
 
 
@@ -116,17 +116,17 @@ def without_autocast(device: torch.device):
     return nullcontext()
 
 
-def closed_form(value: Tensor, *inputs: tuple[Tensor, Tensor], keep: Any = None) -> Tensor:
+def precomputed_gradient(value: Tensor, *inputs: tuple[Tensor, Tensor], keep: Any = None) -> Tensor:
     """Give `value` (a scalar) to autograd together with its gradients, worked out already.
 
     inputs: pairs of a tensor in the graph and d value / d tensor, of the same shape.
     keep: any object that is to live as long as the value's graph.
     """
     tensors = [tensor for tensor, _ in inputs]
-    return _ClosedForm.apply(value, [gradient for _, gradient in inputs], keep, *tensors)
+    return _PrecomputedGradient.apply(value, [gradient for _, gradient in inputs], keep, *tensors)
 
 
-class _ClosedForm(torch.autograd.Function):
+class _PrecomputedGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx, value, gradients, keep, *tensors):
         ctx.gradients, ctx.keep = gradients, keep

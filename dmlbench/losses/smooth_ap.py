@@ -10,8 +10,8 @@ from torch import Tensor
 
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
-from dmlbench.losses.ranks import add_slope, outranking
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.ranks import add_slope, soft_comparisons
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class SmoothAPLoss(PairLoss):
@@ -34,31 +34,31 @@ class SmoothAPLoss(PairLoss):
 
     def __init__(self, temperature: float = 0.01) -> None:
         super().__init__()
-        self.temperature = number(self.name, "temperature", temperature, above=0)
+        self.temperature = number(self.name, "temperature", temperature, gt=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
             value, gradient = self._average_precision(pairs)
-        return closed_form(value, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)
 
     def _average_precision(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """The loss, and (B, N) its slope along the cosines."""
-        classmates = pairs.positives.classmates
+        same_class = pairs.positives.same_class
         logits = pairs.similarity / self.temperature
         count = pairs.positives.count.to(logits.dtype)  # (B, 1)
         # Classmates are padded by repetition: a repeated one neither ranks nor is ranked again.
-        slots = torch.arange(classmates.shape[1], device=count.device)
-        member = (slots <= count).to(logits.dtype)  # (B, K)
+        places = torch.arange(same_class.shape[1], device=count.device)
+        member = (places <= count).to(logits.dtype)  # (B, K)
         anchors = (count > 0).sum()
         weight = (count > 0) / ((count + 1) * anchors.clamp_min(1))  # (B, 1)
 
         gradient = torch.zeros_like(logits)
         before, scratch = torch.empty_like(logits), torch.empty_like(logits)
         precision = torch.zeros_like(weight)
-        for slot in range(classmates.shape[1]):
-            column, ranked = classmates[:, slot, None], member[:, slot, None]
-            outranking(logits, column, out=before)
-            before_in_class = before.gather(1, classmates).mul_(member)  # (B, K)
+        for index in range(same_class.shape[1]):
+            column, ranked = same_class[:, index, None], member[:, index, None]
+            soft_comparisons(logits, column, out=before)
+            before_in_class = before.gather(1, same_class).mul_(member)  # (B, K)
             rank = before.sum(1, keepdim=True).add_(0.5)  # (B, 1)
             rank_in_class = before_in_class.sum(1, keepdim=True).add_(0.5)
             share = ranked / rank
@@ -66,8 +66,8 @@ class SmoothAPLoss(PairLoss):
 
             # d (rank_in_class / rank) = d rank_in_class / rank - d rank · rank_in_class / rank²
             add_slope(gradient, before, column, weight * share * rank_in_class / rank, scratch)
-            slope = before_in_class.mul_(1 - before.gather(1, classmates)).mul_(-weight * share)
-            gradient.scatter_add_(1, classmates, slope)
+            slope = before_in_class.mul_(1 - before.gather(1, same_class)).mul_(-weight * share)
+            gradient.scatter_add_(1, same_class, slope)
             gradient.scatter_add_(1, column, -slope.sum(1, keepdim=True))
         value = (anchors > 0).to(logits.dtype) - (precision * weight).sum()
         return value, gradient.div_(self.temperature)

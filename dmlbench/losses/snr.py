@@ -1,6 +1,6 @@
 """Signal-to-noise ratio contrastive loss: distance as the variance of a difference over a variance.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`), D width.
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`), D width.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 from dmlbench.losses.contrastive import contrast
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class SNRContrastiveLoss(PairLoss):
@@ -35,8 +35,8 @@ class SNRContrastiveLoss(PairLoss):
 
     def __init__(self, pos_margin: float = 0.0, neg_margin: float = 1.0) -> None:
         super().__init__()
-        self.pos_margin = number(self.name, "pos_margin", pos_margin, least=0)
-        self.neg_margin = number(self.name, "neg_margin", neg_margin, least=0)
+        self.pos_margin = number(self.name, "pos_margin", pos_margin, ge=0)
+        self.neg_margin = number(self.name, "neg_margin", neg_margin, ge=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         cosine = pairs.cosine
@@ -60,7 +60,7 @@ class SNRContrastiveLoss(PairLoss):
             by_mean = (gradient @ mean_there.T - by_power * mean).mul_(2 * width)[:, 0]
             column = gradient.sum(0, keepdim=True)
             by_mean_there = (mean.T @ gradient - column * mean_there).mul_(2 * width)[0]
-        return closed_form(
+        return precomputed_gradient(
             value,
             (pairs.similarity, gradient.mul_(-2)),
             (anchor_means, by_mean),

@@ -17,7 +17,7 @@ from dmlbench.losses.proxies import ProxyLoss, cosine_to_proxies, scaled_cross_e
 class SoftTripleLoss(ProxyLoss):
     """SoftTriple loss, without its optional pull between the centres of a class.
 
-    Cross-entropy of softmax_c(scale · (s_c − margin · [c is the own class])), where
+    Cross-entropy of softmax_c(scale · (s_c − margin · [c is the target class])), where
     s_c = Σ_k softmax_k(cos(x, p_kc) / gamma) · cos(x, p_kc).
 
     Args:
@@ -26,7 +26,7 @@ class SoftTripleLoss(ProxyLoss):
         centers_per_class: K, at least 1.
         scale: λ, factor of the class similarities, above 0.
         gamma: temperature of the assignment to centres, above 0.
-        margin: taken from the own class's similarity, at least 0.
+        margin: taken from the target class's similarity, at least 0.
 
     The centres (K, C, D) start uniformly within ±1 / sqrt(C · K).
 
@@ -45,11 +45,11 @@ class SoftTripleLoss(ProxyLoss):
         gamma: float = 0.1,
         margin: float = 0.01,
     ):
-        each = whole(self.name, "centers_per_class", centers_per_class, least=1)
+        each = whole(self.name, "centers_per_class", centers_per_class, ge=1)
         super().__init__(num_classes, embedding_dim, each)
-        self.scale = number(self.name, "scale", scale, above=0)
-        self.gamma = number(self.name, "gamma", gamma, above=0)
-        self.margin = number(self.name, "margin", margin, least=0)
+        self.scale = number(self.name, "scale", scale, gt=0)
+        self.gamma = number(self.name, "gamma", gamma, gt=0)
+        self.margin = number(self.name, "margin", margin, ge=0)
         bound = (num_classes * each) ** -0.5
         nn.init.uniform_(self.proxies, -bound, bound)
 
@@ -57,7 +57,7 @@ class SoftTripleLoss(ProxyLoss):
         cosine = cosine_to_proxies(embeddings, self.proxies)  # (B, K, C)
         similarity = _SoftMaximum.apply(cosine, 1 / self.gamma)  # (B, C)
         return scaled_cross_entropy(
-            similarity, labels, self.scale, own=lambda own: own - self.margin
+            similarity, labels, self.scale, on_target=lambda s: s - self.margin
         )
 
 

@@ -25,7 +25,7 @@ class SubCenterArcFaceLoss(ProxyLoss):
     Args:
         num_classes: C, classes labelled 0 to C − 1.
         embedding_dim: D.
-        margin_degrees: added to the own class's angle, in [0, 180).
+        margin_degrees: added to the target class's angle, in [0, 180).
         scale: factor of the cosines, above 0.
         sub_centers: K, at least 1.
 
@@ -45,18 +45,18 @@ class SubCenterArcFaceLoss(ProxyLoss):
         scale: float = 64.0,
         sub_centers: int = 3,
     ):
-        each = whole(self.name, "sub_centers", sub_centers, least=1)
+        each = whole(self.name, "sub_centers", sub_centers, ge=1)
         super().__init__(num_classes, embedding_dim, each)
-        margin = number(self.name, "margin_degrees", margin_degrees, least=0, below=180)
+        margin = number(self.name, "margin_degrees", margin_degrees, ge=0, lt=180)
         self.margin_radians = math.radians(margin)
-        self.scale = number(self.name, "scale", scale, above=0)
+        self.scale = number(self.name, "scale", scale, gt=0)
         nn.init.normal_(self.proxies)
 
     def compare(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         cosine = cosine_to_proxies(embeddings, self.proxies)  # (B, K, C)
         nearest = _Nearest.apply(cosine)  # (B, C)
         return scaled_cross_entropy(
-            nearest, labels, self.scale, own=lambda own: add_angle(own, self.margin_radians)
+            nearest, labels, self.scale, on_target=lambda s: add_angle(s, self.margin_radians)
         )
 
 

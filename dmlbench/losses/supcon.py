@@ -1,6 +1,6 @@
 """Supervised contrastive loss: all positives share a softmax over everything else in the batch.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
 from dmlbench.losses.rowwise import ABSENT, log_sum_exp
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class SupConLoss(PairLoss):
@@ -29,13 +29,13 @@ class SupConLoss(PairLoss):
 
     def __init__(self, temperature: float = 0.1) -> None:
         super().__init__()
-        self.temperature = number(self.name, "temperature", temperature, above=0)
+        self.temperature = number(self.name, "temperature", temperature, gt=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
             positives = pairs.positives
             logits = pairs.similarity.detach() / self.temperature  # (B, N)
-            logits.scatter_(1, positives.own, ABSENT)
+            logits.scatter_(1, positives.self_column, ABSENT)
             total, gradient = log_sum_exp(logits)  # (B, 1), (B, N)
             cost = (total - logits.gather(1, positives.columns)).mul_(positives.filled)
             cost = cost.sum(1, keepdim=True).div_(positives.count.clamp_min(1))
@@ -45,4 +45,4 @@ class SupConLoss(PairLoss):
             gradient.mul_(weight)
             pull = weight / positives.count.clamp_min(1) * positives.filled  # (B, P)
             gradient.scatter_add_(1, positives.columns, -pull).div_(self.temperature)
-        return closed_form(value, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)

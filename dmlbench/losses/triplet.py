@@ -1,6 +1,6 @@
 """Triplet loss over all valid triplets of a batch, without listing them.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import choice, flag, number
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 MININGS = ("all", "hard", "semi-hard", "batch-hard")
 
@@ -48,11 +48,11 @@ class TripletLoss(PairLoss):
         self.mining = choice(self.name, "mining", mining, MININGS)
         if margin is None:
             margin = 0.2 if mining == "semi-hard" else 0.05
-        self.margin = number(self.name, "margin", margin, least=0)
+        self.margin = number(self.name, "margin", margin, ge=0)
         self.squared = flag(self.name, "squared", squared)
         if mining_margin is None:
             mining_margin = self.margin
-        self.mining_margin = number(self.name, "mining_margin", mining_margin, least=0)
+        self.mining_margin = number(self.name, "mining_margin", mining_margin, ge=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
@@ -65,13 +65,13 @@ class TripletLoss(PairLoss):
             # times it is zero.
             far = torch.finfo(distance.dtype).max / 4
             positive = distance.gather(1, columns).masked_fill_(~filled, -far)  # (B, P)
-            negative = distance.scatter_(1, pairs.positives.classmates, far)  # (B, N)
+            negative = distance.scatter_(1, pairs.positives.same_class, far)  # (B, N)
             mine = self._hardest if self.mining == "batch-hard" else self._sum
             value, pull, push = mine(positive, negative)
             gradient = push.mul_(slope)
             at_positive = slope if self.squared else slope.gather(1, columns)
             gradient.scatter_(1, columns, -pull * at_positive)
-        return closed_form(value, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)
 
     def _sum(self, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The loss, (B, P) its slope along positive, (B, N) minus that along negative distances."""
@@ -84,13 +84,13 @@ class TripletLoss(PairLoss):
         pushes = torch.zeros_like(negative)  # triplets that a negative takes part in
         pulls = torch.empty_like(positive)  # triplets that a positive takes part in
         # Comparisons write floats: on a CPU five times as fast as bool, and ready to be summed.
-        for slot in range(positive.shape[1]):
-            distance = positive[:, slot, None]
+        for index in range(positive.shape[1]):
+            distance = positive[:, index, None]
             compare(negative, distance + widest_gap, out=active)
             if self.mining == "semi-hard":
                 active.mul_(torch.gt(negative, distance, out=farther))
             pushes.add_(active)
-            torch.sum(active, 1, out=pulls[:, slot])
+            torch.sum(active, 1, out=pulls[:, index])
         count = pulls.sum().clamp_min_(1)
         # Summed row by row first, so that the two large sums never lose the small difference.
         taken = torch.mul(pushes, negative, out=active).sum(1)
@@ -98,12 +98,12 @@ class TripletLoss(PairLoss):
         return total / count, pulls.div_(count), pushes.div_(count)
 
     def _hardest(self, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        farthest, slot = positive.max(1, keepdim=True)  # (B, 1)
+        farthest, place = positive.max(1, keepdim=True)  # (B, 1)
         nearest, column = negative.min(1, keepdim=True)
         excess = (farthest - nearest).add_(self.margin).clamp_min_(0)
         share = excess.sign()
         count = share.sum().clamp_min_(1)
         share.div_(count)
-        pull = torch.zeros_like(positive).scatter_(1, slot, share)
+        pull = torch.zeros_like(positive).scatter_(1, place, share)
         push = torch.zeros_like(negative).scatter_(1, column, share)
         return excess.sum() / count, pull, push

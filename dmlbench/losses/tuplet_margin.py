@@ -1,6 +1,6 @@
 """Tuplet margin loss: a softmax over cosines, the positive's angle slackened by a margin.
 
-Shapes: B anchors, N references, P positive slots (see `dmlbench.losses.pairs`).
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import math
 import torch
 from torch import Tensor
 
-from dmlbench.losses.nt_xent import outrun
+from dmlbench.losses.nt_xent import softmax_against
 from dmlbench.losses.pairs import PairLoss, Pairs
 from dmlbench.losses.parameters import number
 from dmlbench.losses.rowwise import ABSENT
-from dmlbench.losses.similarity import closed_form
+from dmlbench.losses.similarity import precomputed_gradient
 
 
 class TupletMarginLoss(PairLoss):
@@ -35,10 +35,8 @@ class TupletMarginLoss(PairLoss):
 
     def __init__(self, margin_degrees: float = 5.73, scale: float = 64.0) -> None:
         super().__init__()
-        self.margin_degrees = number(
-            self.name, "margin_degrees", margin_degrees, least=0, below=90
-        )
-        self.scale = number(self.name, "scale", scale, above=0)
+        self.margin_degrees = number(self.name, "margin_degrees", margin_degrees, ge=0, lt=90)
+        self.scale = number(self.name, "scale", scale, gt=0)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():
@@ -54,7 +52,9 @@ class TupletMarginLoss(PairLoss):
             slope = math.cos(slack) - cotangent * math.sin(slack)
 
             logits = similarity * self.scale  # (B, N)
-            logits.scatter_(1, positives.classmates, ABSENT)
-            value, pull, gradient = outrun(slackened * self.scale, logits, positives.filled)
+            logits.scatter_(1, positives.same_class, ABSENT)
+            value, pull, gradient = softmax_against(
+                slackened * self.scale, logits, positives.filled
+            )
             gradient.scatter_(1, positives.columns, pull.mul_(slope).neg_()).mul_(self.scale)
-        return closed_form(value, (pairs.similarity, gradient), keep=pairs)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)

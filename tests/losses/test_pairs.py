@@ -1,4 +1,4 @@
-"""The slots of positives, the distances, and the cosine matrix that losses share."""
+"""The columns of positives, the distances, and the cosine matrix that losses share."""
 
 import gc
 import weakref
@@ -32,7 +32,7 @@ LABELS = [
 
 
 @pytest.mark.parametrize("labels", LABELS)
-def test_slots_are_those_of_the_masks(labels):
+def test_positives_are_those_of_the_masks(labels):
     labels = torch.tensor(labels)
     everyone = torch.arange(len(labels))
     positives = Positives(labels, labels, everyone)
@@ -43,18 +43,18 @@ def test_slots_are_those_of_the_masks(labels):
         columns = positives.columns[anchor]
         assert columns[filled].tolist() == others
         assert (columns[~filled] == anchor).all()
-        assert set(positives.classmates[anchor].tolist()) == set(same)
+        assert set(positives.same_class[anchor].tolist()) == set(same)
         assert positives.count[anchor] == len(others)
         assert positives.negatives[anchor] == len(labels) - len(same)
 
 
-def test_slots_against_a_memory_leave_the_own_copy_out():
+def test_positives_in_a_memory_leave_out_the_anchors_copy():
     labels, memory = torch.tensor([1, 2, 1]), torch.tensor([2, 1, 1, 7, 2, 1])
     positives = Positives(labels, memory, torch.tensor([5, 0, 2]))
     found = [c[f].tolist() for c, f in zip(positives.columns, positives.filled, strict=True)]
     assert found == [[1, 2], [4], [1, 5]]
     assert positives.negatives[:, 0].tolist() == [3, 4, 3]
-    assert positives.own[:, 0].tolist() == [5, 0, 2]
+    assert positives.self_column[:, 0].tolist() == [5, 0, 2]
 
 
 def test_distances_are_those_of_cdist():
@@ -231,7 +231,7 @@ def test_nothing_outlives_the_losses(leaf):
     if not leaf:
         embeddings = embeddings * 1.0
     values = [loss(embeddings, labels) for loss in THREE]
-    cosine = similarity._latest.get(embeddings)
+    cosine = similarity._last_cosines.get(embeddings)
     watched = [weakref.ref(cosine), weakref.ref(cosine.matrix)]
     del cosine
     assert all(reference() is not None for reference in watched)
@@ -240,8 +240,8 @@ def test_nothing_outlives_the_losses(leaf):
     del values, embeddings
     gc.collect()
     assert [reference() for reference in watched] == [None] * 3
-    assert similarity._latest._entry is None
-    assert pairs_module._latest_positives._entry is None
+    assert similarity._last_cosines._entry is None
+    assert pairs_module._last_positives._entry is None
 
 
 def test_a_detached_batch_gives_a_plain_number():
