@@ -54,6 +54,8 @@ def parse_value(text: str) -> Any:
         document = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    except ValueError as error:  # Python reads no integer of more than 4,300 digits
+        raise UsageError(f"{text[:20]}... has too many digits: {len(text):,}.") from error
     try:
         # Dates, nan and inf are TOML, but no value that an entry can hold.
         json.dumps(document, allow_nan=False)

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -139,6 +140,30 @@ def test_labels_may_be_any_whole_numbers(name, dtype):
     loss, also = build(name), build(name)
     for _ in range(2):  # a memory is filled by the first batch
         assert also(embeddings, labels.to(dtype)) == loss(embeddings, labels)
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "message"),
+    [
+        (torch.zeros(2, D), np.zeros(2, dtype=np.int64), "labels are of type ndarray"),
+        (torch.zeros(2, D), [0, 1], "labels are of type list"),
+        (np.zeros((2, D)), torch.zeros(2, dtype=torch.int64), "embeddings are of type ndarray"),
+    ],
+)
+@EACH
+def test_anything_but_tensors_is_refused_with_the_way_out(name, embeddings, labels, message):
+    with pytest.raises(ValueError, match=rf"'{EVERY[name][0].name}': {message}.*torch\.as_tensor"):
+        build(name)(embeddings, labels)
+
+
+@pytest.mark.parametrize("digits", [400, 6000])
+def test_a_number_of_many_digits_is_refused_without_writing_it_out(digits):
+    huge = 10 ** (digits - 1)
+    for loss, name in [("triplet", "margin"), ("fastap", "num_bins"), ("margin", "mining")]:
+        with pytest.raises(ValueError, match=f"{name} is an integer of about {digits:,} digits"):
+            spec = next(spec for spec in LOSSES if spec.name == loss)
+            module, _, attribute = spec.target.partition(":")
+            getattr(importlib.import_module(module), attribute)(**{name: huge})
 
 
 @pytest.fixture

@@ -54,3 +54,8 @@ def test_an_assignment_needs_key_and_value():
     for text in ("recipe.epochs", "=4", "recipe.epochs="):
         with pytest.raises(UsageError, match="key=value"):
             parse_assignment(text)
+
+
+def test_a_number_too_long_for_python_is_refused_by_its_beginning():
+    with pytest.raises(UsageError, match=r"^1{20}\.\.\. has too many digits: 6,000\.$"):
+        parse_call(f"triplet(margin={'1' * 6000})")
