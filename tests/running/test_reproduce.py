@@ -25,7 +25,7 @@ from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.reproduce import plan_again
 
 spec = importlib.util.spec_from_file_location(
-    "hand_made", Path(__file__).parent / "leaderboard" / "conftest.py"
+    "hand_made", Path(__file__).parents[1] / "leaderboard" / "conftest.py"
 )
 hand_made = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(hand_made)
