@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
 import sys
 
 import pytest
@@ -190,32 +187,16 @@ def test_trials_that_make_no_entry_are_told_at_the_end_of_a_run(call, tiny, tmp_
     assert code == 1 and "No entry: multi-similarity: the trials of seeds 0 and 1" in err
 
 
-def test_ctrl_c_leaves_a_resumable_state_and_says_how_to_go_on(tiny, tmp_path):
+def test_ctrl_c_leaves_a_resumable_state_and_says_how_to_go_on(tiny, tmp_path, on_a_terminal):
     """On a terminal: progress is drawn, Ctrl-C ends with 130 and the command that goes on."""
     tiny["overrides"]["recipe.epochs"] = 400
     arguments = [*run_arguments(tiny, tmp_path), "--losses", "ms", "--seeds", "1"]
-    parent, child = pty.openpty()
-    process = subprocess.Popen(
+    shown = on_a_terminal(
         [sys.executable, "-m", "dmlbench", *arguments],
-        stdin=child, stdout=subprocess.PIPE, stderr=child, start_new_session=True,
+        stop=lambda seen: b"/400" in seen and b" left" in seen,
     )
-    os.close(child)
-    seen = b""
-    interrupted = False
-    while True:
-        try:
-            data = os.read(parent, 4096)
-        except OSError:
-            break
-        if not data:
-            break
-        seen += data
-        if not interrupted and b"/400" in seen and b" left" in seen:
-            os.killpg(process.pid, 2)
-            interrupted = True
-    out, _ = process.communicate(timeout=60)
-    text = seen.decode(errors="replace")
-    assert interrupted and process.returncode == 130, text[-2000:]
+    text = shown.terminal.decode(errors="replace")
+    assert shown.interrupted and shown.code == 130, text[-2000:]
     assert "0 of 1 trials are done" in text and "The same command goes on" in text
     assert "multi-similarity" in text and "Val MAP@R" in text
-    assert list(tmp_path.glob(".trials/*/*/seed-0/checkpoint.pt")) and out == b""
+    assert list(tmp_path.glob(".trials/*/*/seed-0/checkpoint.pt")) and shown.stdout == b""

@@ -40,7 +40,7 @@ GUARDED = """
 
         def __init__(self, image_size=16):
             import dataclasses
-            from tiny_dataset_plugin import Tiny
+            from dmlbench_tiny.tiles import Tiny
             tiny = Tiny(image_size=image_size)
             self.train = tiny.train
             self.test = dataclasses.replace(tiny.test, images=Locked(tiny.test.images))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pty
 import random
-import signal
 import subprocess
 import sys
 
@@ -131,28 +128,18 @@ def test_get_says_on_stderr_what_is_to_be_done_by_hand(capsys):
     assert code == 1 and out == "" and "list_eval_partition.txt" in err
 
 
-def test_interrupted_on_a_terminal_it_shows_bars_and_goes_on_later(web, small, tmp_path):
+def test_interrupted_on_a_terminal_it_shows_bars_and_goes_on_later(
+    web, small, tmp_path, on_a_terminal
+):
     files = {**small.inshop(), "img/padding": random.Random(0).randbytes(1 << 19)}
     web.files["img.zip"] = small.pack(files, "img", form="zip")
     web.files["list_eval_partition.txt"] = files["list_eval_partition.txt"]
     web.etags["img.zip"] = '"one"'
     web.pause_seconds = 0.05
     command = [sys.executable, "-m", "dmlbench", "data", "get", "inshop", "--url", web.url]
-    parent, child = pty.openpty()
-    process = subprocess.Popen(
-        command, stdin=child, stdout=subprocess.PIPE, stderr=child, start_new_session=True
-    )
-    os.close(child)
-    seen, interrupted = b"", False
-    with contextlib.suppress(OSError):  # Linux ends a terminal so
-        while data := os.read(parent, 4096):
-            seen += data
-            if not interrupted and seen.count(b" of ") > 3:
-                os.killpg(process.pid, signal.SIGINT)
-                interrupted = True
-    process.communicate(timeout=60)
-    os.close(parent)
-    assert process.returncode == 130 and b"img.zip" in seen and b"run again to go on" in seen
+    shown = on_a_terminal(command, stop=lambda seen: seen.count(b" of ") > 3)
+    assert shown.code == 130
+    assert b"img.zip" in shown.terminal and b"run again to go on" in shown.terminal
     kept = (tmp_path / "data" / "inshop" / "img.zip.part").stat().st_size
     assert 0 < kept < len(web.files["img.zip"])
     web.pause_seconds = 0.0
