@@ -1,4 +1,4 @@
-"""What every test relies on: one thread, a cache of its own, and plugins made on the spot."""
+"""What every test relies on: one thread, a cache of its own, no network, and made-up plugins."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+# Read when its library is imported: no test asks a server for weights.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest  # noqa: E402
 
-pytest_plugins = ["terminal_session", "web_server"]
+pytest_plugins = ["forked_workers", "terminal_session", "web_server"]
 
 
 @pytest.fixture(autouse=True, scope="session")

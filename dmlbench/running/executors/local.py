@@ -86,6 +86,18 @@ class LocalExecutor:
             selector.register(worker.events, selectors.EVENT_READ, worker)
 
 
+def start_process(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a worker that reads jobs on its stdin and writes events on its stdout."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dmlbench.running.executors.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        # Ctrl-C reaches the parent alone, which then ends the workers.
+        start_new_session=True,
+    )
+
+
 class _Worker:
     """One worker process and the job that it has."""
 
@@ -100,14 +112,7 @@ class _Worker:
             "OMP_WAIT_POLICY": "passive",
             "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "dmlbench.running.executors.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            # Ctrl-C reaches the parent alone, which then ends the workers.
-            start_new_session=True,
-        )
+        self.process = start_process(environment)
         self.events = self.process.stdout
         self.job: Any = None
         self.idle = True
