@@ -2,15 +2,28 @@
 
 What the command line does, a program can do with the names in ``__all__``. Importing this package
 imports no torch: each name is loaded when it is first used.
+
+    >>> import dmlbench
+    >>> dmlbench.load_loss("triplet(margin=0.1)").margin
+    0.1
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dmlbench import evaluate
+    from dmlbench.api import load_dataset, load_loss, run
+    from dmlbench.hookspecs import hookimpl
+    from dmlbench.leaderboard.comparison.table import read_leaderboard
+    from dmlbench.leaderboard.entries.entry import Entry
+    from dmlbench.version import __version__
 
 _HOMES = {
     "Entry": "dmlbench.leaderboard.entries.entry",
+    "hookimpl": "dmlbench.hookspecs",
     "load_dataset": "dmlbench.api",
     "load_loss": "dmlbench.api",
     "read_leaderboard": "dmlbench.leaderboard.comparison.table",
@@ -18,7 +31,16 @@ _HOMES = {
     "__version__": "dmlbench.version",
 }
 
-__all__ = ["Entry", "evaluate", "load_dataset", "load_loss", "read_leaderboard", "run"]
+__all__ = [
+    "Entry",
+    "__version__",
+    "evaluate",
+    "hookimpl",
+    "load_dataset",
+    "load_loss",
+    "read_leaderboard",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,3 +49,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'dmlbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

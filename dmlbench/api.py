@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def run(
     losses: Sequence[str] = Request.losses,
-    combiners: Sequence[str] = Request.combiners,
+    combiners: Sequence[str] | None = Request.combiners,
     dataset: str = Request.dataset,
     seeds: int | Sequence[int] = Request.seeds,
     out: str | os.PathLike[str] = Request.out,
@@ -49,7 +49,7 @@ def run(
     """Train every loss alone and every combiner of them all, and write their entries.
 
     losses, combiners, dataset, backbone: names, with parameters if wanted:
-        ``"triplet(margin=0.1)"``.
+        ``"triplet(margin=0.1)"``. combiners None: ``learned``, if there are several losses.
     weights: a file that the backbone starts from, safetensors or a state dict.
     seeds: how many, from 0, or which.
     out: folder of the leaderboards; what is there already is not trained again.
@@ -61,6 +61,10 @@ def run(
     Raises `dmlbench.errors.UsageError` for a name or value that cannot be meant, `TrialFailure`
     if a trial's process died, and `DmlbenchError` where trials make no entry, both after all other
     trials have run.
+
+        >>> entries = run(["triplet", "ms"], ["wedl"], seeds=5)  # doctest: +SKIP
+        >>> entries[-1]  # doctest: +SKIP
+        <Entry 3f0c8a1b2d4e5f60 wedl(triplet + multi-similarity) on glyphs, 5 trials>
     """
     registry = load_plugins(without)
     request = Request(
@@ -108,6 +112,13 @@ def load_loss(
     num_classes, embedding_dim: for losses with proxies or a classifier; others ignore them.
     params: the loss's own parameters; the rest keep their defaults.
     Raises `dmlbench.errors.UsageError` for an unknown name or parameter.
+
+        >>> import torch
+        >>> loss = load_loss("contrastive")
+        >>> loss(torch.eye(3), torch.tensor([0, 0, 1])) > 0
+        tensor(True)
+        >>> load_loss("triplet", margin=0.2).margin
+        0.2
     """
     short, inline = parse_call(name)
     return create_loss(load_plugins(), short, {**inline, **params}, num_classes, embedding_dim)
@@ -118,6 +129,12 @@ def load_dataset(name: str, *, image_size: int | None = None, **params: Any) -> 
 
     image_size: stored pixels a side; None for the dataset's default.
     Raises `dmlbench.errors.UsageError` or `dmlbench.data.images.DatasetError`.
+
+        >>> glyphs = load_dataset("glyphs", image_size=16)
+        >>> glyphs.train.images.shape
+        (4800, 1, 16, 16)
+        >>> set(glyphs.train.class_names) & set(glyphs.test.class_names)
+        set()
     """
     short, inline = parse_call(name)
     return create_dataset(load_plugins(), short, {**inline, **params}, image_size)

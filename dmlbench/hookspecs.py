@@ -3,6 +3,12 @@
 A plugin is any distribution with an entry point in the group ``dmlbench`` that names a module
 (or object) whose functions are marked with `hookimpl`. Each hook returns specs: small frozen
 records that name a class without importing it. Listing plugins therefore imports no torch.
+
+    >>> @hookimpl
+    ... def dmlbench_losses():
+    ...     return [LossSpec(name="mine", target="my_package.loss:Mine", summary="My loss")]
+    >>> [spec.name for spec in dmlbench_losses()]
+    ['mine']
 """
 
 from __future__ import annotations
@@ -112,18 +118,22 @@ class Hooks:
     @hookspec
     def dmlbench_losses(self) -> Iterable[LossSpec]:
         """Return the losses that this plugin offers."""
+        raise NotImplementedError
 
     @hookspec
     def dmlbench_combiners(self) -> Iterable[CombinerSpec]:
         """Return the combiners that this plugin offers."""
+        raise NotImplementedError
 
     @hookspec
     def dmlbench_datasets(self) -> Iterable[DatasetSpec]:
         """Return the datasets that this plugin offers."""
+        raise NotImplementedError
 
     @hookspec
     def dmlbench_backbones(self) -> Iterable[BackboneSpec]:
         """Return the backbones that this plugin offers."""
+        raise NotImplementedError
 
     @hookspec
     def dmlbench_trial_event(self, event: TrialEvent) -> None:

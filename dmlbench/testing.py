@@ -1,7 +1,8 @@
 """The conformance kit: do a plugin's losses and combiners keep the contract?
 
-    from dmlbench.testing import check_loss
-    failed = [result for result in check_loss(MyLoss) if result.outcome == "failed"]
+    >>> from dmlbench.losses.triplet import TripletLoss
+    >>> [result.name for result in check_loss(TripletLoss) if result.outcome == "failed"]
+    []
 
 On the command line: ``dmlbench check NAME``.
 """
@@ -29,15 +30,13 @@ def check_loss(
 ) -> list[CheckResult]:
     """Run every check of `LOSS_CHECKS` on a loss, each on freshly built ones.
 
-    Args:
-        factory: makes the loss; gets ``num_classes`` and ``embedding_dim`` where it asks for them.
-        params: further keyword arguments for it.
-        expected_failures: check names with the reason why each may fail. Such a check that fails
-            is reported as skipped, one that passes as passed. None for those that the factory
-            lists itself in an attribute of that name.
-
-    Global random states are left as they were. Raises `ValueError` where `expected_failures`
-    names no check.
+    factory: makes the loss; gets ``num_classes`` and ``embedding_dim`` where it asks for them.
+    params: further keyword arguments for it.
+    expected_failures: check names with the reason why each may fail. Such a check that fails
+        is reported as skipped, one that passes as passed. None for those that the factory
+        lists itself in an attribute of that name.
+    Global random states are left as they were.
+    Raises `ValueError` where `expected_failures` names no check.
     """
     subject = loss_checks.Subject(factory, dict(params or {}))
     return run_checks(LOSS_CHECKS, subject, _expected(factory, expected_failures))
@@ -51,15 +50,13 @@ def check_combiner(
 ) -> list[CheckResult]:
     """Run every check of `COMBINER_CHECKS` on a combiner, each on freshly built ones.
 
-    Args:
-        factory: a subclass of `dmlbench.combiners.base.Combiner`; gets ``num_losses``, and
-            ``embedding_dim`` and ``head_dims`` where it asks for them.
-        params: further keyword arguments for it. Most checks join three losses; None for those
-            that the factory gives itself in an attribute ``check_params``, if it has one.
-        expected_failures: as for `check_loss`.
-
-    Global random states are left as they were. Raises `ValueError` where `expected_failures`
-    names no check.
+    factory: a subclass of `dmlbench.combiners.base.Combiner`; gets ``num_losses``, and
+        ``embedding_dim`` and ``head_dims`` where it asks for them.
+    params: further keyword arguments for it. Most checks join three losses; None for those
+        that the factory gives itself in an attribute ``check_params``, if it has one.
+    expected_failures: as for `check_loss`.
+    Global random states are left as they were.
+    Raises `ValueError` where `expected_failures` names no check.
     """
     given = getattr(factory, "check_params", {}) if params is None else params
     subject = combiner_checks.Subject(factory, dict(given))

@@ -53,8 +53,9 @@ def image_sets(dataset: Dataset) -> Iterator[tuple[str, ImageSet]]:
     """Yield ``("train", ...)``, ``("test", ...)`` and, where there is one, ``("gallery", ...)``."""
     yield "train", dataset.train
     yield "test", dataset.test
-    if getattr(dataset, "gallery", None) is not None:
-        yield "gallery", dataset.gallery
+    gallery = getattr(dataset, "gallery", None)
+    if gallery is not None:
+        yield "gallery", gallery
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -66,7 +67,7 @@ def fingerprint(dataset: Dataset) -> str:
     """
     digest = hashlib.sha256()
 
-    def add(*parts: str | bytes) -> None:
+    def add(*parts: str | bytes | memoryview) -> None:
         for part in parts:
             data = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
             # The length in front keeps ("ab", "c") and ("a", "bc") apart.

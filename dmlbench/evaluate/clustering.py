@@ -73,6 +73,10 @@ def clustering(
 
     NMI = I(Y; C) / ((H(Y) + H(C)) / 2); AMI subtracts the expectation of I from both (Vinh et
     al., Information theoretic measures for clusterings comparison, JMLR 2010).
+
+        >>> found = clustering([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]], [0, 0, 1, 1])
+        >>> found.nmi, found.ami, found.num_clusters
+        (1.0, 1.0, 2)
     """
     from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 

@@ -90,6 +90,10 @@ def retrieval(
       items where there are fewer. Of classes with equally many votes the one with the nearest
       item wins. Equally similar items of other classes vote in the way that is worst for the
       query: it is right only if it is right in every order of equals.
+
+        >>> found = retrieval([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9], [1, 1]], [0, 0, 1, 1, 2])
+        >>> found.recall_at[1], found.map_at_r, found.num_queries, found.num_skipped
+        (1.0, 1.0, 4, 1)
     """
     depths = as_depths(ks, "ks")
     as_depths([knn_k], "knn_k")

@@ -251,6 +251,7 @@ class _Scanner:
         if task.twins is not None:
             first, last = np.searchsorted(task.twins.columns, [start, stop])
             columns = task.twins.columns[first:last] - start
+            assert block.twins is not None, "computed when the block was begun"
             tile[:, columns] = block.twins[:, task.twins.which[first:last]]
         return tile
 

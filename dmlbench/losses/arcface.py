@@ -20,11 +20,10 @@ class ArcFaceLoss(ProxyLoss):
     Cross-entropy of softmax_c(scale · cos(θ_c + margin · [c is the target class])), θ_c the angle
     between x and p_c.
 
-    Args:
-        num_classes: C, classes labelled 0 to C − 1.
-        embedding_dim: D.
-        margin_degrees: added to the target class's angle, in [0, 180).
-        scale: factor of the cosines, above 0.
+    num_classes: C, classes labelled 0 to C − 1.
+    embedding_dim: D.
+    margin_degrees: added to the target class's angle, in [0, 180).
+    scale: factor of the cosines, above 0.
 
     The proxies (C, D) start from a standard normal distribution. An embedding that points exactly
     along its proxy has the gradient 0, where the angle's own is infinite.

@@ -16,11 +16,10 @@ class CosFaceLoss(ProxyLoss):
 
     Cross-entropy of softmax_c(scale · (cos(x, p_c) − margin · [c is the target class])).
 
-    Args:
-        num_classes: C, classes labelled 0 to C − 1.
-        embedding_dim: D.
-        margin: taken from the target class's cosine, at least 0.
-        scale: factor of the cosines, above 0.
+    num_classes: C, classes labelled 0 to C − 1.
+    embedding_dim: D.
+    margin: taken from the target class's cosine, at least 0.
+    scale: factor of the cosines, above 0.
 
     The proxies (C, D) start from a standard normal distribution.
 

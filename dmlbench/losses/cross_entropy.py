@@ -19,11 +19,10 @@ class CrossEntropyLoss(ProxyLoss):
     Cross-entropy of softmax_c(w_c · x + b_c) against the target
     1 − smoothing + smoothing / C for the target class and smoothing / C for each other one.
 
-    Args:
-        num_classes: C, classes labelled 0 to C − 1.
-        embedding_dim: D.
-        smoothing: probability spread evenly over all C classes, in [0, 1). The default is that of
-            Zabihzadeh et al. (arXiv 2107.01130).
+    num_classes: C, classes labelled 0 to C − 1.
+    embedding_dim: D.
+    smoothing: probability spread evenly over all C classes, in [0, 1). The default is that of
+        Zabihzadeh et al. (arXiv 2107.01130).
 
     The embedding is used as it comes: neither it nor the weights are normalised. Weights (C, D)
     and bias (C,) start uniformly within ±1 / sqrt(D), as in `torch.nn.Linear`.

@@ -16,10 +16,9 @@ class NormSoftmaxLoss(ProxyLoss):
 
     Cross-entropy of softmax_c(cos(x, p_c) / temperature).
 
-    Args:
-        num_classes: C, classes labelled 0 to C − 1.
-        embedding_dim: D.
-        temperature: τ, above 0; the smaller, the harder the softmax.
+    num_classes: C, classes labelled 0 to C − 1.
+    embedding_dim: D.
+    temperature: τ, above 0; the smaller, the harder the softmax.
 
     The proxies (C, D) start from a standard normal distribution.
 

@@ -24,10 +24,9 @@ SHORTEST = 1e-12
 class ProxyLoss(nn.Module):
     """The base of the losses with class vectors: a subclass sets `name`, implements `compare`.
 
-    Args:
-        num_classes: C, classes labelled 0 to C − 1.
-        embedding_dim: D.
-        each: K where a class has several proxies.
+    num_classes: C, classes labelled 0 to C − 1.
+    embedding_dim: D.
+    each: K where a class has several proxies.
 
     Makes the parameter `proxies`, (C, D) or (K, C, D), for the subclass to fill. Raises
     `ValueError` naming the loss unless the sizes are whole numbers of at least 1.
@@ -126,13 +125,12 @@ def scaled_cross_entropy(
 ) -> Tensor:
     """Return the mean cross-entropy of softmax(scale · similarity) as a scalar.
 
-    Args:
-        similarity: (B, C) floats.
-        labels: (B,) int64 in [0, C).
-        scale: the inverse temperature.
-        on_target: changes the similarities to the target classes (B, 1), where there is a margin.
-        smoothing: the target is 1 − smoothing for the target class and smoothing / (C − 1) for each
-            other one. One class alone is never smoothed.
+    similarity: (B, C) floats.
+    labels: (B,) int64 in [0, C).
+    scale: the inverse temperature.
+    on_target: changes the similarities to the target classes (B, 1), where there is a margin.
+    smoothing: the target is 1 − smoothing for the target class and smoothing / (C − 1) for each
+        other one. One class alone is never smoothed.
 
     An empty batch gives 0.
     """

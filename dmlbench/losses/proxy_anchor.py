@@ -21,11 +21,10 @@ class ProxyAnchorLoss(ProxyLoss):
     mean over classes in the batch of log(1 + Σ_{x of the class} exp(−α (s(x, p) − margin)))
     + mean over all classes of log(1 + Σ_{other x} exp(α (s(x, p) + margin))), s the cosine.
 
-    Args:
-        num_classes: C, classes labelled 0 to C − 1.
-        embedding_dim: D.
-        margin: cosine distance kept on either side, at least 0.
-        alpha: scale, above 0; the larger, the more the hardest items count.
+    num_classes: C, classes labelled 0 to C − 1.
+    embedding_dim: D.
+    margin: cosine distance kept on either side, at least 0.
+    alpha: scale, above 0; the larger, the more the hardest items count.
 
     The proxies (C, D) start from a normal distribution of variance 2 / C, as the authors' do.
 

@@ -17,12 +17,11 @@ class ProxyNCALoss(ProxyLoss):
     Cross-entropy of softmax_c(−softmax_scale · ‖x − p_c‖²), x and p_c of length 1, against the
     target 1 − smoothing for the target class and smoothing / (C − 1) for each other one.
 
-    Args:
-        num_classes: C, classes labelled 0 to C − 1.
-        embedding_dim: D.
-        softmax_scale: factor of the squared distances, above 0. Proxies stretched to the length s
-            against embeddings of length 1 ("proxy scale s") are softmax_scale = s.
-        smoothing: probability given to the other classes together, in [0, 1).
+    num_classes: C, classes labelled 0 to C − 1.
+    embedding_dim: D.
+    softmax_scale: factor of the squared distances, above 0. Proxies stretched to the length s
+        against embeddings of length 1 ("proxy scale s") are softmax_scale = s.
+    smoothing: probability given to the other classes together, in [0, 1).
 
     The label-smoothed variant in the ensembles of Zabihzadeh et al. (arXiv 2107.01130) is
     ``softmax_scale=3, smoothing=0.1``. The proxies (C, D) start from a standard normal

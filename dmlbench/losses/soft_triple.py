@@ -20,13 +20,12 @@ class SoftTripleLoss(ProxyLoss):
     Cross-entropy of softmax_c(scale · (s_c − margin · [c is the target class])), where
     s_c = Σ_k softmax_k(cos(x, p_kc) / gamma) · cos(x, p_kc).
 
-    Args:
-        num_classes: C, classes labelled 0 to C − 1.
-        embedding_dim: D.
-        centers_per_class: K, at least 1.
-        scale: λ, factor of the class similarities, above 0.
-        gamma: temperature of the assignment to centres, above 0.
-        margin: taken from the target class's similarity, at least 0.
+    num_classes: C, classes labelled 0 to C − 1.
+    embedding_dim: D.
+    centers_per_class: K, at least 1.
+    scale: λ, factor of the class similarities, above 0.
+    gamma: temperature of the assignment to centres, above 0.
+    margin: taken from the target class's similarity, at least 0.
 
     The centres (K, C, D) start uniformly within ±1 / sqrt(C · K).
 

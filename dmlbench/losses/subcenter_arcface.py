@@ -22,12 +22,11 @@ class SubCenterArcFaceLoss(ProxyLoss):
     ArcFace with cos θ_c = max over k of cos(x, p_kc): noisy or odd items gather round sub-centres
     of their own.
 
-    Args:
-        num_classes: C, classes labelled 0 to C − 1.
-        embedding_dim: D.
-        margin_degrees: added to the target class's angle, in [0, 180).
-        scale: factor of the cosines, above 0.
-        sub_centers: K, at least 1.
+    num_classes: C, classes labelled 0 to C − 1.
+    embedding_dim: D.
+    margin_degrees: added to the target class's angle, in [0, 180).
+    scale: factor of the cosines, above 0.
+    sub_centers: K, at least 1.
 
     The proxies (K, C, D) start from a standard normal distribution.
 

@@ -26,6 +26,10 @@ def query_difference(
     a, b: (S, Q) float, the same seeds and queries, hence paired. The trained models stay as they
     are: the interval says how far the difference depends on which queries were asked.
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
+
+        >>> found = query_difference(np.ones((1, 4)), np.eye(1, 4), resamples=100)
+        >>> found.mean
+        0.75
     """
     differences = _of_queries(a, b)  # (Q,)
     generator = np.random.default_rng(seed)

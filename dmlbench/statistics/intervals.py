@@ -51,6 +51,10 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 
     values: one number a seed; confidence: between 0 and 1.
     Raises `ValueError` without values, for values that are not finite, or for no confidence.
+
+        >>> mean, low, high = mean_interval([0.50, 0.52, 0.54])
+        >>> f"{mean:.2f}, {low:.3f} to {high:.3f}"
+        '0.52, 0.470 to 0.570'
     """
     if not values:
         raise ValueError("A mean needs at least one value.")
@@ -74,6 +78,10 @@ def paired_difference(
 
     a, b: seed -> value. Where all differences are equal the interval has no width and p is 0,
     or 1 if they are all 0. Fewer than `FEWEST_PAIRS` are never tested.
+
+        >>> found = paired_difference({0: 0.5, 1: 0.6, 2: 0.7}, {0: 0.4, 1: 0.4, 2: 0.6, 3: 0.1})
+        >>> found.seeds, round(found.mean, 3), round(found.p_value, 3)
+        ((0, 1, 2), 0.133, 0.057)
     """
     seeds = tuple(sorted(a.keys() & b.keys()))
     if not seeds:
@@ -136,6 +144,9 @@ def ranks(
     does not count against others. Touching intervals do not separate.
     of: what each row is a claim about. Several claims about one configuration count once, and
         only if all of them lie above; they never count against each other.
+
+        >>> ranks([(8, 9), (5, 6), (5.5, 7), None])
+        [1, 2, 2, None]
     """
     of = list(range(len(intervals))) if of is None else of
     # The claim that lies lowest decides whether a configuration lies above.
@@ -154,12 +165,15 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     None stays None and is no comparison.
     Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statistics 1979.
+
+        >>> holm([0.01, 0.04, None, 0.03])
+        [0.03, 0.06, None, 0.06]
     """
     adjusted: list[float | None] = [None] * len(p_values)
-    tested = [index for index, p in enumerate(p_values) if p is not None]
+    tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     largest = 0.0
-    for step, index in enumerate(sorted(tested, key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(tested) - step) * p_values[index]))
+    for step, (p, index) in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - step) * p))
         adjusted[index] = largest
     return adjusted
 

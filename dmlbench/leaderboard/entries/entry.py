@@ -22,6 +22,8 @@ from dmlbench.plan.config import sha256_of
 SCHEMA_VERSION = 1
 # Room for the rounding of a mean of fractions.
 _SLACK = 1e-9
+# Characters of a label that a line has room for.
+_REPR_NAME = 40
 
 
 class ComponentRecord(Record):
@@ -256,6 +258,16 @@ class Entry(Record):
         """A short name, such as ``wedl(triplet + multi-similarity)``."""
         names = " + ".join(loss.name for loss in self.losses)
         return f"{self.combiner.name}({names})" if self.combiner else names
+
+    def __repr__(self) -> str:
+        """On one line, whatever the entry holds; `to_text` has everything."""
+        name = self.label if len(self.label) <= _REPR_NAME else self.label[: _REPR_NAME - 1] + "…"
+        trials = len(self.trials)
+        failed = trials - len(self.completed)
+        counted = f"{trials} trial{'s' * (trials != 1)}" + (f" ({failed} failed)" if failed else "")
+        return f"<Entry {self.entry_id} {name} on {self.dataset.name}, {counted}>"
+
+    __str__ = __repr__
 
     @property
     def tuning_budgets(self) -> list[int]:

@@ -91,3 +91,12 @@ def test_a_field_that_came_later_changes_no_hash_and_no_name(make_entry):
     assert entries[0].content_sha256() == entries[1].content_sha256()
     more = parse_entry(json.dumps(data | {"submitter": "x"}), "file")
     assert more.content_sha256() != entries[0].content_sha256()
+
+
+def test_an_entry_is_written_on_one_line(make_entry):
+    entry = make_entry("triplet+ms", [0.5, 0.52], combiner="wedl", failed={7: "NaN at step 3"})
+    assert repr(entry) == str(entry) == (
+        f"<Entry {entry.entry_id} wedl(triplet + ms) on glyphs, 3 trials (1 failed)>"
+    )
+    long = make_entry("+".join(f"some-long-loss-{number}" for number in range(20)), combiner="sum")
+    assert len(repr(long)) <= 100 and "…" in repr(long)
