@@ -21,6 +21,16 @@ import pytest  # noqa: E402
 pytest_plugins = ["forked_workers", "terminal_session", "web_server"]
 
 
+# A test that uses one of them trains, or drives another program, for seconds.
+_SLOW_FIXTURES = {"browser", "on_a_terminal", "tiny"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory):
     """Datasets rendered by tests stay away from the user's cache."""

@@ -64,6 +64,7 @@ def check(capsys, *arguments):
     return stop.value.code, shown.out, shown.err
 
 
+@pytest.mark.slow
 def test_a_loss_prints_each_check_and_the_sums(capsys):
     code, out, _ = check(capsys, "triplet(mining=hard)")
     assert code == 0
@@ -100,6 +101,7 @@ def test_a_distribution_stands_for_all_that_it_offers(install, capsys):
     assert "FAILED" not in pull
 
 
+@pytest.mark.slow
 def test_a_plugin_that_imports_torch_to_be_listed_fails(install, capsys):
     install("heavy", "import torch\n" + "from dmlbench.hookspecs import hookimpl")
     code, out, _ = check(capsys, "heavy")

@@ -31,6 +31,7 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_row_says_what_was_measured_and_why_not(tmp_path):
     losses = "contrastive,cross-entropy,nt-xent,cross-batch-memory,triplet+ms"
@@ -51,6 +52,7 @@ def test_a_row_says_what_was_measured_and_why_not(tmp_path):
     assert rows["triplet+ms"]["pml_ms"] > 0
 
 
+@pytest.mark.slow
 def test_an_unknown_loss_is_named():
     done = run("--losses", "tripel", "--sizes", "8x8x4")
     assert done.returncode != 0 and "tripel" in done.stderr

@@ -36,6 +36,7 @@ def test_the_template_is_what_new_plugin_writes():
     assert found == files, "run dmlbench new-plugin alignment-uniformity; see docs/plugins.md"
 
 
+@pytest.mark.slow
 def test_a_new_plugin_passes_its_own_tests_and_the_check(tmp_path, install_package, capsys):
     folder = tmp_path / "mine"
     code, out, err = call(capsys, "new-plugin", "soft-pull", "--to", folder)
@@ -130,6 +131,7 @@ def test_a_name_that_a_combiner_has_is_noted(tmp_path, capsys):
     assert "dmlbench check dmlbench-learned:learned\n" in out
 
 
+@pytest.mark.slow
 def test_the_template_installed_by_pip_is_listed_and_checked(tmp_path):
     """In processes of their own, which see nothing but what pip wrote."""
     site = tmp_path / "site"

@@ -180,7 +180,7 @@ def test_a_server_cannot_hold_us_nor_flood_us_nor_lead_us_to_files(address):
     started = time.monotonic()
     with pytest.raises(VerificationError, match="took longer"):
         fetch_text(f"{address}/drip", seconds=0.4)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     with pytest.raises(UsageError, match="not allowed|alone"):
         fetch_text(f"{address}/to-a-file")
     with pytest.raises(UsageError, match="404"):
@@ -188,7 +188,7 @@ def test_a_server_cannot_hold_us_nor_flood_us_nor_lead_us_to_files(address):
     started = time.monotonic()
     with pytest.raises(VerificationError, match="took longer"):
         fetch_text(f"{address}/headers", seconds=0.4)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     for bad in ("file:///etc/passwd", "ftp://x/y", "http://", "http://[", "data://x"):
         with pytest.raises(UsageError):
             fetch_text(bad)
@@ -303,6 +303,7 @@ def test_a_verdict_takes_the_strongest_claim_about_the_single_loss(make_entry):
     assert found.outcome == "worse" and found.best_single == "ms <by them>"
 
 
+@pytest.mark.slow
 def test_the_recipe_for_continuous_integration_runs_as_it_is(make_entry, tmp_path, monkeypatch):
     """Every command of it that is dmlbench's, as the shell would run it."""
     import re
