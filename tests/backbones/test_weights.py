@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from words import refused
 
 from dmlbench.backbones.timm_model import TimmBackbone
 from dmlbench.backbones.weight_files import weights_path, weights_reference
@@ -92,7 +93,7 @@ def test_another_models_weights_name_a_few_keys_and_count_the_rest(tmp_path):
 def test_weights_that_are_not_finite(tmp_path):
     state = saved_state()
     state["conv1.0.weight"][0] = float("nan")
-    with pytest.raises(UsageError, match="not finite: conv1.0.weight"):
+    with refused(UsageError, "conv1.0.weight"):
         built(write(state, tmp_path / "w.pth"))
 
 
@@ -115,7 +116,7 @@ def test_a_file_that_would_run_code_is_refused_and_does_not(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("content", [[1, 2], {"a": "text"}, {"state_dict": {"a": 3}}])
 def test_a_file_without_a_state_dict(tmp_path, content):
-    with pytest.raises(UsageError, match="hold no state dict"):
+    with refused(UsageError, "w.pth"):
         built(write(content, tmp_path / "w.pth"))
 
 
@@ -139,10 +140,10 @@ def test_a_reference_finds_its_file_and_notices_a_change(tmp_path):
     shutil.copy(path, copy)
     assert weights_reference(str(copy)) == reference and weights_path(reference) == copy
     copy.write_bytes(b"two")
-    with pytest.raises(UsageError, match="have changed"):
+    with refused(UsageError):
         weights_path(reference)
     copy.unlink()
-    with pytest.raises(UsageError, match="not known here, or their file is gone"):
+    with refused(UsageError):
         weights_path(reference)
 
 
@@ -164,10 +165,10 @@ def test_the_configuration_names_the_hash_and_no_path(tmp_path):
 def test_weights_where_none_can_go(tmp_path):
     path = tmp_path / "w.pth"
     path.write_bytes(b"PK\x03\x04 as torch.save begins")
-    with pytest.raises(UsageError, match="resnet-mini takes no weights"):
+    with refused(UsageError, "resnet-mini"):
         backbone_of(weights=path)
-    with pytest.raises(UsageError, match="cannot be read"):
+    with refused(UsageError, "absent"):
         backbone_of(backbone=MODEL, weights=tmp_path / "absent")
     both = backbone_of(backbone=MODEL, weights=path, pretrained=True).params
-    with pytest.raises(UsageError, match="not from both"):
+    with refused(UsageError):
         TimmBackbone(32, **both)

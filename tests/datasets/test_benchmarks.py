@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from words import refused
 
 from dmlbench.data.images import DatasetError, check_dataset, fingerprint
 from dmlbench.data.locations import place_of
@@ -109,11 +110,11 @@ def test_cars_with_folders_in_folders_and_lists_beside(small, tmp_path):
 def test_cars_without_labels_of_the_test_folder_say_what_is_missing(small, tmp_path):
     files = small.cars_two_folders()
     del files["cars_test_annos_withlabels.mat"]
-    with pytest.raises(DatasetError, match=r"lacks cars_test_annos_withlabels\.mat"):
+    with refused(DatasetError, "cars_test_annos_withlabels.mat"):
         load("cars", small.write(files, tmp_path / "root"))
     # The file of the devkit has no classes; under the other name it is still of no use.
     files["cars_test_annos_withlabels.mat"] = files["devkit/cars_test_annos.mat"]
-    with pytest.raises(DatasetError, match="has no field class"):
+    with refused(DatasetError, "class"):
         load("cars", small.write(files, tmp_path / "root"))
 
 
@@ -179,7 +180,7 @@ def test_without_data_the_ways_out_are_named(tmp_path, name):
     assert str(tmp_path / "data" / name) in text and "DMLBENCH_DATA" in text
     assert f"dmlbench data get {name}" in text and "--root DIR" in text
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match="holds nothing of it. Expected there: "):
+    with refused(DatasetError, "empty"):
         load(name, tmp_path / "empty")
 
 
@@ -191,7 +192,7 @@ def test_each_missing_part_is_named(small, tmp_path, name):
     for part, path in found.parts.items():
         away = tmp_path / "away"
         path.rename(away)
-        with pytest.raises(DatasetError, match=re.escape(f"lacks {layout.parts[part][0]}")):
+        with refused(DatasetError, layout.parts[part][0]):
             load(name, root)
         away.rename(path)
     load(name, root)
@@ -204,7 +205,7 @@ def test_a_listed_image_that_is_not_there_is_an_error(small, tmp_path, name):
     listed = dataset.listed(dataset.find(str(root)))
     item = next(i for i in listed if "34" not in i.id)
     item.path.unlink()
-    with pytest.raises(DatasetError, match=rf"1 of the {len(listed)} images.*{re.escape(item.id)}"):
+    with refused(DatasetError, f"1 of the {len(listed)} images", item.id):
         load(name, root)
 
 

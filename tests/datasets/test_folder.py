@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from words import refused
 
 from dmlbench.data.decode import EXTENSIONS
 from dmlbench.data.images import DatasetError, check_dataset, fingerprint
@@ -78,19 +79,19 @@ def test_a_directory_of_class_directories(root):
 
 def test_the_defaults_listed_are_those_of_the_class(root):
     spec = next(spec for spec in DATASETS if spec.name == "folder")
-    with pytest.raises(DatasetError, match=r"no directory given.*--dataset 'folder\(root=PATH\)'"):
+    with refused(DatasetError, "folder(root=PATH)"):
         Folder(**spec.defaults)
 
 
 def test_a_root_that_is_no_directory(root):
-    with pytest.raises(DatasetError, match="is not a directory"):
+    with refused(DatasetError, str(root)):
         load(root / "nowhere")
-    with pytest.raises(DatasetError, match="is not a directory"):
+    with refused(DatasetError, str(root)):
         load(root / "a" / "0.png")
 
 
 def test_a_split_that_is_not_offered(root):
-    with pytest.raises(DatasetError, match="must be auto, half or given, not 'third'"):
+    with refused(DatasetError, "'third'", "auto", "half", "given"):
         load(root, split="third")
 
 
@@ -194,13 +195,13 @@ def test_a_class_of_one_image_is_left_out_of_training_and_kept_in_testing(root):
 
 def test_an_empty_folder(tmp_path):
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(DatasetError, match=r"holds no image in a class directory: .*CLASS"):
+    with refused(DatasetError, "nothing", "CLASS"):
         load(tmp_path / "nothing")
 
 
 def test_images_beside_each_other_without_class_directories(tmp_path):
     save(tmp_path / "flat" / "0.png", 0)
-    with pytest.raises(DatasetError, match="holds no image in a class directory"):
+    with refused(DatasetError, "flat"):
         load(tmp_path / "flat")
 
 
@@ -208,7 +209,7 @@ def test_images_beside_each_other_without_class_directories(tmp_path):
 def test_one_class_or_three(root, gone, count):
     for name in gone:
         shutil.rmtree(root / name)
-    with pytest.raises(DatasetError, match=f"holds {count}.*at least 4 are needed"):
+    with refused(DatasetError, str(count), "4"):
         load(root)
 
 
@@ -248,14 +249,12 @@ def test_directories_train_query_and_gallery(root):
 
 def test_a_class_directory_in_train_and_in_test(root):
     given = in_splits(root, train="abc", test="cd")
-    with pytest.raises(
-        DatasetError, match=r"class 'c' is in train \(train/c/0\.png\) and in test \(test/c/0\.png"
-    ):
+    with refused(DatasetError, "'c'", "train/c/0.png", "test/c/0.png"):
         load(given)
 
 
 def test_a_given_split_that_is_not_there(root):
-    with pytest.raises(DatasetError, match="neither the directories train and test"):
+    with refused(DatasetError, "train", "test"):
         load(root, split="given")
 
 
@@ -336,11 +335,11 @@ def test_csv_files_that_are_refused(root, text, message):
 
 
 def test_a_csv_that_is_not_there_or_not_text(root):
-    with pytest.raises(DatasetError, match="there is no CSV file 'none.csv'"):
+    with refused(DatasetError, "none.csv"):
         load(root, csv="none.csv")
-    with pytest.raises(DatasetError, match="is not a CSV file in UTF-8"):
+    with refused(DatasetError, "0.png"):
         load(root, csv="a/0.png")
-    with pytest.raises(DatasetError, match="has no column 'split'"):
+    with refused(DatasetError, "split"):
         load(root, csv=write(root, rows()), split="given")
 
 
@@ -363,7 +362,7 @@ def test_the_csv_files_of_the_docs(tmp_path):
     assert dataset.train.class_names == ("ant", "bee") and dataset.report == ()
     assert dataset.test.ids == ("0005.jpg", "0007.jpg")
     assert dataset.gallery.ids == ("0006.jpg", "0008.jpg")
-    with pytest.raises(DatasetError, match=r"holds 2 classes \(ant, bee, wild\)"):
+    with refused(DatasetError, "ant, bee, wild"):
         load(tmp_path, csv=write(tmp_path, plain))
 
 

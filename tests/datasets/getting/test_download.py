@@ -7,6 +7,7 @@ import hashlib
 import json
 
 import pytest
+from words import refused
 
 from dmlbench.datasets.getting import download as module
 from dmlbench.datasets.getting.download import ChecksumError, DownloadError, download, matches
@@ -71,7 +72,7 @@ def test_an_interrupted_download_is_gone_on_with_by_the_next_call(get, web, tmp_
 def test_a_truncated_answer_is_never_taken_for_the_file(get, web, tmp_path):
     web.etags["a.bin"] = '"one"'
     web.cut = [5000, *[0] * 20]
-    with pytest.raises(DownloadError, match=r"ended after 5,000 of 102,400.*5,000 bytes are kept"):
+    with refused(DownloadError, "5,000", "102,400"):
         get()
     assert left(tmp_path) == ["a.bin.part", "a.bin.part.json"]
     assert len(web.asked) == 1 + module.ATTEMPTS
@@ -123,7 +124,7 @@ def test_a_file_of_another_length_without_a_version_is_noticed(get, web):
     with pytest.raises(DownloadError):
         get(MD5)
     web.cut, web.files["a.bin"] = [], BODY + b"more"
-    with pytest.raises(DownloadError, match=r"102,404 bytes now, and had 102,400.*remove the"):
+    with refused(DownloadError, "102,404", "102,400"):
         get(MD5)
 
 
@@ -179,7 +180,7 @@ def test_an_answer_of_unknown_length(get, web, tmp_path):
 
 def test_a_missing_file_is_not_asked_for_again(get, web, tmp_path):
     del web.files["a.bin"]
-    with pytest.raises(DownloadError, match="answers 404"):
+    with refused(DownloadError, "404"):
         get()
     assert len(web.asked) == 1
 
@@ -192,21 +193,21 @@ def test_a_busy_server_is_asked_again(get, web, tmp_path):
 
 def test_a_login_page_is_not_the_file(get, web, tmp_path):
     web.kind = "text/html; charset=utf-8"
-    with pytest.raises(DownloadError, match="web page instead of a.bin"):
+    with refused(DownloadError, "a.bin"):
         get()
     assert left(tmp_path) == []
 
 
 def test_no_server_at_all(tmp_path):
     waits = []
-    with pytest.raises(DownloadError, match=r"refused.*Given up after 4 attempts"):
+    with refused(DownloadError, "4 attempts"):
         download("http://127.0.0.1:9/a", tmp_path / "a", wait=waits.append)
     assert waits == [1, 2, 4]
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/a", "a.bin"])
 def test_other_addresses_are_refused(tmp_path, url):
-    with pytest.raises(DownloadError, match="not an http or https"):
+    with refused(DownloadError, url):
         download(url, tmp_path / "a")
 
 
@@ -215,7 +216,7 @@ def test_a_full_disk_ends_it_at_once_and_says_so(get, web, tmp_path, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(module, "open", full, raising=False)
-    with pytest.raises(DownloadError, match=r"a\.bin\.part cannot be written: .*No space left"):
+    with refused(DownloadError, "a.bin.part"):
         get()
     assert len(web.asked) == 1
 
@@ -225,6 +226,6 @@ def test_too_little_room_is_noticed_before_it_is_filled(get, web, tmp_path, monk
         free = len(BODY) - 1
 
     monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: Usage)
-    with pytest.raises(DownloadError, match=r"102,400 bytes are to come, and 102,399 are free"):
+    with refused(DownloadError, "102,400", "102,399"):
         get()
     assert len(web.asked) == 1 and not (tmp_path / "a.bin").exists()

@@ -9,6 +9,7 @@ import os
 import threading
 
 import pytest
+from words import refused
 
 from dmlbench.data.images import DatasetError
 from dmlbench.data.locations import place_of
@@ -87,9 +88,9 @@ def test_every_set_from_its_original_files(serve, web, tmp_path, small, name, la
 def test_an_interrupted_download_goes_on(serve, web, tmp_path):
     files = serve("cub")
     web.cut = [1000, *[0] * 20]
-    with pytest.raises(DownloadError, match=r"1,000 bytes are kept.*put it into"):
+    with refused(DownloadError, "1,000", "CUB_200_2011.tgz"):
         fetch("cub")
-    with pytest.raises(DatasetError, match="holds nothing of it"):
+    with refused(DatasetError, "cub"):
         benchmark("cub").find()
     web.cut.clear()
     web.asked.clear()
@@ -123,7 +124,7 @@ def test_a_truncated_archive_without_a_checksum_is_not_unpacked(serve, web, tmp_
     serve("cub", checksums=False)
     web.length = False
     web.cut = [len(web.files["CUB_200_2011.tgz"]) // 2]
-    with pytest.raises(ArchiveError, match="damaged or cut off.*get it again"):
+    with refused(ArchiveError, "CUB_200_2011.tgz"):
         fetch("cub")
     place = tmp_path / "data" / "cub"
     assert {p.name for p in place.iterdir()} == {"CUB_200_2011.tgz", "downloads.json"}
@@ -133,7 +134,7 @@ def test_a_hostile_archive_leaves_nothing_outside_or_inside(serve, web, small, t
     serve("cub", checksums=False)
     files = {**small.cub(), "CUB_200_2011/../../../evil": b"x"}
     web.files["CUB_200_2011.tgz"] = small.pack(files, "CUB_200_2011")
-    with pytest.raises(ArchiveError, match="leads out of the folder"):
+    with refused(ArchiveError, "CUB_200_2011/../../.."):
         fetch("cub")
     assert not list(tmp_path.rglob("evil"))
     assert not (tmp_path / "data" / "cub" / "CUB_200_2011").exists()
@@ -148,7 +149,7 @@ def test_a_bomb_is_bounded_by_the_sets_own_limit(serve, web, small, monkeypatch,
     )
     files = {**small.cub(), "CUB_200_2011/bomb": bytes(2_000_000)}
     web.files["CUB_200_2011.tgz"] = small.pack(files, "CUB_200_2011")
-    with pytest.raises(ArchiveError, match="'CUB_200_2011/bomb' goes beyond the 1,000,000 bytes"):
+    with refused(ArchiveError, "CUB_200_2011/bomb", "1,000,000"):
         fetch("cub")
     assert not (tmp_path / "data" / "cub" / "CUB_200_2011").exists()
 
@@ -182,7 +183,7 @@ def test_a_wrong_file_of_the_users_is_refused_and_left(serve, small, tmp_path):
     files = serve("cars", urls=False)
     files["cars_annos.mat"] += b"x"
     place = small.write(files, tmp_path / "data" / "cars")
-    with pytest.raises(ChecksumError, match=r"cars_annos\.mat has md5:.*It is left there"):
+    with refused(ChecksumError, "cars_annos.mat"):
         fetch("cars")
     assert (place / "cars_annos.mat").read_bytes() == files["cars_annos.mat"]
 
@@ -194,7 +195,7 @@ def test_trust_on_first_use(serve, web, small, tmp_path):
     assert any("no published checksum is known" in line for line in said)
     (place / "list_eval_partition.txt").unlink()
     web.files["list_eval_partition.txt"] += b"\n"
-    with pytest.raises(ChecksumError, match=r"downloads\.json notes from the first time.*removed"):
+    with refused(ChecksumError, "downloads.json", "list_eval_partition.txt"):
         fetch("inshop")
     assert not (place / "list_eval_partition.txt").exists()
     web.files["list_eval_partition.txt"] = small.inshop()["list_eval_partition.txt"]
@@ -209,7 +210,7 @@ def test_mirrors_by_folder_by_name_and_by_file(serve, web, tmp_path):
     urls = [f"102flowers.tgz={web.url}odd?x=1", web.url + "mirror/imagelabels.mat"]
     fetch("flowers", str(tmp_path / "b"), urls)
     assert benchmark("flowers")(root=str(tmp_path / "b"), image_size=8).train.ids
-    with pytest.raises(UsageError, match=r"say which file of flowers.*102flowers\.tgz"):
+    with refused(UsageError, "flowers", "102flowers.tgz"):
         fetch("flowers", str(tmp_path / "c"), [web.url + "odd"])
 
 
@@ -236,7 +237,7 @@ def test_folders_of_other_origin_are_never_overwritten(serve, tmp_path):
     place = tmp_path / "data" / "pets"
     (place / "images").mkdir(parents=True)
     (place / "images" / "mine.txt").write_text("mine")
-    with pytest.raises(DatasetError, match="unpacks to images, which .* holds already"):
+    with refused(DatasetError, "images"):
         fetch("pets")
     assert (place / "images" / "mine.txt").read_text() == "mine"
     assert not (place / ".unpacking-images.tar.gz").exists()
@@ -288,19 +289,19 @@ def test_a_damaged_record_is_named(serve, tmp_path, text):
     place = tmp_path / "data" / "cub"
     place.mkdir(parents=True)
     (place / "downloads.json").write_text(text)
-    with pytest.raises(DatasetError, match=r"downloads\.json.*cannot be read"):
+    with refused(DatasetError, "downloads.json"):
         fetch("cub")
 
 
 def test_a_folder_that_cannot_be_made(serve, tmp_path):
     serve("cub")
     (tmp_path / "file").write_text("")
-    with pytest.raises(DownloadError, match="cannot be made.*--root or DMLBENCH_DATA"):
+    with refused(DownloadError, "--root", "DMLBENCH_DATA"):
         fetch("cub", str(tmp_path / "file" / "below"))
 
 
 def test_an_unknown_set():
-    with pytest.raises(UsageError, match="These are: cub, cars, sop, inshop, flowers, pets"):
+    with refused(UsageError, "imagenet", "cub, cars, sop, inshop, flowers, pets"):
         fetch("imagenet")
 
 

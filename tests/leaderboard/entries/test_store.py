@@ -8,6 +8,7 @@ import os
 import threading
 
 import pytest
+from words import refused
 
 from dmlbench.errors import UsageError, VerificationError
 from dmlbench.leaderboard.entries import store
@@ -39,15 +40,15 @@ def test_entries_come_in_the_order_of_their_ids(make_entry, tmp_path):
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "a\\b", ".hidden", "a\n", "x" * 101, "a."])
 def test_unsafe_names_are_refused(name, tmp_path):
-    with pytest.raises(UsageError, match="cannot name a folder"):
+    with refused(UsageError, repr(name)):
         entry_path(tmp_path, "zsl-v1", name, "0" * 16)
-    with pytest.raises(UsageError, match="cannot name a folder"):
+    with refused(UsageError, repr(name)):
         entry_path(tmp_path, name, "glyphs", "0" * 16)
 
 
 @pytest.mark.parametrize("entry_id", ["", "../../x", "0" * 15, "G" * 16])
 def test_unsafe_ids_are_refused(entry_id, tmp_path):
-    with pytest.raises(UsageError, match="no entry id"):
+    with refused(UsageError, entry_id):
         entry_path(tmp_path, "zsl-v1", "glyphs", entry_id)
 
 
@@ -68,7 +69,7 @@ def test_a_write_that_fails_leaves_the_old_entry_whole(make_entry, tmp_path, mon
 
 def test_nothing_is_written_that_cannot_be_read(make_entry, tmp_path):
     wrong = make_entry().model_copy(update={"entry_id": "0" * 16})
-    with pytest.raises(VerificationError, match="not the hash"):
+    with refused(VerificationError, "entry_id"):
         write_entry(tmp_path, wrong)
     assert list(tmp_path.rglob("*.json")) == []
 
@@ -175,17 +176,17 @@ def test_leaderboards_are_found_from_every_level(make_entry, tmp_path):
     assert leaderboard_folders(glyphs) == [glyphs]
     assert len(read_leaderboards(tmp_path)[0]) == 2
     assert [e.dataset.name for e in read_leaderboards(tmp_path, "other")[0]] == ["other"]
-    with pytest.raises(UsageError, match="It has: glyphs, other"):
+    with refused(UsageError, "cub", "glyphs, other"):
         read_leaderboards(tmp_path, "cub")
 
 
 def test_nothing_there_says_what_to_run(tmp_path):
-    with pytest.raises(UsageError, match=r"no entry.*dmlbench run"):
+    with refused(UsageError, "dmlbench run"):
         read_leaderboards(tmp_path)
-    with pytest.raises(UsageError, match=r"There is no folder.*dmlbench run"):
+    with refused(UsageError, "nowhere", "dmlbench run"):
         read_leaderboards(tmp_path / "nowhere")
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(UsageError, match=r"Refused: .*bad.json"):
+    with refused(UsageError, "bad.json"):
         read_leaderboards(tmp_path)
 
 
@@ -199,11 +200,11 @@ def test_find_by_prefix_and_by_path(make_entry, tmp_path):
     shared = max(firsts, key=firsts.count)
     with pytest.raises(UsageError, match=f"fits {firsts.count(shared)} entries: .*{shared}"):
         find_entry(tmp_path, shared)
-    with pytest.raises(UsageError, match="no entry whose id starts with 0123456789. It has: "):
+    with refused(UsageError, "0123456789"):
         find_entry(tmp_path, "0123456789")
-    with pytest.raises(UsageError, match="is no entry id"):
+    with refused(UsageError, "triplet"):
         find_entry(tmp_path, "triplet")
-    with pytest.raises(UsageError, match="There is no file"):
+    with refused(UsageError, "x/y.json"):
         find_entry(tmp_path, "x/y.json")
 
 

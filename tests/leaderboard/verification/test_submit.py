@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from words import refused
 
 from dmlbench.cli import main
 from dmlbench.errors import UsageError, VerificationError
@@ -71,7 +72,7 @@ def test_claims_about_one_configuration_stand_side_by_side(make_entry, tmp_path,
     # "a" lies below one claim and above the other: not separated from the configuration.
     # "triplet" lies below two configurations, one of which two parties claim.
     assert rows == {"ms <by them>": 1, "a": 1, "ms <by unnamed>": 2, "triplet": 3}
-    with pytest.raises(UsageError, match="fits 2 entries"):
+    with refused(UsageError, ours.entry_id):
         find_entry(out, ours.entry_id)
     assert find_entry(out, claim_name(theirs).removesuffix(".json")) == theirs
 
@@ -107,7 +108,7 @@ def test_a_folder_is_added_file_by_file_and_a_bad_one_stops_nothing(make_entry, 
         if name not in ("good.json", "picked epoch.json"):
             assert name in addition.problems[0]
     assert found["picked epoch.json"].problems[0].startswith("selection: seed 0")
-    with pytest.raises(UsageError, match="There is no"):
+    with refused(UsageError, "nothing"):
         add(str(tmp_path / "nothing"), out)
 
 
@@ -175,24 +176,24 @@ def test_an_entry_from_an_address(make_entry, out, address, monkeypatch):
 
 
 def test_a_server_cannot_hold_us_nor_flood_us_nor_lead_us_to_files(address):
-    with pytest.raises(VerificationError, match="too many"):
+    with refused(VerificationError, address):
         fetch_text(f"{address}/endless", most=10**6)
     started = time.monotonic()
-    with pytest.raises(VerificationError, match="took longer"):
+    with refused(VerificationError, address):
         fetch_text(f"{address}/drip", seconds=0.4)
     assert time.monotonic() - started < 15
-    with pytest.raises(UsageError, match="not allowed|alone"):
+    with refused(UsageError, "/to-a-file"):
         fetch_text(f"{address}/to-a-file")
-    with pytest.raises(UsageError, match="404"):
+    with refused(UsageError, "404"):
         fetch_text(f"{address}/missing")
     started = time.monotonic()
-    with pytest.raises(VerificationError, match="took longer"):
+    with refused(VerificationError, address):
         fetch_text(f"{address}/headers", seconds=0.4)
     assert time.monotonic() - started < 15
     for bad in ("file:///etc/passwd", "ftp://x/y", "http://", "http://[", "data://x"):
         with pytest.raises(UsageError):
             fetch_text(bad)
-    with pytest.raises(UsageError, match="cannot be fetched"):
+    with refused(UsageError, "http://127.0.0.1:1/x"):
         fetch_text("http://127.0.0.1:1/x", seconds=2)
 
 
