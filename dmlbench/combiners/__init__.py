@@ -86,11 +86,12 @@ COMBINERS: tuple[CombinerSpec, ...] = (
         summary="Gradient surgery: each gradient gives up what conflicts with another",
         reference="Yu, Kumar, Gupta, Levine, Hausman, Finn, Gradient Surgery for Multi-Task "
         "Learning, NeurIPS 2020 (arXiv 2001.06782)",
+        defaults={"at": "parameters"},
     ),
     CombinerSpec(
         name="mgda-ub",
         target="dmlbench.combiners.mgda:MgdaUb",
-        summary="The min-norm convex combination of the gradients at the shared features",
+        summary="The min-norm convex combination of the losses' gradients at the embedding",
         reference="Sener, Koltun, Multi-Task Learning as Multi-Objective Optimization, NeurIPS "
         "2018 (arXiv 1810.04650)",
         defaults={"normalise": "none"},

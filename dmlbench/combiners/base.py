@@ -1,6 +1,6 @@
 """What a combiner is: M losses on a shared backbone become one objective and one embedding.
 
-Legend: B batch, D embedding width, F feature width, M losses.
+Legend: B batch, D embedding width, F feature width, M losses, R width of the representation.
 """
 
 from __future__ import annotations
@@ -26,17 +26,22 @@ class Combiner(nn.Module):
     """Joins M losses into one objective and says which embedding is evaluated.
 
     A subclass overrides `forward`, and whatever else it does differently. The training loop calls,
-    for every batch, `forward`, then a backward pass, then `auxiliary_loss` (if it has modules of
-    its own), and `end_epoch` after every epoch. Parameters of the combiner itself are trained at
-    the recipe's `combiner_lr`, those under `auxiliary` by an optimiser of their own.
+    for every batch, `see_gradients` (if it asks), `forward`, then a backward pass, then
+    `auxiliary_loss` (if it has modules of its own), and `end_epoch` after every epoch. Parameters
+    of the combiner itself are trained at the recipe's `combiner_lr`, those under `auxiliary` by an
+    optimiser of their own.
 
     num_losses: M.
     """
 
     #: "shared": one embedding for all losses. "per-loss": loss j sees the embedding of head j only.
     heads = "shared"
-    #: True where `combine_gradients` replaces the gradient of the objective at the features.
+    #: True where `see_gradients` is to be called before `forward`.
+    sees_gradients = False
+    #: True where what the losses share follows `combine_gradients`, not the objective.
     combines_gradients = False
+    #: Where gradients are combined: "parameters" that are shared, or the shared "representation".
+    at = "representation"
     #: Extra modules with an optimiser of their own, or None.
     auxiliary: nn.Module | None
 
@@ -66,8 +71,19 @@ class Combiner(nn.Module):
         """The current weights of the losses (M,), detached; None where there are none."""
         return None
 
+    def see_gradients(self, gradients: Tensor, losses: Tensor) -> None:
+        """Look at the losses' gradients at the shared representation, (M, B, R), and values (M,).
+
+        The representation is the output of the one head before normalisation (R = D); with a head
+        per loss, or a loss that looks at the features, it is the features (R = F).
+        """
+
     def combine_gradients(self, gradients: Tensor, losses: Tensor) -> Tensor:
-        """One gradient at the shared features (B, F) from those of the losses (M, B, F)."""
+        """One gradient from those of the losses: (M, ...) -> (...).
+
+        At the parameters they are (M, P), P numbers in those of backbone and head; at the
+        representation (M, B, R). Parameters of a loss, such as proxies, follow the objective.
+        """
         raise TypeError(f"{type(self).__name__} does not combine gradients")
 
     def auxiliary_loss(self, heads: Sequence[Tensor]) -> Tensor | None:

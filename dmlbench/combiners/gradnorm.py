@@ -2,7 +2,7 @@
 
 Chen, Badrinarayanan, Lee, Rabinovich, GradNorm: Gradient Normalization for Adaptive Loss Balancing
 in Deep Multitask Networks, ICML 2018 (arXiv 1711.02257).
-Legend: B batch, F feature width, M losses.
+Legend: B batch, M losses, R width of the representation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dmlbench.combiners.base import Combiner
 class GradNorm(Combiner):
     """Σ_j w_j l_j on one embedding, w learned so that ‖w_j g_j‖ follows Ḡ r_j^α.
 
-    g_j is the gradient of loss j at the shared features, Ḡ the mean of the weighted norms,
+    g_j is the gradient of loss j at the shared representation, Ḡ the mean of the weighted norms,
     r_j = (l_j / l_j(0)) / mean_i(l_i / l_i(0)) how slowly loss j trains. The weights descend
     Σ_j |‖w_j g_j‖ − Ḡ r_j^α|, the target a constant, and are kept at sum M.
 
@@ -26,7 +26,7 @@ class GradNorm(Combiner):
     asymmetry: α; 0 asks for equal norms.
     """
 
-    combines_gradients = True
+    sees_gradients = True
 
     def __init__(self, num_losses: int, asymmetry: float = 1.5) -> None:
         super().__init__(num_losses)
@@ -37,22 +37,21 @@ class GradNorm(Combiner):
         self.register_buffer("_first", torch.zeros(num_losses))
 
     def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:
+        return torch.dot(self.raw.detach().to(losses.dtype), losses)
+
+    def see_gradients(self, gradients: Tensor, losses: Tensor) -> None:
         with torch.no_grad():
             # The first value above 0 stands for the start; a batch may have nothing to learn from.
-            self._first.copy_(torch.where(self._first > 0, self._first, losses.detach().abs()))
+            self._first.copy_(torch.where(self._first > 0, self._first, losses.abs()))
             # No weight turns round, and a weight of 0 could never come back.
             self.raw.clamp_(min=1e-4)
             self.raw.mul_(self.num_losses / self.raw.sum())
-        return torch.dot(self.raw.detach().to(losses.dtype), losses)
-
-    def combine_gradients(self, gradients: Tensor, losses: Tensor) -> Tensor:
         norms = gradients.flatten(1).norm(dim=1)  # (M,)
         weighted = self.raw.detach() * norms
         progress = losses.abs() / self._first.clamp(min=1e-12)
         rates = progress / progress.mean().clamp(min=1e-12)
         target = weighted.mean() * rates.pow(self.asymmetry)
-        self.raw.grad = (weighted - target).sign() * norms
-        return torch.einsum("m,mbf->bf", self.raw.detach(), gradients)
+        self.raw.grad = ((weighted - target).sign() * norms).to(self.raw.dtype)
 
     def weights(self) -> Tensor:
         return self.num_losses * self.raw.detach() / self.raw.detach().sum()

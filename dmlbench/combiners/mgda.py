@@ -1,7 +1,7 @@
-"""MGDA-UB: the common descent direction of all losses at the shared features.
+"""MGDA-UB: the common descent direction of all losses at the shared representation.
 
 Sener, Koltun, Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018 (arXiv 1810.04650).
-Legend: B batch, F feature width, M losses.
+Legend: B batch, M losses, R width of the representation.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from dmlbench.combiners.base import Combiner
 
 
 class MgdaUb(Combiner):
-    """The min-norm point Σ_j α_j g_j of the convex hull of the gradients at the shared features.
+    """Σ_j α_j l_j on one embedding, Σ_j α_j g_j the min-norm point of the gradients' convex hull.
 
-    It is zero where no direction lowers all losses. Heads and proxies follow the mean loss.
+    g_j is the gradient of loss j at the shared representation, the head's output. The point is
+    zero where no direction lowers all losses. Everything follows the losses scaled by α: backbone,
+    head and proxies, as in the authors' code.
 
     num_losses: M.
     normalise: "none", or "l2" to give every g_j length 1 before, so that no loss is favoured for
         being small.
     """
 
-    combines_gradients = True
+    sees_gradients = True
 
     def __init__(self, num_losses: int, normalise: str = "none") -> None:
         super().__init__(num_losses)
@@ -35,15 +37,18 @@ class MgdaUb(Combiner):
         self.register_buffer("_weights", torch.full((num_losses,), 1 / num_losses))
 
     def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:
-        return losses.mean()
+        return torch.dot(self._weights.to(losses.dtype), losses)
 
-    def combine_gradients(self, gradients: Tensor, losses: Tensor) -> Tensor:
-        flat = gradients.flatten(1)  # (M, B·F)
+    def see_gradients(self, gradients: Tensor, losses: Tensor) -> None:
+        flat = gradients.flatten(1)  # (M, B·R)
+        lengths = torch.ones_like(flat[:, :1])
         if self.normalise == "l2":
-            flat = flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-12)
+            lengths = flat.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        flat = flat / lengths
         products = (flat @ flat.T).double().cpu().numpy()  # (M, M)
-        self._weights.copy_(torch.from_numpy(min_norm_weights(products)))
-        return (self._weights.to(flat.dtype) @ flat).view_as(gradients[0])
+        found = torch.from_numpy(min_norm_weights(products)).to(lengths)
+        # With lengths of 1 the point is Σ α_j g_j / ‖g_j‖: the loss is scaled by both.
+        self._weights.copy_(found / lengths[:, 0])
 
     def weights(self) -> Tensor:
         return self._weights.detach()

@@ -2,7 +2,7 @@
 
 Yu, Kumar, Gupta, Levine, Hausman, Finn, Gradient Surgery for Multi-Task Learning, NeurIPS 2020
 (arXiv 2001.06782).
-Legend: B batch, F feature width, M losses.
+Legend: M losses, N numbers in a gradient.
 """
 
 from __future__ import annotations
@@ -16,22 +16,33 @@ from dmlbench.combiners.base import Combiner
 
 
 class PCGrad(Combiner):
-    """Mean of the losses' gradients at the shared features, conflicts projected away.
+    """Mean of the losses' gradients, conflicts projected away.
 
     Each g_i is projected, for the other j in random order, onto the normal plane of g_j where
-    g_i · g_j < 0: g_i ← g_i − (g_i · g_j / ‖g_j‖²) g_j. Heads and proxies follow the mean loss.
-    The order is drawn from torch's global random state, which a trial sets from seed and epoch.
+    g_i · g_j < 0: g_i ← g_i − (g_i · g_j / ‖g_j‖²) g_j. The order is drawn from torch's global
+    random state, which a trial sets from seed and epoch. Proxies follow the mean loss.
+
+    The paper has it at the shared parameters: backbone, and the head of one embedding. At the
+    representation, the head's output, one pass back through the backbone is enough instead of M,
+    but gradients are seldom in conflict there and the method hardly acts.
 
     num_losses: M.
+    at: "parameters", or "representation" for the cheaper approximation.
     """
 
     combines_gradients = True
+
+    def __init__(self, num_losses: int, at: str = "parameters") -> None:
+        super().__init__(num_losses)
+        if at not in ("parameters", "representation"):
+            raise ValueError(f"at must be 'parameters' or 'representation', not {at!r}")
+        self.at = at
 
     def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:
         return losses.mean()
 
     def combine_gradients(self, gradients: Tensor, losses: Tensor) -> Tensor:
-        flat = gradients.flatten(1)  # (M, B·F)
+        flat = gradients.flatten(1)  # (M, N)
         projected = flat.clone()
         squares = flat.square().sum(dim=1)
         for i in range(len(flat)):

@@ -50,26 +50,31 @@ class Bench(nn.Module):
     def step(self) -> Tensor:
         """One forward and backward pass as the training loop makes it; the objective, detached."""
         self.zero_grad()
-        combiner, surgery = self.combiner, self.combiner.combines_gradients
-        shared = self.features.detach().requires_grad_() if surgery else self.features
+        combiner = self.combiner
+        shared = self.features.detach().requires_grad_()
         heads = self.embeddings(shared)
         losses = self.losses(heads)
-        objective = combiner(losses, heads)
-        check_scalar(objective, "the objective")
-        if surgery:
+        gradients = None
+        if combiner.sees_gradients or combiner.combines_gradients:
             gradients = torch.stack(
                 [torch.autograd.grad(loss, shared, retain_graph=True)[0] for loss in losses]
             )  # (M, B, F)
-            objective.backward()
-            combined = combiner.combine_gradients(gradients, losses.detach())
-            if combined.shape != shared.shape:
+        if combiner.sees_gradients:
+            combiner.see_gradients(gradients, losses.detach())
+        objective = combiner(losses, heads)
+        check_scalar(objective, "the objective")
+        objective.backward()
+        self.features.grad = shared.grad
+        if combiner.combines_gradients:
+            # Of M flat gradients too: where the parameters are what is shared.
+            flat = gradients.flatten(1) if combiner.at == "parameters" else gradients
+            combined = combiner.combine_gradients(flat, losses.detach())
+            if combined.shape != flat.shape[1:]:
                 raise Broken(
                     f"combine_gradients gave the shape {tuple(combined.shape)} from "
-                    f"{tuple(gradients.shape)}, not {tuple(shared.shape)}"
+                    f"{tuple(flat.shape)}, not {tuple(flat.shape[1:])}"
                 )
-            self.features.grad = combined
-        else:
-            objective.backward()
+            self.features.grad = combined.view_as(self.features)
         for name, value in self.named_parameters():
             if value.grad is not None:
                 check_finite(f"the gradient on {name}", value.grad)

@@ -49,8 +49,12 @@ def _scalar(subject: Subject) -> None:
 def _gradient(subject: Subject) -> None:
     bench = subject.bench()
     bench.step()
+    weights = bench.combiner.weights() if bench.combiner.sees_gradients else None
     for name, value in bench.named_parameters():
-        if name.startswith("combiner."):
+        kind, _, index = name.partition(".")
+        # A weight made of the gradients may be 0 for a batch; it has said so.
+        unweighted = kind == "proxies" and weights is not None and weights[int(index)] == 0
+        if kind == "combiner" or unweighted:
             continue
         if value.grad is None or not value.grad.any():
             what = "the shared features" if name == "features" else name

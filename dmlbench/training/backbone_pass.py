@@ -7,10 +7,12 @@ features, part by part with a graph that takes its share of it. Memory is that o
 
 Gao, Zhang, Han, Callan, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup,
 RepL4NLP 2021 (arXiv 2101.06983).
-Legend: B batch, F feature width, S pixels a side.
+Legend: B batch, F feature width, M losses, P numbers in the parameters, S pixels a side.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,13 +54,36 @@ class BackbonePass:
             if self.features.requires_grad:
                 self.features.backward(gradient)
             return
+        for features, share in zip(
+            self._again(), gradient.tensor_split(len(self.parts)), strict=True
+        ):
+            features.backward(share)
+
+    def pull_back(self, gradients: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """Gradients of `parameters`, (M, P), given M gradients at the features (M, B, F)."""
+        sizes = sum(parameter.numel() for parameter in parameters)
+        total = gradients.new_zeros(len(gradients), sizes)
+        if not parameters:
+            return total
+        runs = [self.features] if len(self.parts) == 1 else self._again()
+        shares = gradients.tensor_split(len(self.parts), dim=1)
+        for features, share in zip(runs, shares, strict=True):
+            for index, gradient in enumerate(share):
+                found = torch.autograd.grad(
+                    features, parameters, gradient, retain_graph=True, materialize_grads=True
+                )
+                total[index] += torch.cat([one.flatten() for one in found])
+        return total
+
+    def _again(self) -> Iterator[Tensor]:
+        """Each part's features once more, with a graph, drawing what was drawn before."""
         drawn = _random_state(self.device)
         _set_random_state(self._drawn, self.device)
         with torch.no_grad():
             for buffer, kept in zip(self.backbone.buffers(), self._kept, strict=True):
                 buffer.copy_(kept)
-        for part, share in zip(self.parts, gradient.tensor_split(len(self.parts)), strict=True):
-            self._features(part).backward(share)
+        for part in self.parts:
+            yield self._features(part)
         _set_random_state(drawn, self.device)
 
     def _features(self, images: Tensor) -> Tensor:

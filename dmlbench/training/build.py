@@ -6,7 +6,7 @@ Legend: F feature width, M losses.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -27,7 +27,8 @@ from dmlbench.plugins.registry import Registry
 from dmlbench.plugins.sources import source_sha256
 from dmlbench.training.frozen_features import FrozenFeatures, Precomputed
 from dmlbench.training.model import EmbeddingModel
-from dmlbench.training.train import Parts
+from dmlbench.training.parts import TrainingModules
+from dmlbench.training.step import LOSS_INPUTS, loss_input
 
 Emit = Callable[[str, Mapping[str, Any]], None]
 
@@ -41,7 +42,7 @@ class Built:
     backbone_facts: what the entry says of the backbone.
     """
 
-    parts: Parts
+    parts: TrainingModules
     images: Callable[[str, ImageSet], ImageSet]
     backbone_facts: dict[str, Any]
 
@@ -66,7 +67,9 @@ def build(
     given = configuration.backbone.params
     pretrained = bool(given.get("pretrained") or given.get("weights"))
     weights_sha256 = _weights_sha256(backbone) if pretrained or recipe.frozen else None
-    combiner, losses, head_dims = _objective(configuration, registry, dataset, seed)
+    combiner, losses, head_dims = _objective(
+        configuration, registry, dataset, seed, backbone.num_features
+    )
     shape = (recipe.input.size, backbone.mean, backbone.std, recipe.channels_last)
     test_transform = TestTransform(*shape)
     if recipe.channels_last:
@@ -74,7 +77,7 @@ def build(
     if recipe.frozen:
         made_from = _made_from(configuration, registry, dataset, device, weights_sha256)
         features = FrozenFeatures(backbone, test_transform, recipe, device, made_from, emit)
-    parts = Parts(
+    parts = TrainingModules(
         model=EmbeddingModel(
             Precomputed(backbone.num_features) if recipe.frozen else backbone, head_dims
         ),
@@ -111,7 +114,11 @@ def training_split(
 
 
 def _objective(
-    configuration: Configuration, registry: Registry, dataset: Any, seed: int
+    configuration: Configuration,
+    registry: Registry,
+    dataset: Any,
+    seed: int,
+    num_features: int,
 ) -> tuple[nn.Module, list[nn.Module], list[int]]:
     """The combiner, the M losses, and the widths of the heads that they see."""
     recipe, protocol = configuration.recipe, configuration.protocol
@@ -136,10 +143,38 @@ def _objective(
     num_classes = len(train.class_names)
     dims = head_dims * num_losses if len(head_dims) == 1 else head_dims
     losses = [
-        _component(registry, "losses", loss, num_classes=num_classes, embedding_dim=dim)
+        _component(
+            registry, "losses", loss,
+            num_classes=num_classes, embedding_dim=dim, num_features=num_features,
+        )
         for loss, dim in zip(configuration.losses, dims, strict=True)
-    ]
+    ]  # fmt: skip
+    _check_inputs(configuration, losses, len(head_dims))
     return combiner, losses, head_dims
+
+
+def _check_inputs(
+    configuration: Configuration, losses: Sequence[nn.Module], num_heads: int
+) -> None:
+    """Refuse a loss that names no input, and a head that would learn nothing."""
+    takes = [loss_input(loss) for loss in losses]
+    for component, taken in zip(configuration.losses, takes, strict=True):
+        if taken not in LOSS_INPUTS:
+            raise UsageError(
+                f"The loss {component.id} has takes = {taken!r}; "
+                f"it must be one of {', '.join(LOSS_INPUTS)}."
+            )
+    on_features = [
+        component.id
+        for component, taken in zip(configuration.losses, takes, strict=True)
+        if taken == "features"
+    ]
+    if on_features and (num_heads > 1 or len(on_features) == len(losses)):
+        raise UsageError(
+            f"{', '.join(on_features)} looks at the backbone's features, so that its embedding "
+            f"would learn nothing. Put it beside another loss on one embedding, such as with "
+            f"--combiner wel, or let it look at embeddings."
+        )
 
 
 def _component(registry: Registry, kind: str, component: Component, **offers: Any) -> nn.Module:

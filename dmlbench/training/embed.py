@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,16 +10,14 @@ from torch import Tensor, nn
 
 from dmlbench.data.images import ImageSet
 from dmlbench.plan.recipe import Recipe
-
-if TYPE_CHECKING:
-    from dmlbench.training.train import Parts
+from dmlbench.training.parts import TrainingModules
 
 _BATCH = 256
 _CPU_PIXELS = 256 * 64 * 64  # more at once costs a CPU memory and saves no time
 
 
 @torch.no_grad()
-def embed_images(parts: Parts, recipe: Recipe, images: ImageSet) -> Tensor:
+def embed_images(parts: TrainingModules, recipe: Recipe, images: ImageSet) -> Tensor:
     """The combiner's embedding (N, D) float32 of every image, in evaluation mode, on the CPU."""
     for module in parts.modules().values():
         module.eval()

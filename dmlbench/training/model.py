@@ -25,7 +25,16 @@ class EmbeddingModel(nn.Module):
 
     def embed(self, features: Tensor) -> list[Tensor]:
         """L2-normalised embeddings, (B, D_j) each, from features (B, F)."""
-        return [functional.normalize(head(features), dim=1) for head in self.heads]
+        return self.normalise(self.outputs(features))
+
+    def outputs(self, features: Tensor) -> list[Tensor]:
+        """What the heads make of features (B, F), before normalisation, (B, D_j) each."""
+        return [head(features) for head in self.heads]
+
+    @staticmethod
+    def normalise(outputs: Sequence[Tensor]) -> list[Tensor]:
+        """L2-normalised rows of each output."""
+        return [functional.normalize(output, dim=1) for output in outputs]
 
     def freeze_batch_norm(self) -> None:
         """Keep the running statistics of batch normalisation; its scale and shift still learn."""

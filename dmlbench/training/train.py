@@ -25,7 +25,10 @@ from dmlbench.errors import TrialFailure
 from dmlbench.plan.recipe import Recipe
 from dmlbench.training.backbone_pass import BackbonePass
 from dmlbench.training.embed import embed_images
-from dmlbench.training.model import EmbeddingModel
+from dmlbench.training.optimizers import build_auxiliary_optimizer, build_optimizer
+from dmlbench.training.parts import TrainingModules
+from dmlbench.training.schedule import schedule_factor
+from dmlbench.training.step import choose_backward, forward, objective_of
 
 
 class NotFinite(TrialFailure):
@@ -34,28 +37,6 @@ class NotFinite(TrialFailure):
     def __init__(self, message: str, step: int) -> None:
         super().__init__(message)
         self.step = step
-
-
-@dataclass
-class Parts:
-    """What is trained together, on one device.
-
-    losses: M modules, (embeddings (B, D_j), labels (B,)) -> scalar.
-    train_transform: (uint8 images (B, C, H, W), generator) -> network input (B, 3, S, S); of a
-        frozen backbone, whose features are the input, both transforms leave them as they are.
-    """
-
-    model: EmbeddingModel
-    losses: nn.ModuleList
-    loss_names: Sequence[str]
-    combiner: nn.Module
-    train_transform: Callable[[Tensor, torch.Generator], Tensor]
-    test_transform: Callable[[Tensor], Tensor]
-    device: torch.device
-
-    def modules(self) -> dict[str, nn.Module]:
-        """The modules that have state, by the name they have in a checkpoint."""
-        return {"model": self.model, "losses": self.losses, "combiner": self.combiner}
 
 
 @dataclass
@@ -79,7 +60,7 @@ class Trainer:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: TrainingModules,
         recipe: Recipe,
         train: ImageSet,
         seed: int,
@@ -91,14 +72,10 @@ class Trainer:
             train.labels, recipe.batch.classes, recipe.batch.images, seed
         )
         self.labels = torch.as_tensor(np.asarray(train.labels), device=parts.device)
-        self.optimizer = _optimizer(recipe, _parameter_groups(parts, recipe))
+        self.backward = choose_backward(parts)
+        self.optimizer = build_optimizer(parts, recipe)
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
-        auxiliary = parts.combiner.auxiliary
-        self.auxiliary_optimizer = (
-            torch.optim.Adam(auxiliary.parameters(), lr=recipe.optimizer.auxiliary_lr)
-            if auxiliary is not None
-            else None
-        )
+        self.auxiliary_optimizer = build_auxiliary_optimizer(parts, recipe)
         self.progress = Progress()
 
     def run(self) -> Iterator[dict[str, Any]]:
@@ -152,7 +129,7 @@ class Trainer:
         totals = torch.zeros(1 + len(self.parts.losses), dtype=torch.float64)
         for index, batch in enumerate(self.sampler.batches(epoch)):
             step = epoch * steps + index
-            factor = _schedule_factor(self.recipe, step, steps)
+            factor = schedule_factor(self.recipe, step, steps)
             for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
                 group["lr"] = base * factor
             totals += self._step(batch, generator, step)
@@ -175,45 +152,31 @@ class Trainer:
         images = parts.train_transform(stored.to(parts.device, non_blocking=True), generator)
         labels = self.labels[torch.as_tensor(batch, device=parts.device)]  # (B,)
         through = BackbonePass(parts.model.backbone, recipe, parts.device)
-        features = through.forward(images)  # (B, F)
-        # Gradient surgery needs the losses' gradients at the features before the backbone, and
-        # micro-batches need the objective's.
-        surgery = parts.combiner.combines_gradients
-        apart = surgery or len(through.parts) > 1
-        shared = features.detach().requires_grad_() if apart else features
-        heads = parts.model.embed(shared)  # (B, D_j) each
-        seen = heads * len(parts.losses) if len(heads) == 1 else heads
-        losses = torch.stack(
-            [loss(head, labels).float() for loss, head in zip(parts.losses, seen, strict=True)]
-        )  # (M,)
-        objective = parts.combiner(losses, heads)
-        values = torch.cat([objective.detach().reshape(1), losses.detach()]).double().cpu()
-        self._check_finite(values, step)
+        passed = forward(parts, through.forward(images), labels)
         self.optimizer.zero_grad(set_to_none=True)
-        gradients = _gradients(losses, shared) if surgery else None
-        objective.backward()
-        if surgery:
-            through.backward(parts.combiner.combine_gradients(gradients, losses.detach()))
-        elif apart:
-            through.backward(shared.grad)
+        if parts.combiner.sees_gradients:  # which those of NaN would break
+            self._check_finite(passed.losses.detach(), parts.loss_names, step)
+        objective = objective_of(parts, passed)
+        values = torch.cat([objective.detach().reshape(1), passed.losses.detach()]).double().cpu()
+        self._check_finite(values, ("the objective", *parts.loss_names), step)
+        self.backward(parts, through, passed, objective)
         if recipe.optimizer.max_gradient_norm:
             # The combiner's penalty is no part of the norm: it would shrink the network's steps.
             nn.utils.clip_grad_norm_(parts.model.parameters(), recipe.optimizer.max_gradient_norm)
         self.optimizer.step()
         if self.auxiliary_optimizer is not None:
-            auxiliary = parts.combiner.auxiliary_loss([head.detach() for head in heads])
+            auxiliary = parts.combiner.auxiliary_loss([head.detach() for head in passed.heads])
             self.auxiliary_optimizer.zero_grad(set_to_none=True)
             auxiliary.backward()
             self.auxiliary_optimizer.step()
         return values
 
-    def _check_finite(self, values: Tensor, step: int) -> None:
+    def _check_finite(self, values: Tensor, names: Sequence[str], step: int) -> None:
         if bool(values.isfinite().all()):
             return
         bad = [
             f"{name} is {value}"
-            for name, value in zip(("the objective", *self.parts.loss_names), values.tolist(),
-                                   strict=True)
+            for name, value in zip(names, values.tolist(), strict=True)
             if not math.isfinite(value)
         ]
         # The losses say more than the objective that they make NaN.
@@ -230,7 +193,7 @@ class Trainer:
             }
 
 
-def validation_map_at_r(parts: Parts, recipe: Recipe, images: ImageSet) -> float:
+def validation_map_at_r(parts: TrainingModules, recipe: Recipe, images: ImageSet) -> float:
     """MAP@R of the current state on `images`, classes that training does not see."""
     from dmlbench.evaluate.retrieval import retrieval
 
@@ -239,57 +202,6 @@ def validation_map_at_r(parts: Parts, recipe: Recipe, images: ImageSet) -> float
         # Every loss was finite, so the last step of the epoch broke the weights.
         raise TrialFailure("the validation embeddings are not finite, although every loss was")
     return retrieval(embeddings, images.labels, ks=(1,), device=parts.device).map_at_r
-
-
-def _gradients(losses: Tensor, shared: Tensor) -> Tensor:
-    """Each loss's gradient at the features, (M, B, F)."""
-    return torch.stack(
-        [torch.autograd.grad(loss, shared, retain_graph=True)[0] for loss in losses]
-    )
-
-
-def _parameter_groups(parts: Parts, recipe: Recipe) -> list[dict[str, Any]]:
-    """Backbone, heads, each loss and the combiner, with their learning rates."""
-    rates, decay = recipe.optimizer, recipe.optimizer.weight_decay
-    auxiliary = parts.combiner.auxiliary
-    own = set(auxiliary.parameters()) if auxiliary is not None else set()
-    groups = [
-        (parts.model.backbone.parameters(), rates.backbone_lr, decay),
-        (parts.model.heads.parameters(), rates.head_lr, decay),
-        *(
-            (loss.parameters(), getattr(loss, "learning_rate", None) or rates.loss_lr, decay)
-            for loss in parts.losses
-        ),
-        # Weights of losses must not be pulled towards zero.
-        ((p for p in parts.combiner.parameters() if p not in own), rates.combiner_lr, 0.0),
-    ]
-    listed = [
-        {"params": [p for p in params if p.requires_grad], "lr": lr, "weight_decay": decay}
-        for params, lr, decay in groups
-    ]
-    return [group for group in listed if group["params"]]
-
-
-def _optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    options = recipe.optimizer
-    if options.name == "sgd":
-        return torch.optim.SGD(groups, momentum=options.momentum)
-    if options.name == "rmsprop":
-        return torch.optim.RMSprop(groups, momentum=options.momentum, eps=options.eps)
-    if options.name == "adam":
-        return torch.optim.Adam(groups, eps=options.eps)
-    return torch.optim.AdamW(groups, eps=options.eps)
-
-
-def _schedule_factor(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """Factor on every learning rate at `step`, counted from 0 over the whole run."""
-    total = recipe.epochs * steps_per_epoch
-    warm = recipe.schedule.warmup_epochs * steps_per_epoch
-    if step < warm:
-        return (step + 1) / (warm + 1)
-    if recipe.schedule.name == "constant":
-        return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
 
 
 def _seed_everything(seed: int, epoch: int, device: torch.device) -> torch.Generator:

@@ -78,25 +78,22 @@ def test_gradnorm_norms_converge_to_the_target_ratio():
         # The weight of the second ends at 0.02; a step must become small beside that.
         optimizer.param_groups[0]["lr"] = 0.01 * 0.98**max(0, step - 300)
         optimizer.zero_grad()
-        combiner(losses, [])
-        combined = combiner.combine_gradients(gradients, losses)
+        combiner.see_gradients(gradients, losses)
         optimizer.step()
     norms = combiner.weights() * gradients.flatten(1).norm(dim=1)
     assert norms[0].item() == pytest.approx(norms[1].item(), rel=0.02)
     assert combiner.weights().sum().item() == pytest.approx(2.0, rel=1e-5)
-    assert combined[0, 0] > 0 and combined[1, 1] > 0
 
 
 def test_gradnorm_gives_a_loss_that_trains_slowly_the_larger_norm():
     combiner = GradNorm(2, asymmetry=1.0)
     optimizer = torch.optim.Adam(combiner.parameters(), lr=0.01)
     gradients = torch.ones(2, 4, 3)
-    combiner(torch.tensor([1.0, 1.0]), [])
+    combiner.see_gradients(gradients, torch.tensor([1.0, 1.0]))
     losses = torch.tensor([0.9, 0.3])  # r = 1.5, 0.5: the ratio of norms is 3
     for _ in range(600):
         optimizer.zero_grad()
-        combiner(losses, [])
-        combiner.combine_gradients(gradients, losses)
+        combiner.see_gradients(gradients, losses)
         optimizer.step()
     first, second = combiner.weights().tolist()
     assert first / second == pytest.approx(3.0, rel=0.1)
@@ -174,14 +171,31 @@ def test_mgda_finds_the_min_norm_point(losses, seed):
 def test_mgda_two_losses_in_closed_form():
     one, other = np.array([2.0, 0.0]), np.array([-1.0, 1.0])
     gradients = torch.tensor(np.stack([one, other]))[:, None]
-    combined = MgdaUb(2).combine_gradients(gradients, torch.ones(2))
+    combiner = MgdaUb(2)
+    combiner.see_gradients(gradients, torch.ones(2))
     share = np.clip((other - one) @ other / ((one - other) @ (one - other)), 0, 1)
-    np.testing.assert_allclose(combined[0], share * one + (1 - share) * other, rtol=1e-5)
+    np.testing.assert_allclose(combiner.weights(), [share, 1 - share], rtol=1e-5)
+    assert combiner(torch.tensor([3.0, 5.0]), []).item() == pytest.approx(5 - 2 * share)
+
+
+def test_mgda_of_gradients_of_one_length_scales_by_their_length():
+    gradients = conflicting(0)
+    combiner = MgdaUb(3, normalise="l2")
+    combiner.see_gradients(gradients, torch.ones(3))
+    flat = gradients.flatten(1).numpy()
+    unit = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    expected = min_norm_weights(unit @ unit.T) @ unit
+    weights = combiner.weights().double().numpy()
+    np.testing.assert_allclose(weights @ flat, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_mgda_of_vanished_and_of_opposed_gradients():
     combiner = MgdaUb(2)
-    assert combiner.combine_gradients(torch.zeros(2, 3, 2), torch.ones(2)).abs().max() == 0
-    opposed = torch.stack([torch.ones(3, 2), -torch.ones(3, 2)])
-    assert combiner.combine_gradients(opposed, torch.ones(2)).abs().max() < 1e-6
+    combiner.see_gradients(torch.zeros(2, 3, 2), torch.ones(2))
+    assert combiner.weights().tolist() == pytest.approx([0.5, 0.5])
+    opposed = torch.stack([torch.ones(3, 2), -3 * torch.ones(3, 2)])
+    combiner.see_gradients(opposed, torch.ones(2))
+    assert combiner.weights().tolist() == pytest.approx([0.75, 0.25])
+    opposed[1] /= 3
+    combiner.see_gradients(opposed, torch.ones(2))
     assert combiner.weights().tolist() == pytest.approx([0.5, 0.5])

@@ -19,7 +19,8 @@ from dmlbench.losses.pairs import Positives, batch_pairs
 from dmlbench.losses.triplet import TripletLoss
 from dmlbench.plan.recipe import Batch, Recipe
 from dmlbench.training.model import EmbeddingModel
-from dmlbench.training.train import Parts, Trainer
+from dmlbench.training.parts import TrainingModules
+from dmlbench.training.train import Trainer
 
 LABELS = [
     [0, 0, 1, 1],
@@ -118,7 +119,7 @@ def test_a_step_of_training_computes_one_product_for_losses_on_one_head(products
     batch = Batch(classes=4, images=4)
     recipe = Recipe(name="here", embedding_dim=5, epochs=1, channels_last=False, batch=batch)
     images = np.random.default_rng(0).integers(0, 256, (16, 3, 2, 2)).astype(np.uint8)
-    parts = Parts(
+    parts = TrainingModules(
         model=EmbeddingModel(Mean(), [5]),
         losses=torch.nn.ModuleList(THREE),
         loss_names=("contrastive", "triplet", "ms"),

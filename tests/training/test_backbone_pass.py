@@ -18,7 +18,8 @@ from dmlbench.losses.proxy_anchor import ProxyAnchorLoss
 from dmlbench.plan.recipe import Batch, Optimizer, Recipe
 from dmlbench.training.backbone_pass import BackbonePass
 from dmlbench.training.model import EmbeddingModel
-from dmlbench.training.train import Parts, Trainer
+from dmlbench.training.parts import TrainingModules
+from dmlbench.training.train import Trainer
 
 CPU = torch.device("cpu")
 LABELS = np.repeat(np.arange(6), 8)
@@ -61,7 +62,7 @@ def trained(micro, norm=nn.BatchNorm2d, combiner=None, dropout=0.0, **more):
     dims = [4, 4] if combiner.heads == "per-loss" else [8]
     dim = dims[-1]
     plan = recipe(micro, **more)
-    parts = Parts(
+    parts = TrainingModules(
         model=EmbeddingModel(Network(norm, dropout), dims),
         losses=nn.ModuleList([MultiSimilarityLoss(), ProxyAnchorLoss(6, dim)]),
         loss_names=["ms", "proxy-anchor"],

@@ -1,0 +1,54 @@
+"""The optimisers of a trial, and which parameters learn at which rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from dmlbench.plan.recipe import Recipe
+from dmlbench.training.parts import TrainingModules
+
+
+def parameter_groups(parts: TrainingModules, recipe: Recipe) -> list[dict[str, Any]]:
+    """Backbone, heads, each loss and the combiner, with their learning rates."""
+    rates, decay = recipe.optimizer, recipe.optimizer.weight_decay
+    auxiliary = parts.combiner.auxiliary
+    own = set(auxiliary.parameters()) if auxiliary is not None else set()
+    groups = [
+        (parts.model.backbone.parameters(), rates.backbone_lr, decay),
+        (parts.model.heads.parameters(), rates.head_lr, decay),
+        *(
+            (loss.parameters(), getattr(loss, "learning_rate", None) or rates.loss_lr, decay)
+            for loss in parts.losses
+        ),
+        # Weights of losses must not be pulled towards zero.
+        ((p for p in parts.combiner.parameters() if p not in own), rates.combiner_lr, 0.0),
+    ]
+    listed = [
+        {"params": [p for p in params if p.requires_grad], "lr": lr, "weight_decay": decay}
+        for params, lr, decay in groups
+    ]
+    return [group for group in listed if group["params"]]
+
+
+def build_optimizer(parts: TrainingModules, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimiser of everything but the combiner's `auxiliary`."""
+    options, groups = recipe.optimizer, parameter_groups(parts, recipe)
+    if options.name == "sgd":
+        return torch.optim.SGD(groups, momentum=options.momentum)
+    if options.name == "rmsprop":
+        return torch.optim.RMSprop(groups, momentum=options.momentum, eps=options.eps)
+    if options.name == "adam":
+        return torch.optim.Adam(groups, eps=options.eps)
+    return torch.optim.AdamW(groups, eps=options.eps)
+
+
+def build_auxiliary_optimizer(
+    parts: TrainingModules, recipe: Recipe
+) -> torch.optim.Optimizer | None:
+    """The optimiser of the combiner's `auxiliary`, where it has one."""
+    auxiliary = parts.combiner.auxiliary
+    if auxiliary is None:
+        return None
+    return torch.optim.Adam(auxiliary.parameters(), lr=recipe.optimizer.auxiliary_lr)

@@ -1,0 +1,39 @@
+"""What a loss looks at is checked before training."""
+
+import pytest
+from torch import nn
+
+from dmlbench.errors import UsageError
+from dmlbench.plan.config import Component
+from dmlbench.training.build import _check_inputs
+
+
+class Configured:
+    losses = tuple(Component(distribution="some", name=name) for name in ("one", "two"))
+
+
+class Taking(nn.Module):
+    def __init__(self, takes=None):
+        super().__init__()
+        if takes is not None:
+            self.takes = takes
+
+
+def test_an_input_that_there_is_not_is_refused():
+    with pytest.raises(UsageError, match="some:two has takes = 'logits'"):
+        _check_inputs(Configured, [Taking(), Taking("logits")], 1)
+
+
+@pytest.mark.parametrize(
+    "takes, heads",
+    [(("features", "features"), 1), (("embeddings", "features"), 2)],
+    ids=["no loss reaches the embedding", "a head of its own learns nothing"],
+)
+def test_a_head_that_would_learn_nothing_is_refused(takes, heads):
+    with pytest.raises(UsageError, match="some:two looks at the backbone's features") as caught:
+        _check_inputs(Configured, [Taking(one) for one in takes], heads)
+    assert "would learn nothing" in str(caught.value)
+
+
+def test_a_loss_on_features_beside_one_on_the_embedding_is_fine():
+    _check_inputs(Configured, [Taking("unnormalised"), Taking("features")], 1)
