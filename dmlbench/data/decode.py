@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dmlbench.data.cache import CacheEntry
 
-DECODING = 1
+DECODING = 2
 """Version of the decoding: any change of the pixels raises it."""
 
 EXTENSIONS = frozenset(".bmp .gif .jfif .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp".split())
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _CHUNK = 256  # images decoded before they are written
 
 _log = logging.getLogger(__name__)
@@ -89,15 +92,21 @@ def decode_files(
 def decode_image(data: bytes, size: int) -> np.ndarray:
     """Decode one image: its middle square at `size` pixels a side, RGB, (3, size, size) uint8.
 
-    The camera's orientation (EXIF) is applied. The resize is bilinear with antialiasing.
+    The camera's orientation (EXIF) is applied, unless the EXIF data are damaged. Transparency is
+    composed on white. Of 16 bits the upper 8 are kept. The resize is bilinear with antialiasing.
     Raises whatever Pillow raises where it cannot.
     """
-    with Image.open(io.BytesIO(data)) as opened:
-        image = ImageOps.exif_transpose(opened)
-    if image.mode.startswith("I;16"):
-        # Converted by Pillow itself, 16 bits would be cut off at 255.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    image = image.convert("RGB")
+    try:
+        opened = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        # A wrong checksum of its EXIF data alone makes Pillow refuse a PNG.
+        rest = _png_without_exif(data)
+        if rest == data:
+            raise
+        opened = Image.open(io.BytesIO(rest))
+    with opened:
+        image = _upright(opened)
+    image = _to_rgb(image)
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     square = image.resize(
@@ -106,14 +115,57 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
     return np.asarray(square).transpose(2, 0, 1)
 
 
+def _png_without_exif(data: bytes) -> bytes:
+    if not data.startswith(_PNG):
+        return data
+    kept, start = [_PNG], len(_PNG)
+    while start < len(data):
+        # A chunk is its length, its type, its content and a checksum.
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        if data[start + 4 : start + 8] != b"eXIf":
+            kept.append(data[start:end])
+        start = end
+    return b"".join(kept)
+
+
+def _upright(opened: Image.Image) -> Image.Image:
+    # The pixels first: what is wrong with them is no fault of the EXIF data.
+    opened.load()
+    try:
+        return ImageOps.exif_transpose(opened)
+    except MemoryError:
+        raise
+    except Exception:  # damaged EXIF data make Pillow raise nearly anything
+        return opened.copy()
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no range that is known; save them as 8 bits")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        # Converted by Pillow itself, 16 bits would be cut off at 255. Also "I" holds 16 of them.
+        values = np.asarray(image).clip(0, 2**16 - 1)
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image)
+    return image.convert("RGB")
+
+
 def _decode(path: Path, size: int) -> tuple[np.ndarray, str, str]:
     """Return a file's image, the hash of its content, and why it could not be decoded, or ""."""
     digest = ""
     try:
+        # A pipe would block, and a device never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("no regular file")
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         if not data:
             raise ValueError("the file is empty")
+        if data.startswith(_LFS_POINTER):
+            raise ValueError("a Git LFS pointer, not the image: `git lfs pull` gets the image")
         return decode_image(data, size), digest, ""
     except MemoryError:
         raise

@@ -69,6 +69,7 @@ class ListedDataset:
         _refuse_repeats(name, items)
         _refuse_seen_classes(name, items)
         files = decode_files(name, root, [item.path for item in items], image_size, **key)
+        _refuse_undecoded(name, items, files)
         lines = [*report, *_decoding_report(items, files)]
         rows = [i for i in range(len(items)) if i not in files.failures]
         rows, more = _without_singletons(items, rows)
@@ -122,6 +123,18 @@ def _refuse_seen_classes(name: str, items: Sequence[ListedImage]) -> None:
             + (f", and so are {len(shared) - 1} more classes" if len(shared) > 1 else "")
             + ". Test classes must be unseen: give every class to one of the two."
         )
+
+
+def _refuse_undecoded(name: str, items: Sequence[ListedImage], files: DecodedFiles) -> None:
+    """Raise `DatasetError` where no image of a split could be decoded."""
+    for split in sorted({item.split for item in items}, reverse=True):
+        mine = [i for i, item in enumerate(items) if item.split == split]
+        if all(i in files.failures for i in mine):
+            names = [f"{items[i].id} ({files.failures[i]})" for i in mine]
+            raise DatasetError(
+                f"{name}: none of the {len(mine)} images in {split} could be decoded: "
+                f"{some(names)}."
+            )
 
 
 def _decoding_report(items: Sequence[ListedImage], files: DecodedFiles) -> list[str]:

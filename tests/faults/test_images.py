@@ -1,0 +1,105 @@
+"""Image files that were read as other pixels than they hold, or left out without a reason."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dmlbench.data.decode import decode_image
+from dmlbench.data.images import DatasetError
+from dmlbench.datasets.folder import Folder
+
+SIZE = 64
+RAMP = np.tile(np.arange(SIZE) * 1000, (SIZE, 1)).astype(np.uint16)
+UPPER = (RAMP >> 8).astype(np.uint8)
+SQUARE = np.zeros((SIZE, SIZE), np.uint8)
+SQUARE[16:48, 16:48] = 255
+
+
+def _encoded(image: Image.Image, form: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def _with_chunk(png: bytes, kind: bytes, content: bytes, checksum_error: int) -> bytes:
+    checksum = zlib.crc32(kind + content) ^ checksum_error
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+    return png[:33] + chunk + png[33:]  # behind the header
+
+
+@pytest.mark.parametrize("form", ["PGM", "PNG", "TIFF"])
+def test_sixteen_bits_keep_their_upper_eight(form: str) -> None:
+    if form == "PGM":
+        data = b"P5\n64 64\n65535\n" + RAMP.astype(">u2").tobytes()
+    else:
+        data = _encoded(Image.fromarray(RAMP), form)
+    assert (decode_image(data, SIZE) == UPPER).all()
+
+
+def test_sixteen_bits_of_colour_keep_their_upper_eight() -> None:
+    colour = np.repeat(RAMP[:, :, None], 3, axis=2).astype(">u2").tobytes()
+    decoded = decode_image(b"P6\n64 64\n65535\n" + colour, SIZE).astype(int)
+    assert (abs(decoded - UPPER) <= 1).all()  # Pillow rounds where there are three channels
+
+
+def _transparent(mode: str) -> bytes:
+    """A black square on a transparent ground."""
+    if mode in ("RGBA", "LA"):
+        return _encoded(
+            Image.merge(
+                mode, [Image.new("L", (SIZE, SIZE))] * (len(mode) - 1) + [Image.fromarray(SQUARE)]
+            )
+        )
+    image = Image.fromarray(np.where(SQUARE, 0, 7).astype(np.uint8))
+    if mode == "P":
+        image.putpalette([0, 0, 0] * 256)
+    if mode == "RGB":
+        return _encoded(image.convert("RGB"), transparency=(7, 7, 7))
+    return _encoded(image, transparency=7)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "RGB"])
+def test_transparency_is_composed_on_white(mode: str) -> None:
+    assert (decode_image(_transparent(mode), SIZE) == 255 - SQUARE).all()
+
+
+def test_floating_point_pixels_are_refused() -> None:
+    with pytest.raises(ValueError, match="floating-point"):
+        decode_image(_encoded(Image.fromarray(RAMP / np.float32(65535)), "TIFF"), SIZE)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"junk", b"MM\0*\0\0\0\x08\0\x01", b"II*\0\xff\xff\xff\xff"]
+)
+@pytest.mark.parametrize("checksum_error", [0, 1])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_keeps_the_pixels(content: bytes, checksum_error: int) -> None:
+    png = _with_chunk(_encoded(Image.fromarray(SQUARE)), b"eXIf", content, checksum_error)
+    assert (decode_image(png, SIZE) == SQUARE).all()
+
+
+def _classes(root, content: bytes, classes: int = 4) -> None:
+    for name in "abcd"[:classes]:
+        (root / name).mkdir(parents=True)
+        for number in range(2):
+            (root / name / f"{number}.png").write_bytes(content)
+
+
+def test_lfs_pointers_are_named_as_the_reason(tmp_path) -> None:
+    _classes(tmp_path, b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(DatasetError, match="none of the .* could be decoded: .*git lfs pull"):
+        Folder(root=str(tmp_path), image_size=8)
+
+
+def test_a_pipe_is_left_out_with_its_reason(tmp_path) -> None:
+    _classes(tmp_path, _encoded(Image.fromarray(SQUARE)))
+    os.mkfifo(tmp_path / "a" / "x.png")
+    report = Folder(root=str(tmp_path), image_size=8).report
+    assert any("a/x.png (no regular file)" in line for line in report)
