@@ -27,8 +27,9 @@ def trial(task: tuple[str, str, int, list[str]]) -> list[dict[str, float]]:
 
     from dmlbench.evaluate.retrieval import retrieval
     from dmlbench.plan.expressions import parse_assignment, split_list
-    from dmlbench.plan.request import Request, make_plan
+    from dmlbench.plan.request import Request
     from dmlbench.plugins.loading import load_plugins
+    from dmlbench.running.planning import make_plan
     from dmlbench.training.build import build, training_split
     from dmlbench.training.embed import embed_images
     from dmlbench.training.train import Trainer, validation_map_at_r

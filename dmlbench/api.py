@@ -12,9 +12,10 @@ from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.plan.expressions import parse_call
 from dmlbench.plan.labels import label
-from dmlbench.plan.request import Request, make_plan
+from dmlbench.plan.request import Request
 from dmlbench.plugins.components import create_dataset, create_loss
 from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.planning import make_plan
 from dmlbench.running.runner import Resources, carry_out
 
 if TYPE_CHECKING:

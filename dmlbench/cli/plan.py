@@ -11,7 +11,7 @@ import click
 from dmlbench.cli.options import json_option, read_request, request_options
 
 if TYPE_CHECKING:
-    from dmlbench.plan.request import Plan
+    from dmlbench.running.planning import Plan
 
 
 @click.command("plan")
@@ -21,8 +21,8 @@ def plan_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int
     """Show the configurations and trials that run would train, and which are already done."""
     from dmlbench.cli.tables import print_table, print_text
     from dmlbench.plan.labels import label
-    from dmlbench.plan.request import make_plan
     from dmlbench.plugins.loading import load_plugins
+    from dmlbench.running.planning import make_plan
 
     registry = load_plugins(without)
     plan = make_plan(read_request(options), registry)

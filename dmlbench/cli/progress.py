@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dmlbench.hookspecs import TrialEvent
 
 if TYPE_CHECKING:
-    from dmlbench.plan.request import Plan
+    from dmlbench.running.planning import Plan
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from dmlbench.plan.request import Plan, PlannedTrial
     from dmlbench.plugins.registry import Registry
+    from dmlbench.running.planning import Plan, PlannedTrial
     from dmlbench.running.runner import Outcome
 
 

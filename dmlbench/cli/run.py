@@ -31,8 +31,8 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     from dmlbench.cli.plan import tell_gap
     from dmlbench.cli.progress import watch_run
     from dmlbench.cli.report import show_outcome
-    from dmlbench.plan.request import make_plan
     from dmlbench.plugins.loading import load_plugins
+    from dmlbench.running.planning import make_plan
     from dmlbench.running.runner import Resources, carry_out
 
     registry = load_plugins(without)

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dmlbench.conformance.component import check_combiner, check_loss
 from dmlbench.conformance.kit import Broken, CheckResult, run_checks
 from dmlbench.errors import PluginError, UsageError
 from dmlbench.plan.expressions import parse_call
 from dmlbench.plugins.loading import load_target
 from dmlbench.plugins.registry import KINDS, Registered, Registry
-from dmlbench.testing import check_combiner, check_loss
 
 #: What dmlbench gives a component by itself, where its signature asks for it.
 _OFFERS = {

@@ -1,27 +1,23 @@
-"""A request becomes configurations × seeds, and says which trials are already done."""
+"""A request becomes configurations and seeds."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dmlbench.backbones.weight_files import weights_reference
 from dmlbench.errors import UsageError
-from dmlbench.plan.config import Component, Configuration, Protocol, sha256_of
+from dmlbench.plan.config import Component, Configuration, Protocol
 from dmlbench.plan.expressions import parse_call
 from dmlbench.plan.recipe import Recipe, load_recipe, recipe_names
 from dmlbench.plan.values import check_backbone, check_place, check_values
 from dmlbench.plugins.registry import Registered, Registry
-from dmlbench.plugins.sources import source_sha256
-from dmlbench.running.results import finished_results
-from dmlbench.running.tuning_records import tuned
-from dmlbench.training.trial_folder import TrialFolder
 
-#: The modules of dmlbench that decide the numbers, whatever the configuration.
-CORE = ("dmlbench.training.train", "dmlbench.training.trial", "dmlbench.combiners.fixed")
+#: (configuration, names that the user set) -> the component that tuning is about, tuned.
+FindTuned = Callable[[Configuration, Collection[str]], Component]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,79 +47,14 @@ class Request:
     out: Path = Path("leaderboards")
 
 
-@dataclass(frozen=True)
-class PlannedTrial:
-    """One configuration with one seed; `status` is "to do", "begun", "completed" or "failed"."""
+def configurations_of(
+    request: Request, registry: Registry, find_tuned: FindTuned | None = None
+) -> list[Configuration]:
+    """Resolve every name and value of a request. Raises `UsageError`; imports no torch.
 
-    configuration: Configuration
-    seed: int
-    folder: TrialFolder
-    status: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All trials of a request, in the order in which they run: seed by seed.
-
-    missing_seeds: those that some entry lacks to have 0 to n - 1, without which no rank is given.
+    find_tuned: where the parameters that tuning found come from, if the request asks for them.
     """
-
-    out: Path
-    configurations: tuple[Configuration, ...]
-    trials: tuple[PlannedTrial, ...]
-    missing_seeds: tuple[int, ...] = ()
-
-    def pending(self, retry_failed: bool = False) -> Iterator[PlannedTrial]:
-        """The trials that have no result yet; failed ones too if they are to be tried again."""
-        for trial in self.trials:
-            if trial.status != "completed" and (trial.status != "failed" or retry_failed):
-                yield trial
-
-
-def make_plan(request: Request, registry: Registry) -> Plan:
-    """Resolve every name and value of a request. Raises `UsageError`; imports no torch."""
-    seeds = _seeds(request.seeds)
-    configurations = _configurations(request, registry)
-    codes = {c.entry_id: code_sha256(c, registry) for c in configurations}
-    finished = {
-        c.entry_id: finished_results(request.out, c, codes[c.entry_id]) for c in configurations
-    }
-    trials = []
-    # Seed by seed, so that an interrupted run leaves rows that can be compared.
-    for seed in seeds:
-        for configuration in configurations:
-            entry_id = configuration.entry_id
-            folder = TrialFolder(request.out, entry_id, codes[entry_id], seed)
-            status = _status(folder, finished[entry_id].get(seed))
-            trials.append(PlannedTrial(configuration, seed, folder, status))
-    gaps = [_gap({*seeds, *of_entry}) for of_entry in finished.values()]
-    missing = tuple(sorted(set().union(*gaps)))
-    return Plan(request.out, tuple(configurations), tuple(trials), missing)
-
-
-def code_sha256(configuration: Configuration, registry: Registry) -> str:
-    """Hash over all code that a configuration's numbers depend on."""
-    return sha256_of([core_sha256(), *component_sources(configuration, registry).values()])
-
-
-def core_sha256() -> str:
-    """Hash over the code of dmlbench that every trial runs through."""
-    return sha256_of([source_sha256(module) for module in CORE])
-
-
-def component_sources(configuration: Configuration, registry: Registry) -> dict[str, str]:
-    """Source hash of each component, by kind and id."""
-    chosen = [("losses", loss) for loss in configuration.losses]
-    chosen += [("combiners", configuration.combiner)] if configuration.combiner else []
-    chosen += [("datasets", configuration.dataset), ("backbones", configuration.backbone)]
-    return {
-        f"{kind}/{component.id}": source_sha256(registry.resolve(kind, component.id).spec.target)
-        for kind, component in chosen
-    }
-
-
-def _configurations(request: Request, registry: Registry) -> list[Configuration]:
-    singles = single_configurations(request, registry)
+    singles = single_configurations(request, registry, find_tuned)
     losses = tuple(single.losses[0] for single in singles)
     if len(losses) == 1 and request.combiners:
         raise UsageError(
@@ -134,11 +65,13 @@ def _configurations(request: Request, registry: Registry) -> list[Configuration]
     if len(losses) > 1:
         if request.combiners is not None and not request.combiners and not request.singles:
             raise UsageError("Nothing to train: no combiner is named and --no-singles is given.")
-        chosen = [*chosen, *ensemble_configurations(request, registry, losses)]
+        chosen = [*chosen, *ensemble_configurations(request, registry, losses, find_tuned)]
     return list({c.entry_id: c for c in chosen}.values())
 
 
-def single_configurations(request: Request, registry: Registry) -> list[Configuration]:
+def single_configurations(
+    request: Request, registry: Registry, find_tuned: FindTuned | None = None
+) -> list[Configuration]:
     """Each loss of a request alone, in their order."""
     named = [_resolve(registry, "losses", text)[1] for text in request.losses]
     if not named:
@@ -146,39 +79,42 @@ def single_configurations(request: Request, registry: Registry) -> list[Configur
     repeated = [loss.id for index, loss in enumerate(named) if loss in named[:index]]
     if repeated:
         raise UsageError(f"The loss {repeated[0]} is named twice with the same parameters.")
-    shared, protocol = _surroundings(request, registry)
+    shared, protocol = _shared_settings(request, registry)
     # With one head the width rule changes nothing, and the row is the same under both.
     fair = dataclasses.replace(protocol, width="fair")
     singles = [
         Configuration(losses=(loss,), combiner=None, protocol=fair, **shared) for loss in named
     ]
-    if request.tuned:
+    if request.tuned and find_tuned is not None:
         singles = [
-            dataclasses.replace(c, losses=(tuned(request.out, c, registry, _given(text)),))
+            dataclasses.replace(c, losses=(find_tuned(c, _given(text)),))
             for c, text in zip(singles, request.losses, strict=True)
         ]
     return singles
 
 
 def ensemble_configurations(
-    request: Request, registry: Registry, losses: tuple[Component, ...]
+    request: Request,
+    registry: Registry,
+    losses: tuple[Component, ...],
+    find_tuned: FindTuned | None = None,
 ) -> list[Configuration]:
     """Every combiner of a request over all of these losses."""
-    shared, protocol = _surroundings(request, registry)
+    shared, protocol = _shared_settings(request, registry)
     fair = dataclasses.replace(protocol, width="fair")
     chosen = []
     for text in ("learned",) if request.combiners is None else request.combiners:
         item, combiner = _resolve(registry, "combiners", text)
         rules = protocol if item.spec.heads == "per-loss" and item.spec.widens else fair
         c = Configuration(losses=losses, combiner=combiner, protocol=rules, **shared)
-        if request.tuned:
-            combiner = tuned(request.out, c, registry, _given(text))
+        if request.tuned and find_tuned is not None:
+            combiner = find_tuned(c, _given(text))
             c = dataclasses.replace(c, combiner=combiner)
         chosen.append(c)
     return chosen
 
 
-def _surroundings(request: Request, registry: Registry) -> tuple[dict[str, Any], Protocol]:
+def _shared_settings(request: Request, registry: Registry) -> tuple[dict[str, Any], Protocol]:
     """Dataset, backbone and recipe of every configuration of a request, and the protocol."""
     recipe = _recipe(request)
     item, dataset = _resolve(registry, "datasets", request.dataset)
@@ -290,19 +226,9 @@ def _overrides(request: Request, section: str) -> dict[str, Any]:
     }
 
 
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
+def seeds_of(seeds: int | Sequence[int]) -> list[int]:
+    """The seeds that a request means. Raises `UsageError`."""
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not chosen or len(set(chosen)) != len(chosen) or min(chosen) < 0:
         raise UsageError(f"Seeds must be different numbers from 0 on, at least one: {seeds}.")
     return chosen
-
-
-def _gap(seeds: Set[int]) -> set[int]:
-    """The seeds that are missing for these to be 0 to n - 1."""
-    return set(range(max(seeds))) - seeds
-
-
-def _status(folder: TrialFolder, result: dict[str, Any] | None) -> str:
-    if result is not None:
-        return result["trial"]["status"]
-    return "begun" if folder.checkpoint_file.exists() else "to do"

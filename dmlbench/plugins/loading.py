@@ -8,14 +8,13 @@ import importlib.metadata
 import re
 import sys
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import pluggy
 
 from dmlbench import hookspecs
 from dmlbench.errors import PluginError
-from dmlbench.plugins.registry import KINDS, Registered, Registry, check_spec
+from dmlbench.plugins.registry import KINDS, PluginRecord, Registered, Registry, check_spec
 
 _SPEC_TYPES = {
     "losses": hookspecs.LossSpec,
@@ -23,22 +22,6 @@ _SPEC_TYPES = {
     "datasets": hookspecs.DatasetSpec,
     "backbones": hookspecs.BackboneSpec,
 }
-
-
-@dataclass(frozen=True)
-class PluginRecord:
-    """One entry point: where it comes from, what it offers, and why it is broken if it is.
-
-    status: "ok", "broken" or "left out".
-    offers: names by kind, such as ``{"losses": ("triplet",)}``.
-    """
-
-    entry_point: str
-    distribution: str
-    version: str
-    status: str
-    reason: str = ""
-    offers: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def load_plugins(without: Collection[str] = ()) -> Registry:

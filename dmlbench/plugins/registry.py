@@ -7,13 +7,10 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dmlbench.errors import PluginError, UsageError
 from dmlbench.hookspecs import Spec, TrialEvent
-
-if TYPE_CHECKING:
-    from dmlbench.plugins.loading import PluginRecord
 
 KINDS = {
     "losses": "loss",
@@ -56,6 +53,22 @@ class Registered:
                     f"{KINDS[self.kind]} {self.id} has no parameter {key!r}. It has: {allowed}."
                 )
         return {**self.spec.defaults, **given}
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """One entry point: where it comes from, what it offers, and why it is broken if it is.
+
+    status: "ok", "broken" or "left out".
+    offers: names by kind, such as ``{"losses": ("triplet",)}``.
+    """
+
+    entry_point: str
+    distribution: str
+    version: str
+    status: str
+    reason: str = ""
+    offers: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from dmlbench.errors import DmlbenchError
 from dmlbench.leaderboard.entries.entry import Entry, TuningRecord
+from dmlbench.plan.code import component_sources, core_sha256
 from dmlbench.plan.config import Component, Configuration
-from dmlbench.plan.request import component_sources, core_sha256
 from dmlbench.plugins.registry import Registry
 from dmlbench.version import __version__, commit
 

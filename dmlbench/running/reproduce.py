@@ -10,6 +10,7 @@ from pathlib import Path
 from dmlbench.errors import UsageError
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.attestation import Attestation, AttestedTrial, now
+from dmlbench.leaderboard.entries.code import entry_code
 from dmlbench.leaderboard.entries.entry import Entry, Trial
 from dmlbench.leaderboard.verification.agreement import (
     Agreement,
@@ -17,10 +18,10 @@ from dmlbench.leaderboard.verification.agreement import (
     different_circumstances,
 )
 from dmlbench.leaderboard.verification.recompute import threads_of
+from dmlbench.plan.code import code_sha256
 from dmlbench.plan.config import Configuration, configuration_from_json
-from dmlbench.plan.request import Plan, PlannedTrial, code_sha256
 from dmlbench.plugins.registry import Registry
-from dmlbench.running.results import entry_code
+from dmlbench.running.planning import Plan, PlannedTrial
 from dmlbench.running.runner import Resources, carry_out
 from dmlbench.statistics.formatting import listed
 from dmlbench.training.trial_folder import TrialFolder

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from dmlbench.errors import VerificationError
+from dmlbench.leaderboard.entries.code import entry_code
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import entry_path, read_entry
-from dmlbench.plan.config import Configuration, sha256_of
+from dmlbench.plan.config import Configuration
 from dmlbench.training.trial_folder import TRIALS, TrialFolder, read_result
 
 
 def finished_results(out: Path, configuration: Configuration, code: str) -> dict[int, Any]:
     """Results by seed, ``{"facts": ..., "trial": ...}``, of trials that ran through this code.
 
-    code: `dmlbench.plan.request.code_sha256` of the configuration. What the entry holds counts as
+    code: `dmlbench.plan.code.code_sha256` of the configuration. What the entry holds counts as
     well, so that the trials of an entry from elsewhere are neither repeated nor lost.
     """
     results: dict[int, Any] = {}
@@ -51,15 +52,6 @@ def set_aside(out: Path, configuration: Configuration, code: str) -> Path | None
     place.parent.mkdir(parents=True, exist_ok=True)
     os.replace(path, place)
     return place
-
-
-def entry_code(entry: Entry) -> str:
-    """The hash over all code that an entry's numbers depend on, as `code_sha256` gives it."""
-    components = [*(("losses", loss) for loss in entry.losses)]
-    components += [("combiners", entry.combiner)] if entry.combiner else []
-    components += [("datasets", entry.dataset), ("backbones", entry.backbone)]
-    sources = {f"{k}/{c.distribution}:{c.name}": c.source_sha256 for k, c in components}
-    return sha256_of([entry.core_sha256, *sources.values()])
 
 
 def _path(out: Path, configuration: Configuration) -> Path:

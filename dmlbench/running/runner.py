@@ -17,10 +17,10 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import write_entry
 from dmlbench.plan.config import Configuration
 from dmlbench.plan.labels import label
-from dmlbench.plan.request import Plan, PlannedTrial
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.assemble import assemble_entry, carried_on
 from dmlbench.running.executors.local import LocalExecutor
+from dmlbench.running.planning import Plan, PlannedTrial
 from dmlbench.running.results import finished_results, set_aside, stored_entry
 from dmlbench.running.tuning_records import tuning_of
 from dmlbench.training.environment import available_cores

@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from dmlbench.errors import TrialFailure, UsageError
+from dmlbench.files import write_atomically
 from dmlbench.leaderboard.entries.entry import TuningRecord, TuningTrial
+from dmlbench.plan.code import code_sha256
 from dmlbench.plan.config import canonical_json, sha256_of
-from dmlbench.plan.request import code_sha256
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.executors.local import LocalExecutor
 from dmlbench.running.runner import Resources, job_message, prepare
 from dmlbench.running.tuning_records import Setting
-from dmlbench.training.trial_folder import TRIALS, make_folder, write_atomically
+from dmlbench.training.trial_folder import TRIALS, make_folder
 
 #: Apart from the seeds 0, 1, ... of a run, so that no validation split decides twice.
 TUNING_SEEDS = (1000,)

@@ -19,6 +19,7 @@ from dmlbench.data.images import fingerprint, image_sets
 from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
 from dmlbench.evaluate.clustering import FaissMissing, clustering
 from dmlbench.evaluate.retrieval import retrieval
+from dmlbench.files import file_sha256, write_atomically
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.components import create_dataset
 from dmlbench.plugins.registry import Registry
@@ -26,7 +27,7 @@ from dmlbench.training.build import Built, Emit, build, training_split
 from dmlbench.training.embed import embed_images
 from dmlbench.training.environment import describe_environment, peak_memory_bytes, reset_peak_memory
 from dmlbench.training.train import NotFinite, Trainer, validation_map_at_r
-from dmlbench.training.trial_folder import TrialFolder, file_sha256, write_atomically
+from dmlbench.training.trial_folder import TrialFolder
 
 
 def load_data(configuration: Configuration, registry: Registry) -> Any:

@@ -13,8 +13,9 @@ from words import refused
 from dmlbench.backbones.timm_model import TimmBackbone
 from dmlbench.backbones.weight_files import weights_path, weights_reference
 from dmlbench.errors import UsageError
-from dmlbench.plan.request import Request, make_plan
+from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.planning import make_plan
 
 MODEL = "test_resnet"
 

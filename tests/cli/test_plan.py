@@ -105,8 +105,9 @@ def test_seeds_are_told_as_ranges_and_a_gap_on_stderr(plan, tmp_path):
 def test_seeds_on_file_fill_the_gap(plan, tmp_path):
     at = ["--losses", "ms", "--out", str(tmp_path)]
     (row,) = json.loads(plan(*at, "--json")[1])["configurations"]
-    from dmlbench.plan.request import Request, make_plan
+    from dmlbench.plan.request import Request
     from dmlbench.plugins.loading import load_plugins
+    from dmlbench.running.planning import make_plan
 
     (trial,) = make_plan(Request(losses=["ms"], out=tmp_path, seeds=1), load_plugins()).trials
     trial.folder.create()

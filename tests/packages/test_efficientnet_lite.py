@@ -15,8 +15,9 @@ import torch
 import dmlbench
 from dmlbench.backbones.weight_loading import read_weights
 from dmlbench.errors import UsageError
-from dmlbench.plan.request import Request, make_plan
+from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.planning import make_plan
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 NAME = "efficientnet-lite0"

@@ -6,8 +6,9 @@ import pytest
 
 from dmlbench.plan.expressions import parse_call, parse_value, split_list, write_call, write_value
 from dmlbench.plan.labels import label
-from dmlbench.plan.request import Request, make_plan
+from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.planning import make_plan
 
 REGISTRY = load_plugins()
 

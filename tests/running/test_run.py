@@ -226,8 +226,9 @@ dmlbench.run(["ms", "proxy-anchor"], singles=False, out={str(out)!r}, **{tiny!r}
 def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
     import torch
 
-    from dmlbench.plan.request import Request, make_plan
+    from dmlbench.plan.request import Request
     from dmlbench.plugins.loading import load_plugins
+    from dmlbench.running.planning import make_plan
     from dmlbench.training.trial import load_data, run_trial
 
     registry = load_plugins()
@@ -257,8 +258,9 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
 def test_weights_that_the_last_step_of_an_epoch_broke_fail_the_trial(tiny, tmp_path):
     import torch
 
-    from dmlbench.plan.request import Request, make_plan
+    from dmlbench.plan.request import Request
     from dmlbench.plugins.loading import load_plugins
+    from dmlbench.running.planning import make_plan
     from dmlbench.training.build import build
     from dmlbench.training.train import validation_map_at_r
     from dmlbench.training.trial import load_data

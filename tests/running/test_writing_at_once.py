@@ -8,9 +8,10 @@ import sys
 import threading
 
 import dmlbench
-from dmlbench.plan.request import Request, make_plan
+from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running import runner
+from dmlbench.running.planning import make_plan
 
 
 def _entry(out):

@@ -18,8 +18,9 @@ from dmlbench.data.transforms import TestTransform
 from dmlbench.errors import TrialFailure, UsageError
 from dmlbench.leaderboard.comparison.table import group_key
 from dmlbench.plan.recipe import Input, Recipe, load_recipe
-from dmlbench.plan.request import Request, make_plan
+from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.planning import make_plan
 from dmlbench.training.embed import backbone_features
 from dmlbench.training.frozen_features import FrozenFeatures
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dmlbench.errors import DmlbenchError, UsageError
-from dmlbench.plan.request import Request, make_plan
+from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.planning import make_plan
 from dmlbench.training.readiness import check_blaming, loading
 from dmlbench.training.trial import load_data
 

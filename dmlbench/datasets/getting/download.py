@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from dmlbench.errors import DmlbenchError
-from dmlbench.training.trial_folder import write_atomically
+from dmlbench.files import write_atomically
 
 ATTEMPTS = 4
 """Attempts in a row that brought nothing, after which a download gives up."""

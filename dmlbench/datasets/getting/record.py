@@ -15,7 +15,7 @@ from typing import Any
 from dmlbench.data.images import DatasetError
 from dmlbench.data.locations import PLACES, data_home, places
 from dmlbench.datasets.getting.download import Downloaded
-from dmlbench.training.trial_folder import write_atomically
+from dmlbench.files import write_atomically
 
 RECORD = "downloads.json"
 

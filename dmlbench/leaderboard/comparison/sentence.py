@@ -9,7 +9,7 @@ from dmlbench.leaderboard.entries.metrics import metric_title
 from dmlbench.statistics.formatting import listed, p_text, points
 
 if TYPE_CHECKING:
-    from dmlbench.leaderboard.comparison.verdict import Verdict
+    from dmlbench.leaderboard.comparison.outcome import Verdict
     from dmlbench.statistics.intervals import PairedDifference
 
 

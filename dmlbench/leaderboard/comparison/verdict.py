@@ -9,9 +9,9 @@ the claim that combining harms, whose p-value is therefore corrected for the num
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
+from dmlbench.leaderboard.comparison.outcome import Outcome, Verdict
 from dmlbench.leaderboard.comparison.sentence import sentence
 from dmlbench.leaderboard.comparison.table import grouped
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
@@ -30,56 +30,6 @@ from dmlbench.statistics.intervals import (
     holm,
     paired_difference,
 )
-
-SIGNIFICANCE = 0.05
-Outcome = Literal["beats", "worse", "not separated", "incomplete", "undecided"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What one combiner row has over its best single loss, within its group.
-
-    key, best_single_key: the ids, told apart where several claims are about one configuration.
-    outcome: "beats", "worse" or "not separated" at the 5 % level after Holm's correction;
-        "incomplete" where some of its losses are missing or left out, so that the best may be
-        another; "undecided" with fewer than three common seeds, no single loss to compare with, or
-        a combiner row that does not stand its checks.
-    best_single: name of the single loss against which the lead is smallest, of the `num_singles`
-        that share three seeds or, where none does, the most; None if there is none.
-    difference: combiner minus single of `metric` (a fraction), paired over the common seeds.
-    p_adjusted: the p-value, of a negative lead times `num_singles`, after Holm's correction for the
-        `num_comparisons` of the group.
-    other, other_difference: the same of a second metric, without a claim about it.
-    missing: the losses that were not run alone in this group, or on fewer common seeds.
-    left_out: the rows that would be compared but do not stand their checks: the combiner row
-        itself, or single losses of which no other row does.
-    code_differs: whether the shared loss's code is not the same in the two entries.
-    """
-
-    group: str
-    entry_id: str
-    key: str
-    combiner: str
-    outcome: Outcome
-    metric: str
-    best_single: str | None
-    best_single_id: str | None
-    best_single_key: str | None
-    difference: PairedDifference
-    p_adjusted: float | None
-    num_singles: int
-    num_comparisons: int
-    other: str
-    other_difference: PairedDifference
-    missing: tuple[str, ...]
-    left_out: tuple[str, ...]
-    code_differs: bool
-    sentence: str
-
-    @property
-    def separates(self) -> bool:
-        """Whether the difference is significant after correction."""
-        return self.p_adjusted is not None and self.p_adjusted < SIGNIFICANCE
 
 
 def verdicts(

@@ -15,16 +15,9 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from dmlbench.errors import VerificationError
+from dmlbench.files import write_text
 from dmlbench.leaderboard.entries.entry import Entry, Metrics
-from dmlbench.leaderboard.entries.record import (
-    Count,
-    Name,
-    Record,
-    Sha256,
-    parse_record,
-    read_text,
-    write_text,
-)
+from dmlbench.leaderboard.entries.record import Count, Name, Record, Sha256, parse_record, read_text
 
 SCHEMA_VERSION = 1
 # No dataset can be called so, for a dataset's name starts with a letter or a digit.

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from dmlbench.errors import VerificationError
+from dmlbench.files import write_text
 from dmlbench.leaderboard.entries.entry import check_recall
 from dmlbench.leaderboard.entries.record import (
     Count,
@@ -20,7 +21,6 @@ from dmlbench.leaderboard.entries.record import (
     Record,
     parse_record,
     read_text,
-    write_text,
 )
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import entry_path, leaderboard_folders

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -109,26 +107,6 @@ def read_text(path: Path, most: int = MAX_RECORD_BYTES) -> str:
         raise VerificationError(f"{path} is not UTF-8 text: {error.reason}.") from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader finds the old one or the new one, never a part.
-
-    Safe when processes write at once: each has a file of its own and the last to finish stands.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Hidden and not .json, so that a file left by a killed process is never read as a record.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(text.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
 def too_large(num_bytes: int, most: int = MAX_RECORD_BYTES) -> str:
     return f"{num_bytes} bytes are too many for an entry; the limit is {most}."
 
@@ -160,17 +138,3 @@ def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is no number that JSON knows")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system lets folders be synced."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)

@@ -15,7 +15,7 @@ from dmlbench.leaderboard.views import columns as cells
 if TYPE_CHECKING:
     import pandas
 
-    from dmlbench.leaderboard.comparison.verdict import Verdict
+    from dmlbench.leaderboard.comparison.outcome import Verdict
 
 #: What stands where in a row; "intervals" has mean, low and high of each metric in turn.
 ROW = (

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.errors import UsageError
+from dmlbench.leaderboard.comparison.outcome import Verdict
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
-from dmlbench.leaderboard.comparison.verdict import Verdict, verdicts
+from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.claim import Claim
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from dmlbench.files import file_sha256
 from dmlbench.leaderboard.entries.entry import Artefact, Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.site.neighbours import Query, sample_queries
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
-from dmlbench.training.trial_folder import file_sha256
 
 
 @dataclass(frozen=True)

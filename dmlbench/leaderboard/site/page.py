@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dmlbench.errors import DmlbenchError
-from dmlbench.leaderboard.comparison.verdict import Verdict
+from dmlbench.leaderboard.comparison.outcome import Verdict
 from dmlbench.leaderboard.entries.entry import Entry, Trial
 from dmlbench.leaderboard.entries.labels import Labels, distributions, failures
 from dmlbench.leaderboard.entries.metrics import (

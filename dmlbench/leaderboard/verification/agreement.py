@@ -116,7 +116,7 @@ def reproduced_together(
 
 def different_circumstances(entry: Entry, attestation: Attestation) -> list[str]:
     """In what a second training was not like the first, of all that decides its digits."""
-    from dmlbench.running.results import entry_code
+    from dmlbench.leaderboard.entries.code import entry_code
 
     first = {trial.seed: trial.environment for trial in entry.trials}
     differing = {

@@ -154,7 +154,7 @@ def _selection(entry: Entry) -> Iterator[str]:
 
 def _artefacts(entry: Entry) -> Iterator[str]:
     """The embeddings are filed under the entry, the code and the seed that they belong to."""
-    from dmlbench.running.results import entry_code
+    from dmlbench.leaderboard.entries.code import entry_code
 
     code = entry_code(entry)[:12]
     for trial in entry.trials:

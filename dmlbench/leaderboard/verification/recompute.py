@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from dmlbench.errors import VerificationError
+from dmlbench.files import file_sha256
 from dmlbench.leaderboard.entries.entry import Entry, Metrics, Trial
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_claim
 from dmlbench.training.environment import processor, versions
-from dmlbench.training.trial_folder import file_sha256
 
 _NAMES = {"embeddings", "labels"}
 _GALLERY = {"gallery", "gallery_labels"}

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmlbench.errors import VerificationError
+from dmlbench.files import file_sha256
 from dmlbench.leaderboard.entries.attestation import (
     Attestation,
     attestation_files,
@@ -27,7 +28,6 @@ from dmlbench.leaderboard.entries.entry import Artefact, Entry, Metrics
 from dmlbench.leaderboard.entries.store import claim_files_of, leaderboard_folders, read_entry
 from dmlbench.leaderboard.verification.agreement import agreement, reproduced_together, same_metrics
 from dmlbench.leaderboard.verification.checks import check_entry
-from dmlbench.training.trial_folder import file_sha256
 
 TIERS = ("claimed", "checked", "recomputed", "reproduced")
 

@@ -18,7 +18,7 @@ from dmlbench.leaderboard.entries.metrics import (
 if TYPE_CHECKING:
     import pandas
 
-    from dmlbench.leaderboard.comparison.verdict import Verdict
+    from dmlbench.leaderboard.comparison.outcome import Verdict
 
 NOTHING = "–"
 # So many verdicts are read in whole sentences.

@@ -14,7 +14,7 @@ from dmlbench.leaderboard.views import columns as cells
 if TYPE_CHECKING:
     import pandas
 
-    from dmlbench.leaderboard.comparison.verdict import Verdict
+    from dmlbench.leaderboard.comparison.outcome import Verdict
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!@])")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas
     from rich.console import Console
 
-    from dmlbench.leaderboard.comparison.verdict import Verdict
+    from dmlbench.leaderboard.comparison.outcome import Verdict
 
 __all__ = ["render_rich", "stdout_console"]
 

@@ -11,9 +11,10 @@ from dmlbench.cli.options import read_request, request_options
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.site.command import RECIPE_FILE, reproduction
 from dmlbench.plan.expressions import parse_call
-from dmlbench.plan.request import Request, make_plan
+from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.assemble import assemble_entry
+from dmlbench.running.planning import make_plan
 
 OVERRIDES = {
     "recipe.epochs": 3,
