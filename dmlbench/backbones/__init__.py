@@ -17,6 +17,6 @@ BACKBONES: tuple[BackboneSpec, ...] = (
         target="dmlbench.backbones.timm_model:TimmBackbone",
         summary="Any timm model: --backbone NAME is short for 'timm(model=NAME)'",
         reference="Wightman, PyTorch Image Models, 2019 (doi 10.5281/zenodo.4414861)",
-        defaults={"model": None, "pretrained": False, "weights": None},
+        defaults={"model": None, "pretrained": False, "weights": None, "pooling": None},
     ),
 )

@@ -19,6 +19,8 @@ class TimmBackbone(nn.Module):
     model: timm's name of the model, such as "resnet50" or "resnet50.a1_in1k".
     pretrained: load the pretrained weights; never replaced by a random start.
     weights: a file to start from instead, or its hash; see `dmlbench.backbones.weight_files`.
+    pooling: how timm pools the last maps: "avg", "max", "avgmax" (the mean of both) and what else
+        the model knows; None for what the model was made with.
     image_size: pixels a side of the input.
     Raises `UsageError` for an unknown model, weights that do not exist, cannot be fetched or do
     not fit.
@@ -30,6 +32,7 @@ class TimmBackbone(nn.Module):
         model: str | None = None,
         pretrained: bool = False,
         weights: str | None = None,
+        pooling: str | None = None,
     ) -> None:
         super().__init__()
         check_model_name(model)
@@ -39,9 +42,14 @@ class TimmBackbone(nn.Module):
                 f"not from both: leave out --pretrained or --weights."
             )
         config = timm.get_pretrained_cfg(model)
-        size = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
+        options = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
+        if pooling is not None:
+            _check_pooling(model, options, pooling)
+            options["global_pool"] = pooling
         try:
-            self.network = timm.create_model(model, pretrained=pretrained, num_classes=0, **size)
+            self.network = timm.create_model(
+                model, pretrained=pretrained, num_classes=0, **options
+            )
         except Exception as error:
             if not pretrained:
                 raise UsageError(f"timm cannot build the backbone {model}: {error}") from error
@@ -78,6 +86,21 @@ def _classifiers(network: nn.Module) -> tuple[str, ...]:
     """The names of the classifier's modules, of which some models have two."""
     names = network.pretrained_cfg.get("classifier") or ()
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _check_pooling(model: str, options: dict[str, int], pooling: str) -> None:
+    """Raise `UsageError` unless the model, without its weights, can be built with this pooling."""
+    if pooling:  # without any, the maps themselves would come out
+        try:
+            with torch.device("meta"):
+                timm.create_model(model, num_classes=0, global_pool=pooling, **options)
+            return
+        except Exception:  # timm refuses by assertions and TypeErrors of its layers
+            pass
+    raise UsageError(
+        f"The backbone {model} has no pooling {pooling!r}. A convolutional network of timm takes "
+        f"avg, max, avgmax and catavgmax, a transformer token, avg, max and avgmax."
+    )
 
 
 def check_model_name(model: str | None) -> None:

@@ -159,6 +159,7 @@ def test_the_configuration_names_the_hash_and_no_path(tmp_path):
     backbone = backbone_of(backbone=MODEL, weights=path, recipe="standard")
     assert backbone.params == {
         "model": MODEL, "pretrained": False, "weights": weights_reference(str(path)),
+        "pooling": None,
     }  # fmt: skip
     assert backbone_of(backbone=f"timm(model={MODEL},weights='{path}')") == backbone
 
