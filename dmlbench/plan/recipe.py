@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dmlbench.errors import UsageError
+from dmlbench.plan.schedule import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +50,6 @@ class Optimizer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """Learning-rate factor over the steps: linear warm-up, then `name`."""
-
-    name: Literal["constant", "cosine"] = "cosine"
-    warmup_epochs: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
 class Input:
     """Images are stored at `resize` pixels a side; the network sees `size` of them."""
 
@@ -81,6 +74,8 @@ class Recipe:
     backbone: str = "resnet-mini"
     pretrained: bool = False
     frozen: bool = False
+    frozen_epochs: int = 0
+    layer_norm: bool = False
     embedding_dim: int = 64
     epochs: int = 20
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -117,11 +112,13 @@ class Recipe:
             value = getattr(self.optimizer, spec.name)
             if not isinstance(value, str) and not 0 <= value < float("inf"):
                 raise UsageError(f"recipe.optimizer.{spec.name} must not be negative: {value}.")
-        if not 0 <= self.schedule.warmup_epochs <= self.epochs:
+        if not 0 <= self.frozen_epochs < self.epochs or (self.frozen and self.frozen_epochs):
+            most = 0 if self.frozen else self.epochs - 1
             raise UsageError(
-                f"recipe.schedule.warmup_epochs must lie between 0 and recipe.epochs "
-                f"({self.epochs}), not {self.schedule.warmup_epochs}."
+                f"recipe.frozen_epochs must lie between 0 and {most}, not {self.frozen_epochs}"
+                f"{': recipe.frozen keeps the backbone to the end' if self.frozen else ''}."
             )
+        self.schedule.check(self.epochs, self.validate_every)
         if self.input.resize < self.input.size:
             raise UsageError(
                 f"recipe.input.resize ({self.input.resize}) must be at least recipe.input.size "
@@ -132,6 +129,7 @@ class Recipe:
         """The recipe as plain JSON values, every value present."""
         values = dataclasses.asdict(self)
         values["augment"] = [dict(step) for step in self.augment]
+        values["schedule"]["milestones"] = list(self.schedule.milestones)
         return values
 
     def overrides(self) -> dict[str, Any]:
@@ -212,6 +210,10 @@ def _coerce(hint: Any, value: Any, source: str, key: str) -> Any:
         if value not in allowed:
             raise UsageError(f"{source}: {key} must be one of {', '.join(allowed)}, not {value!r}.")
         return value
+    if hint == tuple[int, ...]:
+        if not isinstance(value, (list, tuple)) or any(type(item) is not int for item in value):
+            raise UsageError(f"{source}: {key} must be a list of whole numbers, not {value!r}.")
+        return tuple(value)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)) or not all(
             isinstance(step, Mapping) and isinstance(step.get("name"), str) for step in value

@@ -54,6 +54,8 @@ class BackbonePass:
             if self.features.requires_grad:
                 self.features.backward(gradient)
             return
+        if not any(parameter.requires_grad for parameter in self.backbone.parameters()):
+            return
         for features, share in zip(
             self._again(), gradient.tensor_split(len(self.parts)), strict=True
         ):

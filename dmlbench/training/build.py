@@ -79,7 +79,9 @@ def build(
         features = FrozenFeatures(backbone, test_transform, recipe, device, made_from, emit)
     parts = TrainingModules(
         model=EmbeddingModel(
-            Precomputed(backbone.num_features) if recipe.frozen else backbone, head_dims
+            Precomputed(backbone.num_features) if recipe.frozen else backbone,
+            head_dims,
+            recipe.layer_norm,
         ),
         losses=nn.ModuleList(losses),
         loss_names=[loss.name for loss in configuration.losses],

@@ -16,11 +16,16 @@ class EmbeddingModel(nn.Module):
 
     backbone: images (B, 3, H, W) -> features (B, F), with ``num_features``.
     head_dims: width of each head.
+    layer_norm: normalise the features before the heads, without weights (ProxyNCA++, Teh, DeVries,
+        Taylor, ECCV 2020).
     """
 
-    def __init__(self, backbone: nn.Module, head_dims: Sequence[int]) -> None:
+    def __init__(
+        self, backbone: nn.Module, head_dims: Sequence[int], layer_norm: bool = False
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.layer_norm = layer_norm
         self.heads = nn.ModuleList(nn.Linear(backbone.num_features, dim) for dim in head_dims)
 
     def embed(self, features: Tensor) -> list[Tensor]:
@@ -29,6 +34,8 @@ class EmbeddingModel(nn.Module):
 
     def outputs(self, features: Tensor) -> list[Tensor]:
         """What the heads make of features (B, F), before normalisation, (B, D_j) each."""
+        if self.layer_norm:
+            features = functional.layer_norm(features, features.shape[1:])
         return [head(features) for head in self.heads]
 
     @staticmethod

@@ -27,7 +27,6 @@ from dmlbench.training.backbone_pass import BackbonePass
 from dmlbench.training.embed import embed_images
 from dmlbench.training.optimizers import build_auxiliary_optimizer, build_optimizer
 from dmlbench.training.parts import TrainingModules
-from dmlbench.training.schedule import schedule_factor
 from dmlbench.training.step import choose_backward, forward, objective_of
 
 
@@ -73,6 +72,9 @@ class Trainer:
         )
         self.labels = torch.as_tensor(np.asarray(train.labels), device=parts.device)
         self.backward = choose_backward(parts)
+        self.backbone_parameters = [
+            p for p in parts.model.backbone.parameters() if p.requires_grad
+        ]
         self.optimizer = build_optimizer(parts, recipe)
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
         self.auxiliary_optimizer = build_auxiliary_optimizer(parts, recipe)
@@ -125,11 +127,14 @@ class Trainer:
             module.train()
         if self.recipe.freeze_batch_norm:
             self.parts.model.freeze_batch_norm()
+        for parameter in self.backbone_parameters:
+            parameter.requires_grad_(epoch >= self.recipe.frozen_epochs)
+        validation = [record["validation_map_at_r"] for record in self.progress.history]
         steps = len(self.sampler)
         totals = torch.zeros(1 + len(self.parts.losses), dtype=torch.float64)
         for index, batch in enumerate(self.sampler.batches(epoch)):
             step = epoch * steps + index
-            factor = schedule_factor(self.recipe, step, steps)
+            factor = self.recipe.schedule.rate(step, steps, self.recipe.epochs, validation)
             for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
                 group["lr"] = base * factor
             totals += self._step(batch, generator, step)
