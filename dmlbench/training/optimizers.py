@@ -40,8 +40,8 @@ def build_optimizer(parts: TrainingModules, recipe: Recipe) -> torch.optim.Optim
     if options.name == "rmsprop":
         return torch.optim.RMSprop(groups, momentum=options.momentum, eps=options.eps)
     if options.name == "adam":
-        return torch.optim.Adam(groups, eps=options.eps)
-    return torch.optim.AdamW(groups, eps=options.eps)
+        return torch.optim.Adam(groups, eps=options.eps, fused=True)
+    return torch.optim.AdamW(groups, eps=options.eps, fused=True)
 
 
 def build_auxiliary_optimizer(
