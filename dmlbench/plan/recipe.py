@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dmlbench.errors import UsageError
-from dmlbench.plan.schedule import Schedule
+from dmlbench.plan.schedule import Schedule, without_others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +172,13 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
 def recipe_from_json(
     table: Mapping[str, Any], overrides: Mapping[str, Any] | None = None, source: str = "recipe"
 ) -> Recipe:
-    """Build a recipe from nested tables; `overrides` by dotted key go on top."""
+    """Build a recipe from nested tables; `overrides` by dotted key go on top.
+
+    Another schedule does not inherit the values of the one that it takes the place of.
+    """
     merged = {k: dict(v) if isinstance(v, Mapping) else v for k, v in table.items()}
+    if isinstance(merged.get("schedule"), dict) and "schedule.name" in (overrides or {}):
+        merged["schedule"] = without_others(merged["schedule"], overrides["schedule.name"])
     for key, value in (overrides or {}).items():
         head, _, tail = key.partition(".")
         if tail and isinstance(merged.setdefault(head, {}), dict):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dmlbench.errors import UsageError
 
@@ -116,6 +116,13 @@ class Schedule:
                 f"recipe.schedule.milestones must be ascending epochs between 1 and "
                 f"{epochs - 1}, such as [{max(1, epochs // 2)}], not {list(self.milestones)}."
             )
+
+
+def without_others(values: Mapping[str, Any], name: object) -> dict[str, Any]:
+    """Return a schedule's values without those that only schedules other than `name` read."""
+    own = _READ.get(name, ()) if isinstance(name, str) else ()
+    others = {key for read in _READ.values() for key in read} - set(own)
+    return {key: value for key, value in values.items() if key not in others}
 
 
 def reductions(validation: Sequence[float | None], patience: int) -> int:

@@ -64,7 +64,7 @@ def test_info_shows_paper_and_parameters(call):
     code, out, _ = call("info", "wedl", "--json")
     assert json.loads(out)["defaults"]["penalty"] == 1e4
     code, out, _ = call("info", "quick", "--json")
-    assert json.loads(out)["epochs"] == 20
+    assert json.loads(out)["epochs"] == 25
 
 
 @pytest.mark.parametrize(

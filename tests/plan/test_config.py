@@ -47,7 +47,7 @@ def test_the_id_depends_on_everything_that_is_compared():
         configuration(losses=(other,)),
         configuration(protocol=Protocol(width="paper")),
         configuration(recipe=load_recipe("quick", {"epochs": 4})),
-        configuration(recipe=load_recipe("quick", {"optimizer.head_lr": 1e-3})),
+        configuration(recipe=load_recipe("quick", {"optimizer.head_lr": 2e-3})),
     ]
     ids = {configuration().entry_id, *(c.entry_id for c in changed)}
     assert len(ids) == len(changed) + 1

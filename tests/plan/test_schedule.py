@@ -138,3 +138,14 @@ def test_a_schedule_that_cannot_be_meant_is_named(values, message):
     plain = {"epochs": 20, "validate_every": 1}
     with pytest.raises(UsageError, match=message):
         load_recipe("paper", {**plain, **{f"schedule.{k}": v for k, v in given.items()}})
+
+
+def test_another_schedule_does_not_inherit_the_values_of_the_one_it_replaces():
+    quick = load_recipe("quick").schedule
+    assert quick.name == "polynomial" and quick.decay_from > 0
+    constant = load_recipe("quick", {"schedule.name": "constant"}).schedule
+    assert constant == Schedule(name="constant", warmup_epochs=quick.warmup_epochs)
+    same = load_recipe("quick", {"schedule.name": "polynomial", "schedule.power": 2.0}).schedule
+    assert (same.decay_from, same.power) == (quick.decay_from, 2.0)
+    with pytest.raises(UsageError, match="decay_from has nothing to act on"):
+        load_recipe("quick", {"schedule.name": "constant", "schedule.decay_from": 0.3})
