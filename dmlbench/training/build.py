@@ -67,7 +67,7 @@ def build(
     given = configuration.backbone.params
     pretrained = bool(given.get("pretrained") or given.get("weights"))
     weights_sha256 = _weights_sha256(backbone) if pretrained or recipe.frozen else None
-    combiner, losses, head_dims = _objective(
+    combiner, losses, head_dims = build_objective(
         configuration, registry, dataset, seed, backbone.num_features
     )
     shape = (recipe.input.size, backbone.mean, backbone.std, recipe.channels_last)
@@ -115,7 +115,7 @@ def training_split(
     return subset(train, kept), subset(train, held_out)
 
 
-def _objective(
+def build_objective(
     configuration: Configuration,
     registry: Registry,
     dataset: Any,

@@ -15,7 +15,7 @@ from dmlbench.errors import DmlbenchError, PluginError, UsageError
 from dmlbench.plan.config import Configuration
 from dmlbench.plan.labels import label
 from dmlbench.plugins.registry import Registry
-from dmlbench.training.build import _objective  # losses and combiner alone, as `build` makes them
+from dmlbench.training.build import build_objective
 from dmlbench.training.trial import check
 
 
@@ -41,7 +41,13 @@ def check_blaming(configuration: Configuration, registry: Registry, dataset: Any
         check(configuration, registry, dataset)
     except Exception as error:
         message = _said(error)
-        if _error_of(lambda: _objective(configuration, registry, dataset, seed=0)) == message:
+        if (
+            _error_of(
+                # The width of the features matters to no check of parameters.
+                lambda: build_objective(configuration, registry, dataset, seed=0, num_features=1)
+            )
+            == message
+        ):
             message = f"{label(configuration, registry)} cannot be trained: {message}"
         elif not isinstance(error, DmlbenchError):
             message = f"The backbone {configuration.backbone.id} cannot be built: {message}"
