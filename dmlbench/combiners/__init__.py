@@ -6,7 +6,7 @@ _ENSEMBLE = (
     "Zabihzadeh, Alitbi, Mousavirad, Ensemble of Loss Functions to Improve Generalizability of "
     "Deep Metric Learning methods, Multimedia Tools and Applications 2023 (arXiv 2107.01130)"
 )
-_SELF_WEIGHTING = {"prior": None, "penalty": 1e4}
+_SELF_WEIGHTING = {"prior": None, "penalty": 1e4, "rescale": "mean"}
 _DIVERSITY = {"diversity": {"low": 0.01, "high": 0.1, "log": True}}
 
 COMBINERS: tuple[CombinerSpec, ...] = (
@@ -20,6 +20,11 @@ COMBINERS: tuple[CombinerSpec, ...] = (
         target="dmlbench.combiners.fixed:FixedWeights",
         summary="Weighted sum of the losses on one embedding, weights given by the user",
         defaults={"weights": None},
+    ),
+    CombinerSpec(
+        name="equalised",
+        target="dmlbench.combiners.equalised:EqualisedSum",
+        summary="Sum of the losses on one embedding, their gradients brought to one size",
     ),
     CombinerSpec(
         name="wel",

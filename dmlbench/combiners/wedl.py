@@ -24,7 +24,7 @@ class DiverseEnsemble(WeightedEnsemble):
     so that its squared Euclidean distance is Σ_j w_j d_j².
 
     num_losses: M.
-    prior, penalty: as for `WeightedEnsemble`.
+    prior, penalty, rescale: as for `WeightedEnsemble`.
     diversity: λ, 0.01 to 0.1 in the paper.
     """
 
@@ -36,8 +36,9 @@ class DiverseEnsemble(WeightedEnsemble):
         prior: Sequence[float] | None = None,
         penalty: float = 1e4,
         diversity: float = 0.05,
+        rescale: str = "mean",
     ) -> None:
-        super().__init__(num_losses, prior, penalty)
+        super().__init__(num_losses, prior, penalty, rescale)
         if not 0 <= diversity < float("inf"):
             raise ValueError(f"diversity must not be negative: {diversity}")
         self.diversity = diversity

@@ -26,7 +26,7 @@ class CompressedEnsemble(DiverseEnsemble):
     num_losses: M.
     embedding_dim: D.
     head_dims: widths of the heads, D_j.
-    prior, penalty, diversity: as for `DiverseEnsemble`.
+    prior, penalty, diversity, rescale: as for `DiverseEnsemble`.
     hidden_dim: width of the hidden layer; None for that of the concatenated heads.
     """
 
@@ -39,8 +39,9 @@ class CompressedEnsemble(DiverseEnsemble):
         penalty: float = 1e4,
         diversity: float = 0.05,
         hidden_dim: int | None = None,
+        rescale: str = "mean",
     ) -> None:
-        super().__init__(num_losses, prior, penalty, diversity)
+        super().__init__(num_losses, prior, penalty, diversity, rescale)
         wide = sum(head_dims)
         hidden = wide if hidden_dim is None else hidden_dim
         if hidden < 1:

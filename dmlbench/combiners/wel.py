@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dmlbench.combiners.base import Combiner
+from dmlbench.combiners.running_scales import RunningScales, gradient_norms
 
 
 class WeightedEnsemble(Combiner):
@@ -25,21 +26,35 @@ class WeightedEnsemble(Combiner):
     is 0 in a batch says nothing of its scale, and counting it would let the rescaled loss explode
     when it comes back.
 
+    A running mean of a loss whose margin bounds it from below is no measure of difficulty: a mean
+    over active triplets stays near its margin however well the net has learned. Two margins give
+    the same gradient at two values, and dividing by the mean then weighs the loss by its margin
+    alone. With `rescale="gradient"` l̄_j is the running norm of the loss's gradient at the shared
+    representation instead, which no constant in the loss can change.
+
     num_losses: M.
     prior: M positive numbers that the weights start in proportion to; None for equal ones.
     penalty: η.
+    rescale: "mean" as above, "gradient", or "none" for the losses as they are.
     Raises ValueError for a prior that puts a weight under the floor 1/(4M).
     """
 
     def __init__(
-        self, num_losses: int, prior: Sequence[float] | None = None, penalty: float = 1e4
+        self,
+        num_losses: int,
+        prior: Sequence[float] | None = None,
+        penalty: float = 1e4,
+        rescale: str = "mean",
     ) -> None:
         super().__init__(num_losses)
+        if rescale not in ("mean", "gradient", "none"):
+            raise ValueError(f"rescale must be 'mean', 'gradient' or 'none', not {rescale!r}")
+        self.rescale = rescale
+        self.sees_gradients = rescale == "gradient"
         self.penalty = penalty
         self.floor = 1 / (4 * num_losses)
         self.roots = nn.Parameter(self._start(prior))  # (M,)
-        self.register_buffer("_sums", torch.zeros(num_losses, dtype=torch.float64))
-        self.register_buffer("_counts", torch.zeros(num_losses, dtype=torch.float64))
+        self.scales = RunningScales(num_losses)
 
     def _start(self, prior: Sequence[float] | None) -> Tensor:
         prior = [1.0] * self.num_losses if prior is None else [float(p) for p in prior]
@@ -59,29 +74,20 @@ class WeightedEnsemble(Combiner):
         return torch.tensor(shares).sub(self.floor).sqrt()
 
     def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:
-        if self.training:
-            self._observe(losses.detach())
+        if self.training and self.rescale == "mean":
+            self.scales.observe(losses)
         weights = self._weights()  # (M,)
-        rescaled = losses * self._scales().to(losses.dtype)  # (M,)
+        rescaled = losses * self.scales().to(losses.dtype)  # (M,)
         # From the roots in float64: near the simplex the penalty is a small difference times 1e4.
         excess = weights.double().sum() - 1
         penalty = self.penalty * excess.square()
         return torch.dot(weights.to(losses.dtype), rescaled) + penalty.to(losses.dtype)
+
+    def see_gradients(self, gradients: Tensor, losses: Tensor) -> None:
+        self.scales.observe(gradient_norms(gradients))
 
     def weights(self) -> Tensor:
         return self._weights().detach()
 
     def _weights(self) -> Tensor:
         return self.roots.square() + self.floor
-
-    def _observe(self, losses: Tensor) -> None:
-        sizes = losses.abs().double()
-        self._sums += sizes
-        self._counts += sizes > 0
-
-    def _scales(self) -> Tensor:
-        """l̄ / l̄_j (M,); 1 for a loss that was 0 so far."""
-        seen = self._sums > 0
-        means = self._sums / self._counts.clamp(min=1)
-        mean = means.sum() / seen.sum().clamp(min=1)
-        return torch.where(seen, mean / means.where(seen, 1.0), 1.0)

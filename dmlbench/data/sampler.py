@@ -1,4 +1,4 @@
-"""Batches of P classes with K images each, in which an epoch reaches every image."""
+"""The batches of an epoch: P classes with K images each, or images at random."""
 
 from __future__ import annotations
 
@@ -83,3 +83,33 @@ class ClassBalancedSampler:
                 places.extend(rng.integers(self._sizes[more]).tolist())
             classes[batch], firsts[batch] = taken, places
         return classes, firsts
+
+
+class RandomSampler:
+    """Batches drawn uniformly, whatever the classes; a pure function of arguments and epoch.
+
+    In an epoch every image comes once, and the last batch is filled up from the batch before it.
+
+    labels: (N,), int64. size: images a batch. seed: decides the batches together with the epoch.
+    Raises `UsageError` where there are fewer images than a batch takes.
+    """
+
+    def __init__(self, labels: np.ndarray, size: int, seed: int = 0) -> None:
+        if not 1 <= size <= len(labels):
+            raise UsageError(
+                f"A batch of {size} images cannot be drawn from {len(labels)} training images. "
+                f"Set recipe.batch.classes × recipe.batch.images to at most {len(labels)}."
+            )
+        self.count, self.size, self.seed = len(labels), size, seed
+
+    def __len__(self) -> int:
+        """Return the batches of an epoch, the same in every epoch."""
+        return -(-self.count // self.size)
+
+    def batches(self, epoch: int) -> Iterator[np.ndarray]:
+        """Yield the batches of an epoch: indices (size,), int64, without repetition."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.count)
+        whole = self.count // self.size * self.size
+        yield from order[:whole].reshape(-1, self.size)
+        if whole < self.count:
+            yield order[-self.size :]

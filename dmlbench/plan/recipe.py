@@ -20,6 +20,7 @@ from dmlbench.plan.schedule import Schedule, without_others
 class Batch:
     """Batch composition: `classes` distinct classes of `images` images each.
 
+    sampler: "classes", or "random" for as many images drawn uniformly, whatever their classes.
     micro: the most images that go through the backbone at once; 0 for the whole batch. The losses
         see the whole batch all the same (`dmlbench.training.backbone_pass`).
     """
@@ -27,6 +28,7 @@ class Batch:
     classes: int = 32
     images: int = 4
     micro: int = 0
+    sampler: Literal["classes", "random"] = "classes"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from dmlbench.plugins.sources import source_sha256
 from dmlbench.training.frozen_features import FrozenFeatures, Precomputed
 from dmlbench.training.model import EmbeddingModel
 from dmlbench.training.parts import TrainingModules
+from dmlbench.training.random_states import seed_for
 from dmlbench.training.step import LOSS_INPUTS, loss_input
 
 Emit = Callable[[str, Mapping[str, Any]], None]
@@ -60,7 +61,7 @@ def build(
     emit: told how a pass over the images goes on.
     """
     recipe = configuration.recipe
-    torch.manual_seed(seed)
+    seed_for(seed, "backbone")
     backbone = _component(
         registry, "backbones", configuration.backbone, image_size=recipe.input.size
     )
@@ -77,6 +78,7 @@ def build(
     if recipe.frozen:
         made_from = _made_from(configuration, registry, dataset, device, weights_sha256)
         features = FrozenFeatures(backbone, test_transform, recipe, device, made_from, emit)
+    seed_for(seed, "heads")
     parts = TrainingModules(
         model=EmbeddingModel(
             Precomputed(backbone.num_features) if recipe.frozen else backbone,
@@ -134,6 +136,7 @@ def build_objective(
         )
     except ValueError as error:
         raise UsageError(f"combiner {item.id}: {error}.") from error
+    seed_for(seed, "combiner")
     combiner = create(
         item,
         combiner_params,
@@ -144,13 +147,17 @@ def build_objective(
     train, _ = training_split(configuration, dataset.train, seed)
     num_classes = len(train.class_names)
     dims = head_dims * num_losses if len(head_dims) == 1 else head_dims
-    losses = [
-        _component(
-            registry, "losses", loss,
-            num_classes=num_classes, embedding_dim=dim, num_features=num_features,
-        )
-        for loss, dim in zip(configuration.losses, dims, strict=True)
-    ]  # fmt: skip
+    losses = []
+    for index, (loss, dim) in enumerate(zip(configuration.losses, dims, strict=True)):
+        # By its name, not its place: an ensemble's loss starts like the loss alone.
+        copy = [one.id for one in configuration.losses[:index]].count(loss.id)
+        seed_for(seed, f"loss {loss.id} {copy}")
+        losses.append(
+            _component(
+                registry, "losses", loss,
+                num_classes=num_classes, embedding_dim=dim, num_features=num_features,
+            )
+        )  # fmt: skip
     _check_inputs(configuration, losses, len(head_dims))
     return combiner, losses, head_dims
 

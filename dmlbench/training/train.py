@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from dmlbench.data.images import ImageSet
-from dmlbench.data.sampler import ClassBalancedSampler
+from dmlbench.data.sampler import ClassBalancedSampler, RandomSampler
 from dmlbench.errors import TrialFailure
 from dmlbench.plan.recipe import Recipe
 from dmlbench.training.backbone_pass import BackbonePass
@@ -67,9 +67,7 @@ class Trainer:
     ) -> None:
         self.parts, self.recipe, self.train_set, self.seed = parts, recipe, train, seed
         self.validate = validate
-        self.sampler = ClassBalancedSampler(
-            train.labels, recipe.batch.classes, recipe.batch.images, seed
-        )
+        self.sampler = _sampler(recipe, train.labels, seed)
         self.labels = torch.as_tensor(np.asarray(train.labels), device=parts.device)
         self.backward = choose_backward(parts)
         self.backbone_parameters = [
@@ -207,6 +205,13 @@ def validation_map_at_r(parts: TrainingModules, recipe: Recipe, images: ImageSet
         # Every loss was finite, so the last step of the epoch broke the weights.
         raise TrialFailure("the validation embeddings are not finite, although every loss was")
     return retrieval(embeddings, images.labels, ks=(1,), device=parts.device).map_at_r
+
+
+def _sampler(recipe: Recipe, labels: np.ndarray, seed: int) -> ClassBalancedSampler | RandomSampler:
+    batch = recipe.batch
+    if batch.sampler == "random":
+        return RandomSampler(labels, batch.classes * batch.images, seed)
+    return ClassBalancedSampler(labels, batch.classes, batch.images, seed)
 
 
 def _seed_everything(seed: int, epoch: int, device: torch.device) -> torch.Generator:

@@ -48,7 +48,8 @@ def check(configuration: Configuration, registry: Registry, dataset: Any) -> Non
     """
     train, _ = training_split(configuration, dataset.train, seed=0)
     num_classes = len(train.class_names)
-    if configuration.recipe.batch.classes > num_classes:
+    batch = configuration.recipe.batch
+    if batch.sampler == "classes" and batch.classes > num_classes:
         raise UsageError(
             f"The recipe takes {configuration.recipe.batch.classes} classes a batch, but "
             f"{configuration.dataset.id} leaves {num_classes} classes to train on (validation "

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from dmlbench.combiners.equalised import EqualisedSum
 from dmlbench.combiners.fixed import EqualSum, FixedWeights
 from dmlbench.combiners.wedl import DiverseEnsemble
 from dmlbench.combiners.wedl_c import CompressedEnsemble, distance_mismatch
@@ -61,9 +62,45 @@ def test_rescaling_makes_units_irrelevant():
         a = one(torch.tensor(batch), [])
         b = other(torch.tensor([batch[0], 1000 * batch[1]]), [])
         # The common factor l̄ is all that changes.
-        scale_a, scale_b = one._scales() * 1.0, other._scales() * torch.tensor([1.0, 1000.0])
+        scale_a, scale_b = one.scales() * 1.0, other.scales() * torch.tensor([1.0, 1000.0])
         torch.testing.assert_close(scale_a / scale_a[0], scale_b / scale_b[0])
         assert a > 0 and b > 0
+
+
+def test_rescaling_by_gradients_is_blind_to_constants_in_a_loss():
+    gradients = torch.tensor([[[3.0, 4.0]], [[0.0, 10.0]]])  # norms 5 and 10
+    values = []
+    for constant in (0.0, 7.0):
+        combiner = WeightedEnsemble(2, rescale="gradient")
+        losses = torch.tensor([1.0 + constant, 2.0], requires_grad=True)
+        combiner.see_gradients(gradients, losses.detach())
+        combiner(losses, []).backward()
+        values.append(losses.grad)
+    np.testing.assert_allclose(values[0], [0.5 * 7.5 / 5, 0.5 * 7.5 / 10], rtol=1e-6)
+    torch.testing.assert_close(values[0], values[1])
+
+
+def test_without_rescaling_the_losses_count_as_they_are():
+    losses = torch.tensor([1.0, 50.0], requires_grad=True)
+    WeightedEnsemble(2, rescale="none")(losses, []).backward()
+    np.testing.assert_allclose(losses.grad, [0.5, 0.5], rtol=1e-6)
+
+
+def test_another_way_to_rescale_is_refused():
+    with pytest.raises(ValueError, match="'mean', 'gradient' or 'none', not 'max'"):
+        WeightedEnsemble(2, rescale="max")
+
+
+def test_equalised_gradients_have_one_size_on_average():
+    combiner = EqualisedSum(2)
+    rng = np.random.default_rng(0)
+    batches = rng.normal(size=(5, 2, 3, 4)) * np.array([1.0, 300.0])[:, None, None]
+    for batch in batches:
+        combiner.see_gradients(torch.tensor(batch), torch.ones(2))
+    norms = np.sqrt((batches**2).sum((2, 3))).mean(0)  # (2,)
+    np.testing.assert_allclose(combiner.weights(), norms.mean() / norms / 2, rtol=1e-12)
+    value = combiner(torch.tensor([2.0, 5.0], dtype=torch.float64), [])
+    assert value.item() == pytest.approx((norms.mean() / norms / 2) @ [2.0, 5.0])
 
 
 @pytest.mark.parametrize(

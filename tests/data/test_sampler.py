@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dmlbench.data.sampler import ClassBalancedSampler
+from dmlbench.data.sampler import ClassBalancedSampler, RandomSampler
 from dmlbench.errors import UsageError
 
 
@@ -94,3 +94,29 @@ def test_more_classes_than_there_are():
 def test_empty_batches(classes, images):
     with pytest.raises(UsageError, match="at least 1 class and 1 image"):
         ClassBalancedSampler(labels_of([3] * 20), classes, images)
+
+
+@pytest.mark.parametrize("count", [12, 13, 19])
+def test_a_random_epoch_reaches_every_image_and_no_batch_repeats_one(count):
+    sampler = RandomSampler(np.zeros(count, dtype=np.int64), 6, seed=1)
+    batches = [*sampler.batches(0)]
+    assert len(batches) == len(sampler) == -(-count // 6)
+    assert all(len(set(batch.tolist())) == 6 for batch in batches)
+    assert set(np.concatenate(batches).tolist()) == set(range(count))
+
+
+def test_random_batches_follow_seed_and_epoch_and_not_the_classes():
+    labels = np.arange(300).repeat(10)
+
+    def first(seed, epoch):
+        return next(RandomSampler(labels, 60, seed).batches(epoch)).tolist()
+
+    assert first(0, 0) == first(0, 0)
+    assert len({tuple(first(s, e)) for s in (0, 1) for e in (0, 1)}) == 4
+    # 60 of 3,000 images of 300 classes seldom meet: about 0.18 positives an anchor.
+    assert len(set(labels[first(0, 0)].tolist())) > 45
+
+
+def test_a_random_batch_larger_than_the_set_is_refused():
+    with pytest.raises(UsageError, match="64 images cannot be drawn from 10"):
+        RandomSampler(np.zeros(10, dtype=np.int64), 64)
