@@ -7,7 +7,6 @@ with one on the CPU the same batch comes out whatever the device of the images.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dmlbench.data.augmentations import check_augmentation
 from dmlbench.errors import UsageError
 
 
@@ -57,8 +57,8 @@ class TestTransform:
 class TrainTransform(TestTransform):
     """Augment, centre crop where still larger, normalise.
 
-    augment: steps in order, each a mapping with a ``name`` of `AUGMENTATIONS` and its parameters,
-        such as ``{"name": "shift", "pixels": 2}``.
+    augment: steps in order, each a mapping with a ``name`` of `AUGMENTATIONS` and its
+        parameters, such as ``{"name": "shift", "pixels": 2}``.
     size, mean, std, channels_last: as for `TestTransform`.
     Raises `UsageError` for an unknown step or parameter.
     """
@@ -171,35 +171,19 @@ def color_jitter(
     return values.round().to(torch.uint8)
 
 
-AUGMENTATIONS: dict[str, Callable[..., Tensor]] = {
-    "shift": shift,
-    "flip": flip,
-    "random_resized_crop": random_resized_crop,
-    "color_jitter": color_jitter,
+_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    function.__name__: function for function in (shift, flip, random_resized_crop, color_jitter)
 }
 
 
 def _bind(step: Mapping[str, Any], size: int) -> Callable[..., Tensor]:
     """Return the augmentation that `step` names with its parameters in place."""
+    check_augmentation(step)
     params = dict(step)
-    name = params.pop("name", None)
-    if name not in AUGMENTATIONS:
-        raise UsageError(
-            f"There is no augmentation {name!r}. Allowed: {', '.join(sorted(AUGMENTATIONS))}."
-        )
-    offered = {
-        key: parameter.default
-        for key, parameter in inspect.signature(AUGMENTATIONS[name]).parameters.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
-    for key in params:
-        if key not in offered:
-            raise UsageError(
-                f"Augmentation {name} has no parameter {key!r}. It has: {', '.join(offered)}."
-            )
+    name = params.pop("name")
     if name == "random_resized_crop":
         params["size"] = size
-    return partial(AUGMENTATIONS[name], **params)
+    return partial(_FUNCTIONS[name], **params)
 
 
 def _mirrored(length: int, pixels: int, device: torch.device) -> Tensor:

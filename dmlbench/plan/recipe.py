@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from dmlbench.data.augmentations import check_augmentation
 from dmlbench.errors import UsageError
 from dmlbench.plan.schedule import Schedule, without_others
 
@@ -110,6 +111,8 @@ class Recipe:
                 f"recipe.frozen computes the features once, from images as they are, so that "
                 f"{given} has nothing to act on. Leave one of the two out."
             )
+        for step in self.augment:
+            check_augmentation(step)
         for spec in dataclasses.fields(self.optimizer):
             value = getattr(self.optimizer, spec.name)
             if not isinstance(value, str) and not 0 <= value < float("inf"):

@@ -1,11 +1,14 @@
 """Batch transforms: exact values where they are known, and one stream of random numbers."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from dmlbench.data import transforms
+from dmlbench.data.augmentations import AUGMENTATIONS
 from dmlbench.data.transforms import TestTransform, TrainTransform
 from dmlbench.errors import UsageError
 
@@ -225,7 +228,7 @@ def test_steps_run_in_order_on_stored_pixels_and_the_centre_remains():
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ({"name": "shfit"}, "no augmentation 'shfit'.*color_jitter, flip, random_resized_crop"),
+        ({"name": "shfit"}, "no augmentation 'shfit'. Did you mean shift.*color_jitter, flip"),
         ({"pixels": 2}, "no augmentation None"),
         ({"name": "shift", "pixel": 2}, "shift has no parameter 'pixel'. It has: pixels"),
         ({"name": "random_resized_crop", "size": 2}, "no parameter 'size'. It has: scale, ratio"),
@@ -234,3 +237,10 @@ def test_steps_run_in_order_on_stored_pixels_and_the_centre_remains():
 def test_steps_that_are_not_offered(step, message):
     with pytest.raises(UsageError, match=message):
         TrainTransform([step], 8, MEAN, STD)
+
+
+def test_the_known_parameters_are_those_of_the_functions():
+    for name, defaults in AUGMENTATIONS.items():
+        parameters = inspect.signature(getattr(transforms, name)).parameters.values()
+        offered = {p.name: p.default for p in parameters if p.default is not p.empty}
+        assert offered == defaults

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from dmlbench.data.transforms import AUGMENTATIONS
+from dmlbench.data.augmentations import AUGMENTATIONS
 from dmlbench.plan.recipe import Recipe, load_recipe, recipe_names
 
 ROOT = Path(__file__).parents[2]
