@@ -48,12 +48,17 @@ def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def read_request(values: dict[str, Any]) -> Any:
     """The `dmlbench.plan.request.Request` that the options spell."""
+    from dmlbench.errors import UsageError
     from dmlbench.plan.expressions import parse_assignment, split_list
     from dmlbench.plan.request import Request
 
     overrides = dict(parse_assignment(text) for text in values["assignments"])
     if values["width"] is not None:
-        overrides["protocol.width"] = values["width"]
+        given = overrides.setdefault("protocol.width", values["width"])
+        if given != values["width"]:
+            raise UsageError(
+                f"--width {values['width']} and --set protocol.width={given} differ; give one."
+            )
     return Request(
         losses=split_list(values["losses"]),
         combiners=_combiners(values["combiners"]),

@@ -37,12 +37,15 @@ def plan(call):
         (["--backbone", "timm"], "needs a model"),
         (["--combiner", "none,sum"], "none stands alone"),
         (["--recipe", "."], "The recipe . is a directory"),
+        (["--recipe", "misspelt.toml"], "no augmentation 'shfit'. Did you mean shift?"),
+        (["--width", "fair", "--set", "protocol.width=paper"], "protocol.width=paper differ"),
     ],
 )
 def test_what_can_be_seen_without_building_is_refused(
     plan, tmp_path, monkeypatch, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "misspelt.toml").write_text('[[augment]]\nname = "shfit"\n')
     code, out, err = plan(*arguments)
     assert (code, out) == (2, "") and message in err
 
