@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="All columns and verdicts as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="All columns as CSV, metrics as fractions.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Tables and verdicts as Markdown.")
+@click.option("--latex", "as_latex", is_flag=True, help="Tables for LaTeX, with booktabs.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a PNG, SVG or PDF."
 )
@@ -35,6 +36,7 @@ def show_command(
     as_json: bool,
     as_csv: bool,
     as_markdown: bool,
+    as_latex: bool,
     plot: Path | None,
     over_datasets: bool,
 ) -> None:
@@ -53,9 +55,10 @@ def show_command(
     from dmlbench.leaderboard.entries.store import about, read_leaderboards
     from dmlbench.leaderboard.verification.tiers import Tiers
     from dmlbench.leaderboard.views.export import render_csv, render_json, render_markdown
+    from dmlbench.leaderboard.views.latex import render_latex
     from dmlbench.leaderboard.views.render import render_rich, stdout_console
 
-    chosen = {"json": as_json, "csv": as_csv, "markdown": as_markdown}
+    chosen = {"json": as_json, "csv": as_csv, "markdown": as_markdown, "latex": as_latex}
     forms = [name for name, on in chosen.items() if on]
     if len(forms) > 1:
         raise UsageError(f"{' and '.join(f'--{name}' for name in forms)} are both given; take one.")
@@ -82,6 +85,8 @@ def show_command(
         click.echo(render_csv(frame), nl=False)
     elif form == "markdown":
         click.echo(about(folder) + render_markdown(frame, found, by, columns), nl=False)
+    elif form == "latex":
+        click.echo(render_latex(frame, by, columns), nl=False)
     else:
         render_rich(frame, found, stdout_console(), by, columns)
 
@@ -94,6 +99,8 @@ def _show_summary(entries: list[Entry], by: str, form: str | None, plot: Path | 
 
     if plot is not None:
         raise UsageError("--plot draws leaderboards of single datasets; drop --over-datasets.")
+    if form == "latex":
+        raise UsageError("--latex shows leaderboards of single datasets; drop --over-datasets.")
     summary = summarise(entries, by)
     if form == "json":
         click.echo(summary_render.summary_json(summary))

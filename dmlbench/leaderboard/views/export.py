@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC, metric_title
+from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
 from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.table import ShownColumn, shown_columns
 
 if TYPE_CHECKING:
     import pandas
@@ -69,32 +70,20 @@ def render_json(
 
 
 def _markdown_table(rows: pandas.DataFrame, by: str, metrics: Sequence[str]) -> list[str]:
-    columns: list[tuple[str, str, list[str]]] = [
-        ("Rank", "--:", cells.rank_cells(rows)),
-        ("Losses", ":--", [markdown(text) for text in rows["losses"]]),
-        ("Combiner", ":--", [markdown(text or cells.NOTHING) for text in rows["combiner"]]),
-        ("Tier", ":--", list(rows["tier"])),
-    ]
-    for metric in cells.shown_metrics(rows, by, metrics):
-        best = cells.best_rows(rows, metric)
-        texts = [text.strip() for text in cells.metric_cells(rows, metric)]
-        # Padding for alignment has no meaning here.
-        texts = [re.sub(r"\s+", " ", text) for text in texts]
-        texts = [f"**{text}**" if i in best else text for i, text in enumerate(texts)]
-        columns.append((metric_title(metric, short=True), "--:", texts))
-    columns += [
-        ("Dim", "--:", cells.width_cells(rows)),
-        *([("Tries", "--:", tries)] if (tries := cells.tries_cells(rows)) else []),
-        ("Seeds", "--:", cells.seed_cells(rows)),
-        ("Train", "--:", cells.time_cells(rows)),
-        ("Entry", ":--", cells.entry_cells(rows)),
-    ]
+    columns = shown_columns(rows, by, metrics)
     lines = [
-        [title for title, _, _ in columns],
-        [rule for _, rule, _ in columns],
-        *zip(*(texts for _, _, texts in columns), strict=True),
+        [column.title for column in columns],
+        [":--" if column.left else "--:" for column in columns],
+        *([_cell(column, row) for column in columns] for row in range(len(rows))),
     ]
-    return [f"| {' | '.join(text.strip() for text in line)} |" for line in lines]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _cell(column: ShownColumn, row: int) -> str:
+    # Padding for alignment has no meaning here.
+    text = re.sub(r"\s+", " ", column.cells[row].strip())
+    text = markdown(text) if column.text else text
+    return f"**{text}**" if row in column.best else text
 
 
 def markdown(text: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC, metric_title
+from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
 from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.table import shown_columns
 from dmlbench.leaderboard.views.terminal import (
     Column,
     least_width,
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["render_rich", "stdout_console"]
 
-# Left out first when the console is narrow; what is not named here always stays.
+# The order in which columns are left out when the console is narrow.
 _METRICS = ("NMI", "AMI", "kNN", "R-Prec", "R@")
 _OTHERS = ("Train", "Seeds", "Tries", "Entry")
-# Rank, names, tier and the ranking metric.
-_ALWAYS_SHOWN = 5
 _STYLES = {"beats": "bold green", "worse": "bold red"}
 
 
@@ -71,25 +69,12 @@ def render_rich(
 def _columns(
     rows: pandas.DataFrame, by: str, metrics: Sequence[str], console: Console
 ) -> list[Column]:
-    columns = [
-        Column("Rank", cells.rank_cells(rows)),
-        Column("Losses", list(rows["losses"]), text=True),
-        Column("Combiner", [name or cells.NOTHING for name in rows["combiner"]], text=True),
-        Column("Tier", list(rows["tier"]), text=True),
-    ]
-    for metric in cells.shown_metrics(rows, by, metrics):
-        title = metric_title(metric, short=True)
-        values = cells.metric_cells(rows, metric, writable("±", console))
-        columns.append(Column(title, values, frozenset(cells.best_rows(rows, metric))))
-    columns += [
-        Column("Dim", cells.width_cells(rows)),
-        *([Column("Tries", tries)] if (tries := cells.tries_cells(rows)) else []),
-        Column("Seeds", cells.seed_cells(rows)),
-        Column("Train", cells.time_cells(rows)),
-        Column("Entry", cells.entry_cells(rows)),
-    ]
+    shown = shown_columns(rows, by, metrics, writable("±", console))
     # Before widths are measured: a substitute may be longer.
-    return [replace(c, cells=[writable(text, console) for text in c.cells]) for c in columns]
+    return [
+        Column(c.title, [writable(text, console) for text in c.cells], c.best, c.text, c.always)
+        for c in shown
+    ]
 
 
 def _fit(columns: list[Column], width: int, chosen: bool) -> tuple[list[Column], list[str]]:
@@ -99,12 +84,15 @@ def _fit(columns: list[Column], width: int, chosen: bool) -> tuple[list[Column],
     chosen: the metrics were asked for, and go last.
     """
     kept = list(columns)
-    droppable = columns[_ALWAYS_SHOWN:]
+    droppable = [column for column in columns if not column.always]
     order = (*_OTHERS, *_METRICS) if chosen else (*_METRICS, *_OTHERS)
-    for start in ("Dim", *order):
+    known = ("Dim", *order)
+    # A column that is not named above is the first to go.
+    unnamed = [column.title for column in droppable if not column.title.startswith(known)]
+    for start in (*unnamed, *known):
         for column in reversed([c for c in droppable if c.title.startswith(start)]):
             if least_width(kept) > width and column.title != "R@1":
                 kept.remove(column)
     if least_width(kept) > width:
-        kept = columns[:_ALWAYS_SHOWN]
+        kept = [column for column in columns if column.always]
     return kept, [column.title for column in columns if column not in kept]

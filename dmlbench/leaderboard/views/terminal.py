@@ -25,13 +25,14 @@ _ASCII = str.maketrans({"±": "+/-", "–": "-", "·": "|", "×": "x", "…": ".
 class Column:
     """A column of a table: `text` wraps at spaces; numbers are right-aligned and never broken.
 
-    best: positions of the cells to print bold.
+    best: positions of the cells to print bold. always: stays however narrow the terminal is.
     """
 
     title: str
     cells: Sequence[str]
     best: frozenset[int] = frozenset()
     text: bool = False
+    always: bool = False
 
     @property
     def least_width(self) -> int:

@@ -14,8 +14,10 @@ from dmlbench.errors import UsageError
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.labels import plain
+from dmlbench.leaderboard.views import table
 from dmlbench.leaderboard.views.describe import show_entry
 from dmlbench.leaderboard.views.export import markdown, render_csv, render_json, render_markdown
+from dmlbench.leaderboard.views.latex import render_latex
 from dmlbench.leaderboard.views.render import render_rich
 
 HOSTILE = "[red]x|y[/red]\n<b>&\x1b[31m\u202e**_z_**$^$"
@@ -269,3 +271,31 @@ def test_an_entry_in_full(make_entry):
         assert part in text
     assert re.search(r"^ +0 +3 +36\.1 +70\.0 .* 50\.0 +55\.0", text, re.M)
     assert re.search(r"^mean +71\.0 .* 51\.0 +56\.0", text, re.M)
+
+
+def test_a_new_column_is_on_the_terminal_in_markdown_and_in_latex(entries, monkeypatch):
+    new = table.TableColumn("Fake", lambda rows: [f"fake-{name}" for name in rows["losses"]])
+    monkeypatch.setattr(table, "TRAILING", [*table.TRAILING, new])
+    frame = leaderboard_frame(entries)
+    assert "fake-triplet" in shown(entries, width=250) and "fake-triplet" not in shown(entries, 100)
+    document = render_markdown(frame, [])
+    assert "| Fake |" in document and "| fake-triplet |" in document
+    assert r"& fake-triplet \\" in render_latex(frame) and r"& Fake \\" in render_latex(frame)
+
+
+def test_latex_has_rules_and_the_best_ranked_row_in_bold(entries):
+    lines = render_latex(leaderboard_frame(entries)).splitlines()
+    assert lines[0] == r"% Needs \usepackage{booktabs}."
+    rules = [line for line in lines if line in (r"\toprule", r"\midrule", r"\bottomrule")]
+    assert rules == [r"\toprule", r"\midrule", r"\bottomrule"]
+    (best,) = [line for line in lines if r"\textbf{58.4 $\pm$ 1.4}" in line]
+    assert best.startswith("1= & ") and " & wedl & checked & " in best
+    # One seed has no rank, so that its 100 % is not the best.
+    (alone,) = [line for line in lines if "arcface" in line]
+    assert r"& 100.0 &" in alone and r"\textbf" not in alone
+
+
+def test_names_stay_text_in_latex(make_entry):
+    text = render_latex(leaderboard_frame([make_entry(r"\input{x}_%&$^~#", [0.5, 0.6])]))
+    escaped = r"\textbackslash{}input\{x\}\_\%\&\$\textasciicircum{}\textasciitilde{}\#"
+    assert f"& {escaped} &" in text
