@@ -37,6 +37,8 @@ class Optimizer:
     """One optimiser; a learning rate each for backbone, heads, losses (proxies) and combiner.
 
     `auxiliary_lr` drives the extra modules of a combiner (the compression of wedl-c).
+    `combiner_weight_decay` pulls a combiner's learned weights towards zero, as the authors of the
+    ensembles do; no loss falls under its floor all the same.
     `max_gradient_norm` clips the gradient of backbone and heads; 0 turns clipping off.
     """
 
@@ -47,6 +49,7 @@ class Optimizer:
     combiner_lr: float = 1e-3
     auxiliary_lr: float = 1e-3
     weight_decay: float = 1e-4
+    combiner_weight_decay: float = 0.0
     eps: float = 1e-8
     momentum: float = 0.9
     max_gradient_norm: float = 0.0

@@ -22,8 +22,11 @@ def parameter_groups(parts: TrainingModules, recipe: Recipe) -> list[dict[str, A
             (loss.parameters(), getattr(loss, "learning_rate", None) or rates.loss_lr, decay)
             for loss in parts.losses
         ),
-        # Weights of losses must not be pulled towards zero.
-        ((p for p in parts.combiner.parameters() if p not in own), rates.combiner_lr, 0.0),
+        (
+            (p for p in parts.combiner.parameters() if p not in own),
+            rates.combiner_lr,
+            rates.combiner_weight_decay,
+        ),
     ]
     listed = [
         {"params": [p for p in params if p.requires_grad], "lr": lr, "weight_decay": decay}
