@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 
 import click
@@ -41,18 +43,46 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     try:
         code = cli.main(args=arguments, prog_name="dmlbench", standalone_mode=False)
+        # Here, so that a full disk is told: at the interpreter's end it would be a traceback.
+        sys.stdout.flush()
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
+        error.message = _plain(error.message)
         error.show()
         code = error.exit_code
     except DmlbenchError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {_plain(str(error))}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         code = 130
     except BrokenPipeError:
         # The reader of our output has gone, as with `| head`.
-        sys.stderr.close()
+        _drop_stdout()
+        code = 0
+    except OSError as error:
+        # A disk that is full, a folder that cannot be written: nothing that a traceback explains.
+        where = f"{error.filename}: " if error.filename is not None else ""
+        click.echo(f"Error: {_plain(f'{where}{error.strerror or error}')}.", err=True)
+        _drop_stdout()
+        code = 1
+    except SystemExit as stop:
+        # So click and rich end a command whose reader has gone.
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        _drop_stdout()
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _plain(message: str) -> str:
+    """A message fit for a terminal: entries and plugins put their own text into errors."""
+    from dmlbench.leaderboard.entries.sanitize import plain_lines
+
+    return plain_lines(message)
+
+
+def _drop_stdout() -> None:
+    """Let nothing more be written: what is still in the buffer would fail again at the end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -210,6 +210,15 @@ def _build(cls: type, table: Mapping[str, Any], source: str, prefix: str) -> Any
                 f"{source}: there is no {prefix}{key}.{hint} Allowed: {', '.join(sorted(hints))}."
             )
         values[key] = _coerce(hints[key], value, source, f"{prefix}{key}")
+    missing = [
+        spec.name
+        for spec in dataclasses.fields(cls)
+        if spec.name not in values
+        and spec.default is dataclasses.MISSING
+        and spec.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise UsageError(f"{source}: {prefix}{missing[0]} is missing.")
     return cls(**values)
 
 
@@ -237,7 +246,10 @@ def _coerce(hint: Any, value: Any, source: str, key: str) -> Any:
             )
         return tuple(dict(step) for step in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            raise UsageError(f"{source}: {key} is larger than any float.") from None
     if type(value) is not hint:
         raise UsageError(f"{source}: {key} must be of type {hint.__name__}, not {value!r}.")
     return value

@@ -20,10 +20,23 @@ def add_command(sources: tuple[str, ...], out: Path, as_json: bool) -> int:
     Several claims about one configuration stay side by side; nothing is overwritten. Exit code 4
     if anything is refused; the rest is added all the same.
     """
+    from dmlbench.errors import DmlbenchError, UsageError
     from dmlbench.leaderboard.entries.sanitize import plain
-    from dmlbench.leaderboard.verification.submit import add
+    from dmlbench.leaderboard.verification.submit import Addition, add
 
-    found = [addition for source in sources for addition in add(source, out)]
+    if not all(source.strip() for source in sources):
+        # As a path, empty text is the current folder.
+        raise UsageError("A source is empty. Give an entry's file, a folder, or an address.")
+    found: list[Addition] = []
+    unreached: list[DmlbenchError] = []
+    for source in sources:
+        try:
+            found += add(source, out)
+        except DmlbenchError as error:
+            if len(sources) == 1:
+                raise
+            unreached.append(error)
+            found.append(Addition(source, "refused", problems=(str(error),)))
     if as_json:
         rows = [
             {
@@ -45,4 +58,6 @@ def add_command(sources: tuple[str, ...], out: Path, as_json: bool) -> int:
             )
             for problem in addition.problems:
                 click.echo(f"  ! {plain(problem, 1000)}")
+    if unreached:
+        return unreached[0].exit_code
     return 4 if any(addition.outcome == "refused" for addition in found) else 0

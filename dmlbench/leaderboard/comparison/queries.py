@@ -41,9 +41,14 @@ def query_scores(entry: Entry, leaderboard: Path, metric: str, seeds: list[int])
         if stored is None:
             raise VerificationError(f"the embeddings of seed {seed} of {entry.label} are not here")
         ks = [int(metric.removeprefix("recall_at_"))] if metric.startswith("recall_at_") else [1]
-        result = retrieval(
-            stored.embeddings, stored.labels, stored.gallery, stored.gallery_labels, ks=ks
-        )
+        try:
+            result = retrieval(
+                stored.embeddings, stored.labels, stored.gallery, stored.gallery_labels, ks=ks
+            )
+        except ValueError as error:
+            raise VerificationError(
+                f"the embeddings of seed {seed} of {entry.label} cannot be scored: {error}"
+            ) from error
         scores = result.per_query
         row = {
             "map_at_r": scores.average_precision_at_r,

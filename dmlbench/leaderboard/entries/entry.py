@@ -90,6 +90,8 @@ class Metrics(Record):
         check_recall(self.recall_at)
         if (self.nmi is None) != (self.ami is None):
             raise ValueError("of NMI and AMI, which one clustering gives, one is missing")
+        if self.num_queries == 0:
+            raise ValueError("num_queries is 0: metrics of no query say nothing")
         if "1" not in self.recall_at:
             raise ValueError("recall_at lacks Recall@1")
         if self.map_at_r > self.r_precision + _SLACK:

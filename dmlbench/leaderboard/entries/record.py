@@ -65,7 +65,10 @@ def parse_record(kind: type[Kind], text: str | bytes, source: str, newest: int) 
             f"{source} is nested too deeply for an {name}: more than {MAX_DEPTH} levels."
         )
     version = data.get("schema_version") if isinstance(data, dict) else None
-    if isinstance(version, int) and version > newest:
+    if version is not None and type(version) is not int:
+        # Python's True and 1.0 equal 1, but no other reader of JSON takes them for it.
+        raise VerificationError(f"{source}: schema_version must be a whole number.")
+    if version is not None and version > newest:
         raise VerificationError(
             f"{source} has schema version {version}; this dmlbench reads up to {newest}. "
             f"Upgrade dmlbench."

@@ -5,6 +5,15 @@ from __future__ import annotations
 import unicodedata
 
 
+def plain_lines(text: str, limit: int = 4000) -> str:
+    """Text of several lines made plain, each with the spaces that it begins with."""
+    lines = text.split("\n")
+    indents = [len(line) - len(line.lstrip(" ")) for line in lines]
+    return "\n".join(
+        " " * indent + plain(line, limit) for indent, line in zip(indents, lines, strict=True)
+    )
+
+
 def plain(text: str, limit: int = 200) -> str:
     """Text without control, formatting and surrogate characters, cut at `limit` characters.
 

@@ -104,7 +104,12 @@ def entry_files(folder: str | Path) -> list[Path]:
 def about(folder: str | Path) -> str:
     """What a folder's keeper says of its leaderboards, as Markdown; empty where nothing is said."""
     path = Path(folder) / "_about.md"
-    return read_text(path).rstrip() + "\n\n" if path.exists() else ""
+    if not path.exists():
+        return ""
+    if path.is_symlink():
+        # Shown word for word: a link would show any file that the reader may read.
+        raise VerificationError(f"{path} is a link. Put the text itself there.")
+    return read_text(path).rstrip() + "\n\n"
 
 
 def claim_files_of(folder: str | Path, entry_id: str) -> list[Path]:

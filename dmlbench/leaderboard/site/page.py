@@ -16,6 +16,7 @@ from dmlbench.leaderboard.entries.metrics import (
     metric_value,
     values_by_seed,
 )
+from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.site.command import reproduction
 from dmlbench.leaderboard.site.training_course import charts, epoch_table
 from dmlbench.leaderboard.views.columns import duration, percent
@@ -130,4 +131,4 @@ def _reproduction(entry: Entry) -> dict[str, Any]:
     try:
         return {"reproduction": reproduction(entry), "no_reproduction": None}
     except DmlbenchError as error:
-        return {"reproduction": None, "no_reproduction": str(error)}
+        return {"reproduction": None, "no_reproduction": plain(str(error), 500)}

@@ -16,6 +16,7 @@ EMBEDDED = ("dmlbench:glyphs",)
 
 #: More than this is not drawn because an entry from elsewhere asks for it.
 MAX_BYTES = 2**30
+MAX_IMAGES = 100_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class GroundTruths:
         if not self.everything:
             if not embedded:
                 return None, "the dataset is not built here, its fingerprint is believed"
-            if _num_bytes(entry) > MAX_BYTES:
+            if _num_images(entry) > MAX_IMAGES or _num_bytes(entry) > MAX_BYTES:
                 return None, "the dataset is large and is built with --rebuild alone"
         key = dataset_key(entry)
         if key not in self._built:
@@ -61,8 +62,12 @@ class GroundTruths:
 
 def _num_bytes(entry: Entry) -> int:
     """How large the drawn images are, by the parameters: what an entry says is not believed."""
-    params, size = entry.dataset.params, image_size(entry)
-    numbers = [params.get("classes"), params.get("images_per_class"), size, size]
+    size = image_size(entry)
+    return _num_images(entry) * (size * size if isinstance(size, int) else 1)
+
+
+def _num_images(entry: Entry) -> int:
+    numbers = [entry.dataset.params.get(name) for name in ("classes", "images_per_class")]
     return math.prod(n for n in numbers if isinstance(n, int))
 
 

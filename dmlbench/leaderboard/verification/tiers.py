@@ -28,6 +28,7 @@ from dmlbench.leaderboard.entries.entry import Artefact, Entry, Metrics
 from dmlbench.leaderboard.entries.store import claim_files_of, leaderboard_folders, read_entry
 from dmlbench.leaderboard.verification.agreement import agreement, reproduced_together, same_metrics
 from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.training.trial_folder import TRIALS
 
 TIERS = ("claimed", "checked", "recomputed", "reproduced")
 
@@ -143,8 +144,13 @@ def of_another_claim(entry: Entry, leaderboard: Path, sha256: str) -> bool:
 def embeddings_path(leaderboard: Path, artefact: Artefact) -> Path | None:
     """Where an entry's embeddings lie, or None for a path that leads out of the leaderboards."""
     out = leaderboard.resolve().parent.parent
-    path = (out / artefact.path).resolve()
-    return path if path.is_relative_to(out) else None
+    try:
+        path = (out / artefact.path).resolve()
+        # A scratch disk is often linked there; what lies behind it belongs to the leaderboards.
+        trials = (out / TRIALS).resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file has
+        return None
+    return path if path.is_relative_to(out) or path.is_relative_to(trials) else None
 
 
 def _changed_since(entry: Entry, attestations: Sequence[Path]) -> list[str]:

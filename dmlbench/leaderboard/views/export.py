@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dmlbench.leaderboard.comparison.outcome import Verdict
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!@])")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def render_markdown(
