@@ -9,6 +9,10 @@ from pathlib import Path
 
 __version__ = version("dmlbench")
 
+#: Raised on purpose when a number that dmlbench itself computes changes (docs/maintaining.md).
+#: Trials of different results versions are never mixed.
+RESULTS_VERSION = 1
+
 
 @functools.cache
 def commit() -> str | None:

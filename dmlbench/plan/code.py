@@ -1,31 +1,53 @@
-"""Which code a configuration's numbers depend on."""
+"""Which code a configuration's numbers depend on, and the defaults that the code here has."""
 
 from __future__ import annotations
 
-from dmlbench.plan.config import Configuration, sha256_of
+import dataclasses
+
+from dmlbench.plan.config import Component, Configuration
+from dmlbench.plan.identity import BUILT_IN, current_code
 from dmlbench.plugins.registry import Registry
 from dmlbench.plugins.sources import source_sha256
-
-#: The modules of dmlbench that decide the numbers, whatever the configuration.
-CORE = ("dmlbench.training.train", "dmlbench.training.trial", "dmlbench.combiners.fixed")
 
 
 def code_sha256(configuration: Configuration, registry: Registry) -> str:
     """Hash over all code that a configuration's numbers depend on."""
-    return sha256_of([core_sha256(), *component_sources(configuration, registry).values()])
+    return current_code(component_sources(configuration, registry))
 
 
-def core_sha256() -> str:
-    """Hash over the code of dmlbench that every trial runs through."""
-    return sha256_of([source_sha256(module) for module in CORE])
-
-
-def component_sources(configuration: Configuration, registry: Registry) -> dict[str, str]:
-    """Source hash of each component, by kind and id."""
+def component_sources(configuration: Configuration, registry: Registry) -> dict[str, str | None]:
+    """Source hash of each component, by kind and id; None for what comes with dmlbench."""
     chosen = [("losses", loss) for loss in configuration.losses]
     chosen += [("combiners", configuration.combiner)] if configuration.combiner else []
     chosen += [("datasets", configuration.dataset), ("backbones", configuration.backbone)]
-    return {
-        f"{kind}/{component.id}": source_sha256(registry.resolve(kind, component.id).spec.target)
-        for kind, component in chosen
-    }
+
+    def source(kind: str, component: Component) -> str | None:
+        target = registry.resolve(kind, component.id).spec.target
+        return None if component.distribution == BUILT_IN else source_sha256(target)
+
+    return {f"{kind}/{component.id}": source(kind, component) for kind, component in chosen}
+
+
+def with_defaults(configuration: Configuration, registry: Registry) -> Configuration:
+    """The configuration with each component's defaults as the plugins here have them.
+
+    Parameters that a component got since the configuration was written have their default.
+    """
+
+    def filled(kind: str, component: Component) -> Component:
+        item = registry.resolve(kind, component.id)
+        return Component(
+            distribution=component.distribution,
+            name=component.name,
+            params=item.resolve_params(component.params),
+            defaults=item.spec.defaults,
+        )
+
+    combiner = configuration.combiner
+    return dataclasses.replace(
+        configuration,
+        losses=tuple(filled("losses", loss) for loss in configuration.losses),
+        combiner=filled("combiners", combiner) if combiner else None,
+        dataset=filled("datasets", configuration.dataset),
+        backbone=filled("backbones", configuration.backbone),
+    )

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from dmlbench.errors import UsageError
+from dmlbench.plan.identity import (
+    canonical_json,
+    field_defaults,
+    one_form,
+    sha256_of,
+    without_defaults,
+)
 from dmlbench.plan.recipe import Recipe
 
 PROTOCOL = "zsl-v1"
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def sha256_of(value: Any) -> str:
-    """SHA-256 (hex) of a value's canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +61,11 @@ class Protocol:
             "clustering": "faiss k-means, k = test classes; arithmetic NMI and AMI",
         }
 
+    def identity(self) -> dict[str, Any]:
+        """The name, which stands for all rules in words, and the values that are no defaults."""
+        values = without_defaults(dataclasses.asdict(self), field_defaults(Protocol))
+        return {**values, "name": self.name}
+
     @property
     def sha256(self) -> str:
         return sha256_of(self.to_json())
@@ -72,11 +73,18 @@ class Protocol:
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """A chosen plugin component with its resolved parameters (JSON values)."""
+    """A chosen plugin component with its resolved parameters (JSON values).
+
+    defaults: of its parameters, as its plugin has them; those at their default are no part of the
+        identity.
+    """
 
     distribution: str
     name: str
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    defaults: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def id(self) -> str:
@@ -85,6 +93,12 @@ class Component:
     def to_json(self) -> dict[str, Any]:
         # A round trip turns tuples into lists, so that one value has one form.
         params = json.loads(canonical_json(dict(self.params)))
+        return {"distribution": self.distribution, "name": self.name, "params": params}
+
+    def identity(self) -> dict[str, Any]:
+        """The canonical form without the parameters that have their default."""
+        # The same round trip for both, so that a tuple and a list are equal.
+        params = without_defaults(one_form(self.params), one_form(self.defaults))
         return {"distribution": self.distribution, "name": self.name, "params": params}
 
 
@@ -120,10 +134,23 @@ class Configuration:
             "protocol": self.protocol.to_json(),
         }
 
+    def identity(self) -> dict[str, Any]:
+        """The canonical form without what has its default value."""
+        recipe = without_defaults(self.recipe.to_json(), field_defaults(Recipe))
+        recipe.pop("summary", None)
+        return {
+            "losses": [loss.identity() for loss in self.losses],
+            "combiner": self.combiner.identity() if self.combiner else None,
+            "dataset": self.dataset.identity(),
+            "backbone": self.backbone.identity(),
+            "recipe": recipe,
+            "protocol": self.protocol.identity(),
+        }
+
     @property
     def entry_id(self) -> str:
-        """The first 16 hex digits of the SHA-256 of the canonical form."""
-        return sha256_of(self.to_json())[:16]
+        """The first 16 hex digits of the SHA-256 of the identity."""
+        return sha256_of(self.identity())[:16]
 
     def label(self) -> str:
         """A short name for progress and messages, such as ``wedl(triplet + multi-similarity)``."""

@@ -154,7 +154,12 @@ def _resolve(registry: Registry, kind: str, text: str) -> tuple[Registered, Comp
 def _component(item: Registered, given: Mapping[str, Any]) -> Component:
     params = item.resolve_params(given)
     check_values(item, given)
-    return Component(distribution=item.distribution, name=item.spec.name, params=params)
+    return Component(
+        distribution=item.distribution,
+        name=item.spec.name,
+        params=params,
+        defaults=item.spec.defaults,
+    )
 
 
 def _backbone(request: Request, registry: Registry, recipe: Recipe) -> Component:
@@ -180,7 +185,10 @@ def _backbone(request: Request, registry: Registry, recipe: Recipe) -> Component
     if recipe.frozen and not (params.get("pretrained") or params.get("weights")):
         _refuse_random_features(request, item)
     return Component(
-        distribution=item.distribution, name=item.spec.name, params=item.resolve_params(params)
+        distribution=item.distribution,
+        name=item.spec.name,
+        params=item.resolve_params(params),
+        defaults=item.spec.defaults,
     )
 
 

@@ -1,8 +1,8 @@
 """The source behind a target: which files decide what it computes, and their hash.
 
-The modules that a module imports from its own top-level package count as part of it, and so do
-those of dmlbench: a plugin's combiner is what its base class makes it. Files are found and parsed,
-never executed.
+The modules that a module imports from its own top-level package count as part of it. Those of
+dmlbench do not: the results version stands for them. Comments, docstrings and layout do not count
+either. Files are found and parsed, never executed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,42 @@ def source_sha256(target: str) -> str:
     digest = hashlib.sha256()
     for name in sorted(_closure(target.partition(":")[0])):
         path = _file_of(name)
-        # Line ends differ between checkouts; the code does not.
-        content = path.read_bytes().replace(b"\r\n", b"\n") if path else b""
+        content = _code(path) if path else b""
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
+def _code(path: Path) -> bytes:
+    """What a file does, whatever its comments, docstrings and layout."""
+    content = path.read_bytes()
+    if path.suffix != ".py":
+        return content
+    try:
+        return _written(ast.parse(content)).encode()
+    except SyntaxError:
+        return content
+
+
+def _written(node: object) -> str:
+    """A syntax tree as text. Empty fields are left out: releases of Python add some."""
+    if isinstance(node, ast.Constant):
+        return f"{type(node.value).__name__}:{node.value!r}"
+    if isinstance(node, list):
+        return f"[{','.join(map(_written, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
+        fields["body"] = node.body[1:]
+    parts = [f"{k}={_written(v)}" for k, v in fields.items() if v is not None and v != []]
+    return f"{type(node).__name__}({','.join(parts)})"
+
+
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 def _closure(module: str) -> set[str]:
-    """The module and all it imports, directly or not, from its own package and from dmlbench."""
+    """The module and all it imports, directly or not, from its own package."""
     found, waiting = set(), [module]
     while waiting:
         name = waiting.pop()
@@ -54,8 +82,7 @@ def _imports(module: str) -> tuple[str, ...]:
             base = _absolute(node, module, is_package=path.name == "__init__.py")
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    counted = (top, "dmlbench")
-    return tuple(name for name in names if name.partition(".")[0] in counted)
+    return tuple(name for name in names if name.partition(".")[0] == top)
 
 
 def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:

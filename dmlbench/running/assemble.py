@@ -7,10 +7,10 @@ from typing import Any
 
 from dmlbench.errors import DmlbenchError
 from dmlbench.leaderboard.entries.entry import Entry, TuningRecord
-from dmlbench.plan.code import component_sources, core_sha256
+from dmlbench.plan.code import component_sources
 from dmlbench.plan.config import Component, Configuration
 from dmlbench.plugins.registry import Registry
-from dmlbench.version import __version__, commit
+from dmlbench.version import RESULTS_VERSION, __version__, commit
 
 
 def assemble_entry(
@@ -47,8 +47,9 @@ def assemble_entry(
     identity = configuration.to_json()
     return Entry.model_validate(
         {
-            "schema_version": 1,
+            "schema_version": 2,
             "entry_id": configuration.entry_id,
+            "identity": configuration.identity(),
             "protocol": {
                 "name": configuration.protocol.name,
                 "sha256": configuration.protocol.sha256,
@@ -68,7 +69,7 @@ def assemble_entry(
             "tuning": [record.model_dump() for record in tuning],
             "dmlbench_version": __version__,
             "dmlbench_commit": commit(),
-            "core_sha256": core_sha256(),
+            "results_version": RESULTS_VERSION,
             "submitter": submitter,
         }
     )

@@ -18,8 +18,9 @@ from dmlbench.leaderboard.verification.agreement import (
     different_circumstances,
 )
 from dmlbench.leaderboard.verification.recompute import threads_of
-from dmlbench.plan.code import code_sha256
+from dmlbench.plan.code import code_sha256, with_defaults
 from dmlbench.plan.config import Configuration, configuration_from_json
+from dmlbench.plan.identity import states_the_same
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.planning import Plan, PlannedTrial
 from dmlbench.running.runner import Resources, carry_out
@@ -51,11 +52,11 @@ def plan_again(
     Raises `UsageError` for a seed that the entry has not, a plugin that is not installed here, or
     a configuration that this version of dmlbench understands in another way.
     """
-    configuration = _configuration(entry)
+    configuration = _configuration(entry, registry)
     code = code_sha256(configuration, registry)
     trials = []
     for seed in _seeds(entry, seeds):
-        folder = TrialFolder(scratch, entry.entry_id, code, seed)
+        folder = TrialFolder(scratch, configuration.entry_id, code, seed)
         result = folder.read_result()
         status = result["trial"]["status"] if result else "to do"
         trials.append(PlannedTrial(configuration, seed, folder, status))
@@ -117,20 +118,22 @@ def discard(scratch: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _configuration(entry: Entry) -> Configuration:
+def _configuration(entry: Entry, registry: Registry) -> Configuration:
+    """The entry's configuration. What was added since with a default is at its default."""
+    stated = entry.configuration_json()
     try:
-        configuration = configuration_from_json(entry.configuration_json())
+        configuration = configuration_from_json(stated)
     except (KeyError, TypeError) as error:
         raise UsageError(
             f"The entry {entry.entry_id} cannot be trained here: its configuration lacks {error}."
         ) from error
-    if configuration.entry_id != entry.entry_id:
+    if not states_the_same(stated, configuration.to_json()):
         raise UsageError(
             f"This dmlbench {__version__} reads the configuration of {entry.entry_id} in another "
             f"way than dmlbench {entry.dmlbench_version}, which made it; install that version to "
             f"reproduce it."
         )
-    return configuration
+    return with_defaults(configuration, registry)
 
 
 def _seeds(entry: Entry, seeds: Sequence[int] | int | None) -> list[int]:

@@ -139,6 +139,7 @@ def job_message(
     """What a worker is told of a configuration, whatever it is to do with it."""
     return {
         "configuration": configuration.to_json(),
+        "entry_id": configuration.entry_id,
         "without": list(without),
         "out": str(out),
         "threads": resources.threads,

@@ -51,7 +51,7 @@ class Setting:
     @property
     def sha256(self) -> str:
         """Hash of what is held fixed: the configuration without the searched parameters."""
-        return sha256_of(self.at(dict.fromkeys(self.space)).to_json())
+        return sha256_of(self.at(dict.fromkeys(self.space)).identity())
 
     def path(self, out: Path) -> Path:
         """Where the record of this setting is kept."""

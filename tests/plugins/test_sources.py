@@ -36,15 +36,33 @@ def test_a_change_in_what_the_target_imports_changes_the_hash(package, file):
     before = digest()
     assert digest() == before
     with open(package / file, "a") as stream:
-        stream.write("# changed\n")
+        stream.write("changed = 1\n")
     assert digest() != before
 
 
-def test_what_a_plugin_takes_from_dmlbench_counts(package):
-    before = digest()
+def test_the_results_version_stands_for_what_a_plugin_takes_from_dmlbench(package):
     with open(package / "loss.py", "a") as stream:
         stream.write("from dmlbench.combiners.base import Combiner\n")
-    assert digest() != before and "dmlbench.combiners.base" in _closure("pkgsrc.loss")
+    digest()
+    assert not any(name.startswith("dmlbench") for name in _closure("pkgsrc.loss"))
+
+
+def test_comments_docstrings_and_layout_do_not_matter(package):
+    file = package / "masks.py"
+    file.write_text("def f(x):\n    return x + 1\n")
+    before = digest()
+    file.write_text('"""A."""\n\n\ndef f( x ):\n    """Add."""\n    # Why.\n    return (x+1)\n')
+    assert digest() == before
+    file.write_text("def f(x):\n    return x + 2\n")
+    assert digest() != before
+
+
+def test_a_string_that_is_no_docstring_counts(package):
+    file = package / "masks.py"
+    file.write_text("x = 'a'\n")
+    before = digest()
+    file.write_text("x = 'b'\n")
+    assert digest() != before
 
 
 def test_a_change_elsewhere_does_not(package):

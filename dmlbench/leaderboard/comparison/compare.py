@@ -164,7 +164,7 @@ def _compare(
         classes=classes,
         num_queries=num_queries,
         no_queries=no_queries,
-        code_differs=first.entry.core_sha256 != other.entry.core_sha256,
+        code_differs=first.entry.code_of_dmlbench != other.entry.code_of_dmlbench,
         first_tries=first.entry.tuning_budgets,
         other_tries=other.entry.tuning_budgets,
         conclusion="undecided",

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dmlbench.leaderboard.comparison.table import group_parts
-from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels, recipe_label
 from dmlbench.leaderboard.entries.metrics import (
     DEFAULT_METRIC,
@@ -126,12 +125,8 @@ def _configuration(entry: Entry) -> str:
     parts = group_parts(entry)
     del parts["dataset"]
     rules = {k: v for k, v in entry.protocol.rules.items() if k != "recall_at"}
-
-    def component(record: ComponentRecord | None) -> list[Any] | None:
-        return [record.distribution, record.name, record.params] if record else None
-
-    losses = [component(loss) for loss in entry.losses]
-    return sha256_of([losses, component(entry.combiner), {**parts, "protocol": rules}])
+    identity = entry.identity_json()
+    return sha256_of([identity["losses"], identity["combiner"], {**parts, "protocol": rules}])
 
 
 def _titles(datasets: Sequence[tuple[str, str]]) -> tuple[str, ...]:

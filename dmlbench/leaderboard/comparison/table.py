@@ -24,6 +24,8 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import read_entries
 from dmlbench.leaderboard.verification.tiers import Standing, Tiers, checked_standing
 from dmlbench.plan.config import sha256_of
+from dmlbench.plan.identity import field_defaults, without_defaults
+from dmlbench.plan.recipe import Recipe
 from dmlbench.statistics.intervals import ranks
 
 if TYPE_CHECKING:
@@ -41,12 +43,13 @@ def group_key(entry: Entry) -> str:
 
 def group_parts(entry: Entry) -> dict[str, Any]:
     """What rows must have in common to be compared."""
-    backbone = entry.backbone
+    backbone = entry.identity_json()["backbone"]
+    recipe = without_defaults(entry.recipe, field_defaults(Recipe))
     return {
         "dataset": entry.dataset.fingerprint,
-        "backbone": [backbone.distribution, backbone.name, backbone.params],
-        "weights": backbone.weights_sha256,
-        "recipe": {k: v for k, v in entry.recipe.items() if k not in _NOT_COMPARED},
+        "backbone": [backbone["distribution"], backbone["name"], backbone["params"]],
+        "weights": entry.backbone.weights_sha256,
+        "recipe": {k: v for k, v in recipe.items() if k not in _NOT_COMPARED},
         "protocol": entry.protocol.sha256,
         "embedding_dim": entry.embedding_dim,
     }

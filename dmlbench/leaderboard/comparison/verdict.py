@@ -14,7 +14,7 @@ from dataclasses import replace
 from dmlbench.leaderboard.comparison.outcome import Outcome, Verdict
 from dmlbench.leaderboard.comparison.sentence import sentence
 from dmlbench.leaderboard.comparison.table import grouped
-from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
     DEFAULT_METRIC,
@@ -66,11 +66,11 @@ def _compare(
     standing: Callable[[Entry], Standing],
 ) -> Verdict:
     """Compare a combiner row with the single rows of exactly its losses; nothing decided yet."""
-    wanted = {_identity(loss): loss for loss in entry.losses}
+    wanted = dict(zip(_identities(entry), entry.losses, strict=True))
     singles = [
         single
         for single in members
-        if single.combiner is None and _identity(single.losses[0]) in wanted
+        if single.combiner is None and _identities(single)[0] in wanted
     ]
     candidates: list[tuple[PairedDifference, Entry]] = []
     missing: tuple[str, ...] = ()
@@ -78,11 +78,11 @@ def _compare(
     if standing(entry).tier != "claimed":
         sound = [single for single in singles if standing(single).tier != "claimed"]
         candidates = _candidates(entry, sound, by)
-        present = {_identity(single.losses[0]) for _, single in candidates}
-        known = {_identity(single.losses[0]) for single in sound}
-        doubted = [single for single in singles if _identity(single.losses[0]) not in known]
+        present = {_identities(single)[0] for _, single in candidates}
+        known = {_identities(single)[0] for single in sound}
+        doubted = [single for single in singles if _identities(single)[0] not in known]
         left_out = tuple(labels.row(single) for single in doubted)
-        accounted = present | {_identity(single.losses[0]) for single in doubted}
+        accounted = present | {_identities(single)[0] for single in doubted}
         missing = tuple(labels.component(wanted[i]) for i in wanted if i not in accounted)
     other = "recall_at_1" if by != "recall_at_1" else DEFAULT_METRIC
     best: Entry | None = None
@@ -161,12 +161,15 @@ def _outcome(verdict: Verdict) -> Outcome:
     return "beats" if verdict.separates else "not separated"
 
 
-def _identity(loss: ComponentRecord) -> str:
-    return canonical_json([loss.distribution, loss.name, loss.params])
+def _identities(entry: Entry) -> list[str]:
+    """What tells each loss of an entry from others, in their order."""
+    return [canonical_json(loss) for loss in entry.identity_json()["losses"]]
 
 
 def _same_code(entry: Entry, single: Entry) -> bool:
     loss = single.losses[0]
-    used = [x for x in entry.losses if _identity(x) == _identity(loss)]
+    (alone,) = _identities(single)
+    pairs = zip(_identities(entry), entry.losses, strict=True)
+    used = [record for identity, record in pairs if identity == alone]
     same_loss = all(x.source_sha256 == loss.source_sha256 for x in used)
-    return same_loss and entry.core_sha256 == single.core_sha256
+    return same_loss and entry.code_of_dmlbench == single.code_of_dmlbench

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.plan.config import sha256_of
+from dmlbench.plan.identity import code_identity
 
 
 def entry_code(entry: Entry) -> str:
@@ -12,4 +13,6 @@ def entry_code(entry: Entry) -> str:
     components += [("combiners", entry.combiner)] if entry.combiner else []
     components += [("datasets", entry.dataset), ("backbones", entry.backbone)]
     sources = {f"{k}/{c.distribution}:{c.name}": c.source_sha256 for k, c in components}
-    return sha256_of([entry.core_sha256, *sources.values()])
+    if entry.results_version is None:
+        return sha256_of([entry.core_sha256, *sources.values()])
+    return code_identity(sources, entry.results_version)

@@ -18,8 +18,9 @@ from dmlbench.leaderboard.entries.record import (
     parse_record,
 )
 from dmlbench.plan.config import sha256_of
+from dmlbench.plan.identity import BUILT_IN, states_the_same
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Room for the rounding of a mean of fractions.
 _SLACK = 1e-9
 # Characters of a label that a line has room for.
@@ -27,13 +28,16 @@ _REPR_NAME = 40
 
 
 class ComponentRecord(Record):
-    """A plugin component as it was used; `source_sha256` covers the modules it is made of."""
+    """A plugin component as it was used.
+
+    source_sha256: covers the modules it is made of; None for what the results version covers.
+    """
 
     distribution: Name
     version: Name
     name: Name
     params: dict[str, JsonValue]
-    source_sha256: Sha256
+    source_sha256: Sha256 | None = None
 
 
 class ProtocolRecord(Record):
@@ -206,10 +210,13 @@ class Entry(Record):
     tuning: how parameters were chosen, a record a component; empty where none was tuned.
 
     embedding_dim: width of the evaluated embedding; head_dims: of the heads it is made from.
-    core_sha256: hash of the code of dmlbench that decides the numbers.
+    results_version: of the dmlbench that made it. Schema 1 has `core_sha256` instead, the hash of
+        the code of dmlbench that decided the numbers.
+    identity: what the id is the hash of: the configuration without what had its default value.
+        In schema 1 that is the whole configuration.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     entry_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     protocol: ProtocolRecord
     dataset: DatasetRecord
@@ -224,12 +231,15 @@ class Entry(Record):
     tuning: list[TuningRecord] = Field(default_factory=list)
     dmlbench_version: Name
     dmlbench_commit: str | None
-    core_sha256: Sha256
+    results_version: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    core_sha256: Sha256 | None = None
+    identity: dict[str, JsonValue] | None = None
     submitter: str | None
 
     @model_validator(mode="after")
     def _consistent(self) -> Entry:
-        if self.entry_id != sha256_of(self.configuration_json())[:16]:
+        self._check_identity()
+        if self.entry_id != sha256_of(self.identity_json())[:16]:
             raise ValueError("entry_id is not the hash of the configuration")
         seeds = [trial.seed for trial in self.trials]
         if len(set(seeds)) != len(seeds):
@@ -238,8 +248,39 @@ class Entry(Record):
             raise ValueError("several losses need a combiner")
         return self
 
+    def _check_identity(self) -> None:
+        """Each schema has its own way to say what code and configuration it is about."""
+        records = [*self.losses, self.dataset, self.backbone]
+        records += [self.combiner] if self.combiner else []
+        if self.schema_version == 1:
+            if self.core_sha256 is None or any(r.source_sha256 is None for r in records):
+                raise ValueError("schema 1 needs core_sha256 and the source hash of each component")
+            if self.results_version is not None or self.identity is not None:
+                raise ValueError("schema 1 has no results_version and no identity")
+            return
+        if self.results_version is None or self.identity is None or self.core_sha256 is not None:
+            raise ValueError("schema 2 needs results_version and identity, and has no core_sha256")
+        for record in records:
+            if (record.source_sha256 is None) != (record.distribution == BUILT_IN):
+                raise ValueError(
+                    f"{record.distribution}:{record.name}: a component of a plugin needs a source "
+                    f"hash, and one of {BUILT_IN} has none"
+                )
+        whole = self.configuration_json()
+        if self.identity.keys() != whole.keys() or not states_the_same(self.identity, whole):
+            raise ValueError("the identity says other than the configuration")
+
+    @property
+    def code_of_dmlbench(self) -> tuple[int | None, str | None]:
+        """What tells whether dmlbench's own code gave the numbers of two entries."""
+        return self.results_version, self.core_sha256
+
+    def identity_json(self) -> dict[str, Any]:
+        """What the id is the hash of."""
+        return self.configuration_json() if self.identity is None else self.identity
+
     def configuration_json(self) -> dict[str, Any]:
-        """The canonical configuration that the id is the hash of."""
+        """The whole configuration, every value present."""
 
         def component(record: ComponentRecord | None) -> dict[str, Any] | None:
             if record is None:

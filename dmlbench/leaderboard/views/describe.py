@@ -73,11 +73,17 @@ def configuration_rows(entry: Entry) -> list[tuple[str, str]]:
             if key != "name"
         ),
         ("code", f"dmlbench {plain(entry.dmlbench_version)}, commit "
-                 f"{plain(entry.dmlbench_commit or 'unknown')}, core {entry.core_sha256[:12]}"),
+                 f"{plain(entry.dmlbench_commit or 'unknown')}, {_code(entry)}"),
     ]  # fmt: skip
     if entry.submitter:
         rows.append(("submitter", plain(entry.submitter)))
     return rows
+
+
+def _code(entry: Entry) -> str:
+    if entry.core_sha256 is not None:
+        return f"core {entry.core_sha256[:12]}"
+    return f"results version {entry.results_version}"
 
 
 def _component(record: ComponentRecord) -> str:
@@ -85,7 +91,8 @@ def _component(record: ComponentRecord) -> str:
         f"{plain(key)}={plain(_text(value))}" for key, value in sorted(record.params.items())
     )
     origin = plain(f"{record.distribution} {record.version}")
-    return f"{plain(record.name)}({params}) from {origin}, source {record.source_sha256[:12]}"
+    source = f", source {record.source_sha256[:12]}" if record.source_sha256 else ""
+    return f"{plain(record.name)}({params}) from {origin}{source}"
 
 
 def _tuning(record: TuningRecord) -> str:

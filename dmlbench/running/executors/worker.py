@@ -71,7 +71,7 @@ class Worker:
     def _trial(self, job: Mapping[str, Any]) -> dict[str, Any]:
         configuration = configuration_from_json(job["configuration"])
         registry = self._registry(job["without"])
-        folder = TrialFolder(Path(job["out"]), configuration.entry_id, job["code"], job["seed"])
+        folder = TrialFolder(Path(job["out"]), job["entry_id"], job["code"], job["seed"])
         folder.create()
         with _output_to(folder.log_file):
             import torch

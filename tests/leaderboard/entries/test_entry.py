@@ -71,8 +71,8 @@ def test_a_key_that_stands_twice_is_refused(make_entry):
 
 
 def test_a_newer_schema_asks_for_an_upgrade(make_entry):
-    text = tampered(make_entry(), "schema_version", 2)
-    with pytest.raises(VerificationError, match="schema version 2.*Upgrade dmlbench"):
+    text = tampered(make_entry(), "schema_version", 3)
+    with pytest.raises(VerificationError, match="schema version 3.*Upgrade dmlbench"):
         parse_entry(text, "file")
 
 
