@@ -19,6 +19,10 @@ from dmlbench.plugins.registry import Registered, Registry
 #: (configuration, names that the user set) -> the component that tuning is about, tuned.
 FindTuned = Callable[[Configuration, Collection[str]], Component]
 
+# What an entry's schema holds, and more than anybody trains.
+_LARGEST_SEED = 10**6
+_MOST_SEEDS = 10_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -236,7 +240,14 @@ def _overrides(request: Request, section: str) -> dict[str, Any]:
 
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:
     """The seeds that a request means. Raises `UsageError`."""
+    if isinstance(seeds, int) and seeds > _MOST_SEEDS:
+        raise UsageError(f"{seeds} seeds are too many: the most is {_MOST_SEEDS}.")
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not chosen or len(set(chosen)) != len(chosen) or min(chosen) < 0:
         raise UsageError(f"Seeds must be different numbers from 0 on, at least one: {seeds}.")
+    if len(chosen) > _MOST_SEEDS or max(chosen) > _LARGEST_SEED:
+        raise UsageError(
+            f"Seeds go up to {_LARGEST_SEED}, and the most at once are {_MOST_SEEDS}; given: "
+            f"{len(chosen)} seeds up to {max(chosen)}."
+        )
     return chosen

@@ -14,6 +14,7 @@ import pluggy
 
 from dmlbench import hookspecs
 from dmlbench.errors import PluginError
+from dmlbench.plugins.guard import own_faults
 from dmlbench.plugins.registry import KINDS, PluginRecord, Registered, Registry, check_spec
 
 _SPEC_TYPES = {
@@ -78,7 +79,7 @@ def _load(
     """Import one plugin and collect its specs; every way to fail becomes a `PluginError`."""
     try:
         # A plugin that prints while it is imported must not spoil --json on stdout.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), own_faults():
             plugin = entry.load()
     except (Exception, SystemExit) as error:
         raise PluginError(f"cannot be imported: {_describe(error)}") from error
@@ -102,7 +103,7 @@ def _load(
     for kind in KINDS:
         hook = getattr(manager.hook, f"dmlbench_{kind}")
         try:
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr), own_faults():
                 specs = [spec for specs in hook() for spec in specs]
         except (Exception, SystemExit) as error:
             raise PluginError(f"dmlbench_{kind}() failed: {_describe(error)}") from error
@@ -122,7 +123,8 @@ def load_target(target: str, distribution: str) -> Any:
     """Import what a spec's ``target="package.module:Class"`` names. Raises `PluginError`."""
     module_name, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        with own_faults():
+            return getattr(importlib.import_module(module_name), attribute)
     except (Exception, SystemExit) as error:
         raise PluginError(
             f"{distribution}: the target {target} cannot be loaded: {_describe(error)}. "

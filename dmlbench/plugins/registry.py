@@ -140,6 +140,8 @@ def check_spec(spec: Any, expected: type[Spec], where: str) -> None:
 
 
 def _spec_problem(spec: Spec) -> str | None:
+    if not isinstance(spec.aliases, tuple | list):
+        return f"the aliases must be a tuple of names, not {spec.aliases!r:.80}"
     for name, form in [(spec.name, _NAME), *((alias, _ALIAS) for alias in spec.aliases)]:
         if not isinstance(name, str) or not form.fullmatch(name):
             return f"the name {name!r} must be lower case letters, digits and hyphens"
