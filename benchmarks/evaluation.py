@@ -182,8 +182,13 @@ def measure(name: str, size: Size, sides: list[str], options: argparse.Namespace
     actions = {"floor": candidates[faster], "ours": run_ours}
     if "faiss" in sides:
         actions["faiss"] = lambda: search(data)
-    row: dict[str, Any] = {"size": name, "shape": [len(data.queries), len(data.searched)],
-                           "width": size.width, "classes": size.num_classes, "floor": faster}
+    row: dict[str, Any] = {
+        "size": name,
+        "shape": [len(data.queries), len(data.searched)],
+        "width": size.width,
+        "classes": size.num_classes,
+        "floor": faster,
+    }
     if "pml" in sides and size.pml_bytes <= options.memory_limit:
         actions["pml"] = lambda: others(data)
     elif "pml" in sides:
@@ -194,8 +199,12 @@ def measure(name: str, size: Size, sides: list[str], options: argparse.Namespace
         medians(actions, 1, clock)
     row["seconds"] = medians(actions, row["repeats"], clock)
     result = found["result"]
-    row["metrics"] = {"recall_at": result.recall_at, "map_at_r": result.map_at_r,
-                      "r_precision": result.r_precision, "knn_accuracy": result.knn_accuracy}
+    row["metrics"] = {
+        "recall_at": result.recall_at,
+        "map_at_r": result.map_at_r,
+        "r_precision": result.r_precision,
+        "knn_accuracy": result.knn_accuracy,
+    }
     row["over_floor"] = {
         side: value / row["seconds"]["floor"] for side, value in row["seconds"].items()
     }
@@ -249,8 +258,10 @@ def oracle_difference(size: Size) -> dict[str, float]:
     for precision, rows in (("float64", wide), ("float32", data.queries)):
         found = retrieval(rows, data.labels, ks=size.ks)
         each = found.per_query
-        pairs = [(each.average_precision_at_r, expected["average_precision"]),
-                 (each.r_precision, expected["r_precision"])]
+        pairs = [
+            (each.average_precision_at_r, expected["average_precision"]),
+            (each.r_precision, expected["r_precision"]),
+        ]
         pairs += [(each.recall_at[k].astype(float), expected["first"] <= k) for k in size.ks]
         out[f"{precision}_any_query"] = max(float(np.abs(a - b).max()) for a, b in pairs)
         out[f"{precision}_any_mean"] = max(abs(float(a.mean() - b.mean())) for a, b in pairs)
@@ -310,8 +321,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--long-repeats", type=int, default=1, help="where the floor takes 2 s")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu on a busy machine")
-    parser.add_argument("--memory-limit", type=float, default=4e9, metavar="BYTES",
-                        help="leave pytorch-metric-learning out where it needs more")
+    parser.add_argument(
+        "--memory-limit",
+        type=float,
+        default=4e9,
+        metavar="BYTES",
+        help="leave pytorch-metric-learning out where it needs more",
+    )
     parser.add_argument("--clustering", default="cub", help="sizes whose NMI and AMI are timed")
     parser.add_argument("--json", metavar="FILE", help="write the rows to FILE as well")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
@@ -345,8 +361,13 @@ def machine(options: argparse.Namespace) -> dict[str, Any]:
     with open("/proc/cpuinfo", encoding="utf-8") as stream:
         processor = next(line.split(":")[1].strip() for line in stream if "model name" in line)
     packages = ("torch", "numpy", "faiss-cpu", "pytorch-metric-learning")
-    return {"processor": processor, "cores": os.cpu_count(), "threads": options.threads,
-            "clock": options.clock, **{name: version(name) for name in packages}}
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "threads": options.threads,
+        "clock": options.clock,
+        **{name: version(name) for name in packages},
+    }
 
 
 if __name__ == "__main__":

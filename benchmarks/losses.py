@@ -160,10 +160,17 @@ def measure(name: str, size: Size, options: argparse.Namespace) -> dict[str, Any
     )
     batch, width, items = size
     return {
-        "loss": name, "batch": batch, "dim": width, "per_class": items,
-        "ours_ms": found["ours"], "pml_ms": found.get("theirs"), "floor_ms": found["floor"],
+        "loss": name,
+        "batch": batch,
+        "dim": width,
+        "per_class": items,
+        "ours_ms": found["ours"],
+        "pml_ms": found.get("theirs"),
+        "floor_ms": found["floor"],
         "products_ms": found["products"],
-        "ours_peak_mb": ours_peak, "pml_peak_mb": pml_peak, "note": note,
+        "ours_peak_mb": ours_peak,
+        "pml_peak_mb": pml_peak,
+        "note": note,
     }
 
 
@@ -198,12 +205,16 @@ def extremes(rows: list[dict[str, Any]]) -> str:
     found = []
     if compared:
         row = min(compared, key=lambda row: row["pml_ms"] / row["ours_ms"])
-        found.append(f"least ahead of pytorch-metric-learning: {place(row)}, "
-                     f"{row['pml_ms'] / row['ours_ms']:.2f} times as fast")
+        found.append(
+            f"least ahead of pytorch-metric-learning: {place(row)}, "
+            f"{row['pml_ms'] / row['ours_ms']:.2f} times as fast"
+        )
     if large:
         row = max(large, key=lambda row: row["ours_ms"] / row["floor_ms"])
-        found.append(f"pair or triplet loss farthest above the floor, from 512 items: "
-                     f"{place(row)}, {row['ours_ms'] / row['floor_ms']:.2f} times the floor")
+        found.append(
+            f"pair or triplet loss farthest above the floor, from 512 items: "
+            f"{place(row)}, {row['ours_ms'] / row['floor_ms']:.2f} times the floor"
+        )
     return "\n".join(found)
 
 
@@ -216,7 +227,7 @@ def document(rows: list[dict[str, Any]], options: argparse.Namespace) -> dict[st
     packages = ("dmlbench", "torch", "pytorch-metric-learning")
     return {
         "machine": f"{processor()}, {os.cpu_count()} cores, {options.threads} used, "
-                   f"{options.clock} clock",
+        f"{options.clock} clock",
         "date": datetime.date.today().isoformat(),
         "versions": {"python": platform.python_version()}
         | {package: metadata.version(package) for package in packages},

@@ -33,8 +33,14 @@ def help_text(words: str) -> str:
         if index:
             command = command.get_command(context, name)
         # The settings as well: click keeps the help option that a command was first asked for.
-        context = click.Context(command, info_name=name, parent=context, max_content_width=80,
-                                terminal_width=80, **command.context_settings)
+        context = click.Context(
+            command,
+            info_name=name,
+            parent=context,
+            max_content_width=80,
+            terminal_width=80,
+            **command.context_settings,
+        )
     return command.get_help(context)
 
 

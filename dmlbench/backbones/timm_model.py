@@ -47,9 +47,7 @@ class TimmBackbone(nn.Module):
             _check_pooling(model, options, pooling)
             options["global_pool"] = pooling
         try:
-            self.network = timm.create_model(
-                model, pretrained=pretrained, num_classes=0, **options
-            )
+            self.network = timm.create_model(model, pretrained=pretrained, num_classes=0, **options)
         except Exception as error:
             if not pretrained:
                 raise UsageError(f"timm cannot build the backbone {model}: {error}") from error

@@ -27,9 +27,7 @@ class LazyGroup(click.Group):
         if name not in self.lazy:
             return None
         module = name.replace("-", "_")
-        return getattr(
-            importlib.import_module(f"{self.package}.{module}"), f"{module}_command"
-        )
+        return getattr(importlib.import_module(f"{self.package}.{module}"), f"{module}_command")
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -12,9 +12,7 @@ from dmlbench.cli.options import json_option
 
 @click.command("new-plugin")
 @click.argument("name")
-@click.option(
-    "--distribution", metavar="DIST", help="What pip calls it.  [default: dmlbench-NAME]"
-)
+@click.option("--distribution", metavar="DIST", help="What pip calls it.  [default: dmlbench-NAME]")
 @click.option(
     "--to", "folder", metavar="DIR", help="Folder to write.  [default: the distribution's name]"
 )

@@ -39,9 +39,7 @@ class RunView:
         self.total = len(plan.trials)
         self.pending = len(list(plan.pending(retry_failed)))
         self.epochs = plan.configurations[0].recipe.epochs
-        self.names = {
-            c.entry_id: [loss.name for loss in c.losses] for c in plan.configurations
-        }
+        self.names = {c.entry_id: [loss.name for loss in c.losses] for c in plan.configurations}
         self.running: dict[tuple[str, int], dict[str, Any]] = {}
         self.finished = self.failed = 0
         self.epochs_done = 0

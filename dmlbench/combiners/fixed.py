@@ -34,9 +34,7 @@ class FixedWeights(Combiner):
                 f"{num_losses} losses; give one per loss, in their order"
             )
         if any(w < 0 for w in weights) or not sum(weights) > 0:
-            raise ValueError(
-                f"weights {list(weights)} must not be negative or all zero"
-            )
+            raise ValueError(f"weights {list(weights)} must not be negative or all zero")
         self.register_buffer("_weights", torch.tensor(list(weights), dtype=torch.float32))
 
     def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:

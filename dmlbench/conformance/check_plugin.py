@@ -112,9 +112,7 @@ def check_listing(registry: Registry, distribution: str) -> Report:
     records = [record for record in registry.plugins if record.distribution == distribution]
     broken = [record for record in records if record.status == "broken"]
     results = [
-        CheckResult(
-            "loads", "failed" if broken else "passed", "; ".join(r.reason for r in broken)
-        ),
+        CheckResult("loads", "failed" if broken else "passed", "; ".join(r.reason for r in broken)),
         *run_checks({"light-listing": _light_listing}, (registry, distribution), {}),
     ]
     return Report(distribution, "plugin", records[0].version, tuple(results))

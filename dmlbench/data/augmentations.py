@@ -24,8 +24,7 @@ def check_augmentation(step: Mapping[str, Any]) -> None:
         close = difflib.get_close_matches(str(name), AUGMENTATIONS, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise UsageError(
-            f"There is no augmentation {name!r}.{hint} "
-            f"Allowed: {', '.join(sorted(AUGMENTATIONS))}."
+            f"There is no augmentation {name!r}.{hint} Allowed: {', '.join(sorted(AUGMENTATIONS))}."
         )
     for key in step:
         if key != "name" and key not in AUGMENTATIONS[name]:

@@ -80,9 +80,7 @@ class Found:
     parts: Mapping[str, Path]
 
 
-def find_layout(
-    name: str, place: Path, folders: Iterable[str], layouts: Sequence[Layout]
-) -> Found:
+def find_layout(name: str, place: Path, folders: Iterable[str], layouts: Sequence[Layout]) -> Found:
     """Return the first form of a set that is whole, in `place` or one of its `folders`.
 
     folders: names that the set's own folder usually has.

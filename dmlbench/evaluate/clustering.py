@@ -97,9 +97,7 @@ def clustering(
     )
 
 
-def _kmeans(
-    rows: np.ndarray, num_clusters: int, seed: int, device: Any
-) -> tuple[np.ndarray, str]:
+def _kmeans(rows: np.ndarray, num_clusters: int, seed: int, device: Any) -> tuple[np.ndarray, str]:
     """Cluster ids (N,) of seeded k-means, and the algorithm's name."""
     faiss = _faiss()
     normalised = normalise(rows, np.dtype(np.float32), "embeddings", np.arange(len(rows)))

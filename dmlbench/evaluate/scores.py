@@ -93,9 +93,7 @@ def _vote(ranks: Ranks, votes: np.ndarray, voters: int) -> tuple[np.ndarray, np.
     same = (near_class[:, :, None] == near_class[:, None, :]) & voting[:, None, :]
     their_votes = same.sum(axis=2)  # (rows, k)
     own = votes[rows, None]
-    beaten = (their_votes > own) | (
-        (their_votes == own) & (near >= ranks.relevant[rows, :1])
-    )
+    beaten = (their_votes > own) | ((their_votes == own) & (near >= ranks.relevant[rows, :1]))
     correct[rows] = ~(beaten & voting).any(axis=1)
     return correct, tied
 

@@ -240,9 +240,7 @@ class _Scanner:
         twins = len(task.twins.embeddings) if task.twins is not None else 0
         return (block.stop - block.start) * (width + twins) * _BYTES_A_SIMILARITY
 
-    def _similarities(
-        self, block: _Block, start: int, stop: int, scratch: Scratch
-    ) -> np.ndarray:
+    def _similarities(self, block: _Block, start: int, stop: int, scratch: Scratch) -> np.ndarray:
         """The tile (b, w) of a block's queries and the columns start to stop."""
         task = self.task
         tile = scratch.tile(

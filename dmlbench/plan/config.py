@@ -82,9 +82,7 @@ class Component:
     distribution: str
     name: str
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    defaults: Mapping[str, Any] = dataclasses.field(
-        default_factory=dict, compare=False, repr=False
-    )
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     @property
     def id(self) -> str:

@@ -131,9 +131,7 @@ class Registry:
 def check_spec(spec: Any, expected: type[Spec], where: str) -> None:
     """Raise `PluginError` unless `spec` is a well-formed record of the `expected` type."""
     if not isinstance(spec, expected):
-        raise PluginError(
-            f"{where} returned {spec!r:.80}, which is no {expected.__name__}"
-        )
+        raise PluginError(f"{where} returned {spec!r:.80}, which is no {expected.__name__}")
     problem = _spec_problem(spec)
     if problem:
         raise PluginError(f"{where} returned a bad {expected.__name__} {spec.name!r}: {problem}")
@@ -178,7 +176,9 @@ def _search_problem(spec: Spec) -> str | None:
         if isinstance(tried, (list, tuple)) and tried:
             continue
         if not isinstance(tried, Mapping) or not {"low", "high"} <= set(tried) <= {
-            "low", "high", "log"
+            "low",
+            "high",
+            "log",
         }:
             return (
                 f"search[{name!r}] must be a list of choices or "

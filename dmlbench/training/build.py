@@ -88,9 +88,7 @@ def build(
         losses=nn.ModuleList(losses),
         loss_names=[loss.name for loss in configuration.losses],
         combiner=combiner,
-        train_transform=(
-            _as_they_are if recipe.frozen else TrainTransform(recipe.augment, *shape)
-        ),
+        train_transform=(_as_they_are if recipe.frozen else TrainTransform(recipe.augment, *shape)),
         test_transform=_as_they_are if recipe.frozen else test_transform,
         device=device,
     )

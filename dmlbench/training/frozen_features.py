@@ -64,9 +64,7 @@ class FrozenFeatures:
 
     def image_set(self, split: str, images: ImageSet) -> ImageSet:
         """The images of `split` by their features. Raises `TrialFailure` where one is no number."""
-        entry = CacheEntry.of(
-            "features", {**self.made_from, "split": split, "version": FEATURES}
-        )
+        entry = CacheEntry.of("features", {**self.made_from, "split": split, "version": FEATURES})
         found = entry.read()
         if found is None:
             with entry.locked(waiting=lambda: self._tell(split, waiting=True)):

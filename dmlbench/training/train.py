@@ -70,9 +70,7 @@ class Trainer:
         self.sampler = _sampler(recipe, train.labels, seed)
         self.labels = torch.as_tensor(np.asarray(train.labels), device=parts.device)
         self.backward = choose_backward(parts)
-        self.backbone_parameters = [
-            p for p in parts.model.backbone.parameters() if p.requires_grad
-        ]
+        self.backbone_parameters = [p for p in parts.model.backbone.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(parts, recipe)
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
         self.auxiliary_optimizer = build_auxiliary_optimizer(parts, recipe)

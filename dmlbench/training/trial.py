@@ -195,9 +195,7 @@ def _test(
     """See the test classes, once, and score them; without `cluster`, NMI and AMI are None."""
     parts = built.parts
     sets = {
-        name: built.images(name, images)
-        for name, images in image_sets(dataset)
-        if name != "train"
+        name: built.images(name, images) for name, images in image_sets(dataset) if name != "train"
     }
     started = time.perf_counter()
     embeddings = embed_images(parts, configuration.recipe, sets["test"])

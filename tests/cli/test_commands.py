@@ -100,15 +100,28 @@ def test_what_cannot_be_meant_is_said_on_stderr(
 
 
 def test_plan_lists_what_run_would_do(call, tmp_path):
-    arguments = ["plan", "--losses", "triplet,ms(alpha=1)", "--combiner", "learned,sum",
-                 "--seeds", "3,5", "--set", "recipe.epochs=4", "--out", str(tmp_path)]
+    arguments = [
+        "plan",
+        "--losses",
+        "triplet,ms(alpha=1)",
+        "--combiner",
+        "learned,sum",
+        "--seeds",
+        "3,5",
+        "--set",
+        "recipe.epochs=4",
+        "--out",
+        str(tmp_path),
+    ]
     code, out, _ = call(*arguments)
     assert code == 0 and "8 trials, 8 of them to train" in out
     assert "recipe quick (epochs=4), 4 epochs" in out
     _, text, _ = call(*arguments, "--json")
     plan = json.loads(text)
     assert [row["configuration"] for row in plan["configurations"]] == [
-        "triplet", "multi-similarity(alpha=1)", "wedl(triplet + multi-similarity(alpha=1))",
+        "triplet",
+        "multi-similarity(alpha=1)",
+        "wedl(triplet + multi-similarity(alpha=1))",
         "sum(triplet + multi-similarity(alpha=1))",
     ]
     assert plan["configurations"][0]["seeds"] == {"3": "to do", "5": "to do"}
@@ -117,7 +130,15 @@ def test_plan_lists_what_run_would_do(call, tmp_path):
 
 def run_arguments(tiny: dict, out) -> list[str]:
     return [
-        "run", "--dataset", tiny["dataset"], "--device", "cpu", "--jobs", "1", "--out", str(out),
+        "run",
+        "--dataset",
+        tiny["dataset"],
+        "--device",
+        "cpu",
+        "--jobs",
+        "1",
+        "--out",
+        str(out),
         *(part for key, value in tiny["overrides"].items() for part in ("--set", f"{key}={value}")),
     ]
 

@@ -54,8 +54,17 @@ def test_what_may_be_meant_is_planned(plan, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "quick").mkdir()  # beside the recipe of that name
-    arguments = ["--losses", "triplet(margin=none),ms(alpha=3)", "--no-pretrained", "--recipe",
-                 "quick", "--backbone", "resnet50.a1_in1k", "--dataset", "folder(root=images)"]
+    arguments = [
+        "--losses",
+        "triplet(margin=none),ms(alpha=3)",
+        "--no-pretrained",
+        "--recipe",
+        "quick",
+        "--backbone",
+        "resnet50.a1_in1k",
+        "--dataset",
+        "folder(root=images)",
+    ]
     assert plan(*arguments)[::2] == (0, "")
 
 

@@ -76,7 +76,7 @@ def test_gradnorm_norms_converge_to_the_target_ratio():
     losses = torch.tensor([2.0, 2.0])
     for step in range(600):
         # The weight of the second ends at 0.02; a step must become small beside that.
-        optimizer.param_groups[0]["lr"] = 0.01 * 0.98**max(0, step - 300)
+        optimizer.param_groups[0]["lr"] = 0.01 * 0.98 ** max(0, step - 300)
         optimizer.zero_grad()
         combiner.see_gradients(gradients, losses)
         optimizer.step()

@@ -46,9 +46,7 @@ def struct(**columns: list) -> np.ndarray:
 
 def cub(classes=(99, 100, 101, 102), each=2) -> Files:
     """Classes around the border between training and test, images of both in any order."""
-    paths = [
-        (f"{c:03d}.Bird_{c}/Bird_{c}_{i:04d}.jpg", c) for i in range(each) for c in classes
-    ]
+    paths = [(f"{c:03d}.Bird_{c}/Bird_{c}_{i:04d}.jpg", c) for i in range(each) for c in classes]
     files = {f"CUB_200_2011/images/{p}": jpeg(n) for n, (p, _) in enumerate(paths)}
     lists = {
         "images.txt": [f"{n} {p}" for n, (p, _) in enumerate(paths, 1)],

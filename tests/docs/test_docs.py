@@ -43,9 +43,7 @@ def test_a_component_s_page_says_what_every_parameter_means(spec):
 
 
 def test_a_parameter_described_as_for_another_class_has_its_text():
-    _, parameters, _ = component_pages.described(
-        "dmlbench.combiners.wedl_c", "CompressedEnsemble"
-    )
+    _, parameters, _ = component_pages.described("dmlbench.combiners.wedl_c", "CompressedEnsemble")
     assert parameters["penalty"] == "η."
     assert parameters["diversity"].startswith("λ, 0.01")
 

@@ -25,8 +25,11 @@ class Oracle:
         self.recall = {k: [] for k in ks}
         for i, query in enumerate([[float(x) for x in row] for row in queries]):
             found = sorted(
-                ((cosine(query, item), classes[j]) for j, item in enumerate(items)
-                 if not (own and i == j)),
+                (
+                    (cosine(query, item), classes[j])
+                    for j, item in enumerate(items)
+                    if not (own and i == j)
+                ),
                 reverse=True,
             )
             mine = int(labels[i])
@@ -99,9 +102,7 @@ def score(request, monkeypatch):
     if request.param in ("small tiles", "threads"):
         monkeypatch.setattr(tiles, "TILE", 7)
     if request.param == "threads":
-        monkeypatch.setattr(
-            tiles, "_one_blas_thread_each", lambda _: contextlib.nullcontext(3)
-        )
+        monkeypatch.setattr(tiles, "_one_blas_thread_each", lambda _: contextlib.nullcontext(3))
     if request.param in ("little memory", "few rows"):
         block_bytes = 2000
     if request.param in ("rows", "few rows"):

@@ -26,9 +26,7 @@ def test_there_are_leaderboards():
 def test_tables_are_made_from_the_entries(folder, form, name, monkeypatch):
     # Relative, as the table's paths would be for whoever makes it.
     monkeypatch.chdir(ROOT)
-    made = CliRunner().invoke(
-        cli, ["leaderboard", "show", str(folder.relative_to(ROOT)), form]
-    )
+    made = CliRunner().invoke(cli, ["leaderboard", "show", str(folder.relative_to(ROOT)), form])
     assert made.exit_code == 0 and made.stdout == (folder / name).read_text("utf-8"), HOW
 
 

@@ -35,8 +35,20 @@ def run(*arguments):
 @LINUX
 def test_a_row_says_what_was_measured_and_why_not(tmp_path):
     losses = "contrastive,cross-entropy,nt-xent,cross-batch-memory,triplet+ms"
-    done = run("--losses", losses, "--sizes", "128x8x8", "--repeats", "3", "--seconds", "0.1",
-               "--memory-limit", "0.15", "--json", str(tmp_path / "out.json"))
+    done = run(
+        "--losses",
+        losses,
+        "--sizes",
+        "128x8x8",
+        "--repeats",
+        "3",
+        "--seconds",
+        "0.1",
+        "--memory-limit",
+        "0.15",
+        "--json",
+        str(tmp_path / "out.json"),
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out.json").read_text())
     assert set(found) == {"machine", "date", "versions", "rows"}

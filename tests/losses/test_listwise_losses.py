@@ -70,9 +70,7 @@ def assert_same(loss, oracle, embeddings, labels, tolerance):
         warnings.simplefilter("ignore")  # PML's histogram indexes with a list
         expected, expected_gradient = value_and_gradient(oracle, embeddings, labels)
     assert value.dtype == embeddings.dtype
-    torch.testing.assert_close(
-        value, expected.to(value.dtype), rtol=tolerance, atol=tolerance
-    )
+    torch.testing.assert_close(value, expected.to(value.dtype), rtol=tolerance, atol=tolerance)
     torch.testing.assert_close(gradient, expected_gradient, rtol=tolerance, atol=tolerance)
 
 
@@ -153,7 +151,8 @@ def recall_at_k_by_loops(ks, rank_temperature, similarity_temperature):
             if not positives:
                 continue
             ranks = [
-                1 + 0 * s.sum()
+                1
+                + 0 * s.sum()
                 + sum(
                     torch.sigmoid((s[i, j] - s[i, p]) / similarity_temperature)
                     for j in others

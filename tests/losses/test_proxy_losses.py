@@ -19,7 +19,6 @@ from dmlbench.losses.subcenter_arcface import SubCenterArcFaceLoss
 B, D, C = 24, 10, 7
 
 
-
 def as_columns(proxies):
     """(C, D) -> (D, C)."""
     return proxies.T

@@ -138,9 +138,7 @@ def test_the_template_installed_by_pip_is_listed_and_checked(tmp_path):
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", str(TEMPLATE), str(copy)], check=True)  # building writes into it
-    subprocess.run(
-        [*command, "--no-build-isolation", "--target", str(site), str(copy)], check=True
-    )
+    subprocess.run([*command, "--no-build-isolation", "--target", str(site), str(copy)], check=True)
     paths = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     dmlbench = [sys.executable, "-m", "dmlbench"]
     listed, checked = (

@@ -63,9 +63,7 @@ def test_the_same_run_twice_gives_the_same_entries(tiny, tmp_path):
 def test_without_clustering_the_row_is_the_same_but_for_nmi_and_ami(tiny, tmp_path):
     tiny["overrides"]["recipe.epochs"] = 1
     (whole,) = dmlbench.run(["ms"], out=tmp_path / "whole", **{**tiny, "seeds": 1})
-    (bare,) = dmlbench.run(
-        ["ms"], out=tmp_path / "bare", clustering=False, **{**tiny, "seeds": 1}
-    )
+    (bare,) = dmlbench.run(["ms"], out=tmp_path / "bare", clustering=False, **{**tiny, "seeds": 1})
     expected = without_times(whole)
     metrics = expected["trials"][0]["metrics"]
     assert metrics["nmi"] is not None and metrics["ami"] is not None
@@ -153,7 +151,8 @@ def test_trials_that_make_no_entry_do_not_stop_the_others(tiny, tmp_path):
     assert finished.count(("trial_finished", "multi-similarity")) == 2
     entries = [json.loads(text) for text in entry_files(tmp_path).values()]
     assert {e["losses"][0]["name"]: len(e["trials"]) for e in entries} == {
-        "multi-similarity": 1, "triplet": 3
+        "multi-similarity": 1,
+        "triplet": 3,
     }
 
 
@@ -326,8 +325,11 @@ def test_an_unknown_timm_model_and_weights_that_cannot_be_fetched(tiny, tmp_path
 
 def test_a_timm_backbone_trains_from_scratch(tiny, tmp_path):
     tiny |= {"seeds": 1, "backbone": "test_resnet", "pretrained": False}
-    tiny["overrides"] |= {"recipe.epochs": 1, "recipe.precision": "bfloat16",
-                          "recipe.freeze_batch_norm": True}
+    tiny["overrides"] |= {
+        "recipe.epochs": 1,
+        "recipe.precision": "bfloat16",
+        "recipe.freeze_batch_norm": True,
+    }
     (entry,) = dmlbench.run(["ms"], out=tmp_path, **tiny)
     params = {"model": "test_resnet", "pretrained": False, "weights": None}
     assert entry.backbone.params == params
@@ -381,5 +383,8 @@ def test_a_listener_hears_of_trials_and_cannot_break_them(tiny, install, tmp_pat
     (entry,) = dmlbench.run(["ms"], out=tmp_path, **tiny)
     assert entry.trials[0].status == "completed"
     assert log.read_text().split() == [
-        "trial_started", "epoch_finished", "epoch_finished", "trial_finished"
+        "trial_started",
+        "epoch_finished",
+        "epoch_finished",
+        "trial_finished",
     ]

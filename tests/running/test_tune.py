@@ -116,8 +116,24 @@ def test_a_named_parameter_stays_and_an_untuned_loss_is_refused(tiny, tmp_path):
 def test_two_settings_of_one_loss_are_told_apart(tiny, tmp_path, capsys):
     sets = [part for k, v in tiny["overrides"].items() for part in ("--set", f"{k}={v}")]
     with pytest.raises(SystemExit):
-        main(["tune", "--losses", "triplet,triplet(mining=semi-hard)", "--budget", "1", "--jobs",
-              "1", "--dataset", tiny["dataset"], "--device", "cpu", "--out", str(tmp_path), *sets])
+        main(
+            [
+                "tune",
+                "--losses",
+                "triplet,triplet(mining=semi-hard)",
+                "--budget",
+                "1",
+                "--jobs",
+                "1",
+                "--dataset",
+                tiny["dataset"],
+                "--device",
+                "cpu",
+                "--out",
+                str(tmp_path),
+                *sets,
+            ]
+        )
     captured = capsys.readouterr()
     assert "triplet(mining=semi-hard) 1: margin=null -> " in captured.err
     assert re.search(r"^ *triplet +1 ", captured.out, re.MULTILINE)
@@ -139,7 +155,9 @@ def test_a_combiner_is_tuned_over_its_losses(tiny, tmp_path):
 
 
 def test_a_try_that_fails_is_recorded_and_the_others_go_on(tiny, install, tmp_path):
-    install("cliff", """
+    install(
+        "cliff",
+        """
         from dmlbench.hookspecs import LossSpec, hookimpl
 
         @hookimpl
@@ -154,7 +172,8 @@ def test_a_try_that_fails_is_recorded_and_the_others_go_on(tiny, install, tmp_pa
                     value = super().forward(embeddings, labels)
                     return value * float("nan") if wild else value
             return Cliff()
-    """)
+    """,
+    )
     (record,) = tune_losses(request_of(tiny, tmp_path, losses=["cliff"]), load_plugins(), budget=3)
     assert [trial.validation_map_at_r is None for trial in record.trials] == [False, True, True]
     assert "nan" in record.trials[1].reason and record.best is record.trials[0]
@@ -178,8 +197,9 @@ def test_a_process_that_dies_costs_no_try(tiny, tmp_path):
     search = {"step": [1, 10_000]}
     single = single_configurations(request, registry)[0]
     dying = dataclasses.replace(setting_of(single, registry), space=search)
-    lasting = setting_of(single_configurations(request_of(tiny, tmp_path, losses=["ms"]),
-                                               registry)[0], registry)
+    lasting = setting_of(
+        single_configurations(request_of(tiny, tmp_path, losses=["ms"]), registry)[0], registry
+    )
     resources = Resources(jobs=2, device="cpu")
     with pytest.raises(TrialFailure, match="breaks: .*SIGKILL.*the same command goes on"):
         tune([dying, lasting], registry, resources, tmp_path, budget=2)

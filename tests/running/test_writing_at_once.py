@@ -29,7 +29,11 @@ def test_a_slow_writer_does_not_undo_a_fast_one(tiny, tmp_path, monkeypatch):
     next(tmp_path.glob("zsl-v1/tiny/*.json")).unlink()
     registry = load_plugins()
     request = Request(
-        losses=["ms"], combiners=[], dataset="tiny", seeds=2, overrides=tiny["overrides"],
+        losses=["ms"],
+        combiners=[],
+        dataset="tiny",
+        seeds=2,
+        overrides=tiny["overrides"],
         out=tmp_path,
     )
     plan = make_plan(request, registry)

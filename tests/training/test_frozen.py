@@ -138,8 +138,10 @@ def images(count=600, value=None):
 def features_of(backbone, made_from=None, std=1.0, tell=None):
     recipe = Recipe(name="t", input=Input(size=8, resize=8))
     transform = TestTransform(8, (0.0,) * 3, (std,) * 3)
-    emit = (lambda kind, values: tell.append(dict(values))) if tell is not None else (
-        lambda kind, values: None
+    emit = (
+        (lambda kind, values: tell.append(dict(values)))
+        if tell is not None
+        else (lambda kind, values: None)
     )
     return FrozenFeatures(backbone, transform, recipe, CPU, made_from or {"a": 1}, emit)
 

@@ -165,8 +165,7 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
 
 
 class _BoundedInfo(tarfile.TarInfo):
-    """A header of a tar archive; long names and attributes are read into memory, so not too long.
-    """
+    """A header of a tar archive; long names and attributes are read into memory, hence a limit."""
 
     @classmethod
     def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
@@ -198,9 +197,7 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
             problem = f"is a link to {info.linkname[:200]!r}"
         elif info.issparse() or not (info.isreg() or info.isdir()):
             problem = "is no plain file"
-        yield _Member(
-            info.name, info.isdir(), problem, lambda info=info: archive.extractfile(info)
-        )
+        yield _Member(info.name, info.isdir(), problem, lambda info=info: archive.extractfile(info))
     # The checksum of a compressed archive comes after its last byte.
     drained = 0
     while chunk := archive.fileobj.read(_CHUNK):

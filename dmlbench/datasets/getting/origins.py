@@ -69,9 +69,7 @@ ORIGINS: Mapping[str, Origin] = {
                     checksum="md5:d5c8f0aa497503f355e17dc7886c3f14",
                     limits=Limits(6 * _GIB, 50_000),
                 ),
-                OriginFile(
-                    name="cars_annos.mat", checksum="md5:b407c6086d669747186bd1d764ff9dbc"
-                ),
+                OriginFile(name="cars_annos.mat", checksum="md5:b407c6086d669747186bd1d764ff9dbc"),
             ),
             (
                 OriginFile(

@@ -99,9 +99,7 @@ def _repeats(listed: Sequence[ListedImage]) -> list[str]:
     return [f"listed twice: {len(twice):,} images: {some(twice)}"] if twice else []
 
 
-def _undecodable(
-    listed: Sequence[ListedImage], progress: Callable[[int, int], None]
-) -> list[str]:
+def _undecodable(listed: Sequence[ListedImage], progress: Callable[[int, int], None]) -> list[str]:
     from dmlbench.data.decode import decode_image
 
     def problem(item: ListedImage) -> str:

@@ -130,9 +130,7 @@ def require_same_group(one: Entry, other: Entry) -> None:
     )
 
 
-def _compare(
-    first: Located, other: Located, by: str, labels: Labels, resamples: int
-) -> Comparison:
+def _compare(first: Located, other: Located, by: str, labels: Labels, resamples: int) -> Comparison:
     a, b = values_by_seed(first.entry, by), values_by_seed(other.entry, by)
     shared = sorted(a.keys() & b.keys())
     queries = classes = num_queries = no_queries = None
@@ -214,9 +212,7 @@ def _sentence(c: Comparison) -> str:
         f"{p_text('p', seeds.p_value)}"
     )
     if c.num_comparisons > 1:
-        evidence += (
-            f", {p_text('p', c.p_adjusted)} corrected for {c.num_comparisons} comparisons"
-        )
+        evidence += f", {p_text('p', c.p_adjusted)} corrected for {c.num_comparisons} comparisons"
     if c.queries is not None:
         evidence += (
             f"; over {c.num_queries} queries {points(c.queries.low)} to {points(c.queries.high)}; "

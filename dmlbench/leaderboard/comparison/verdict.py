@@ -68,9 +68,7 @@ def _compare(
     """Compare a combiner row with the single rows of exactly its losses; nothing decided yet."""
     wanted = dict(zip(_identities(entry), entry.losses, strict=True))
     singles = [
-        single
-        for single in members
-        if single.combiner is None and _identities(single)[0] in wanted
+        single for single in members if single.combiner is None and _identities(single)[0] in wanted
     ]
     candidates: list[tuple[PairedDifference, Entry]] = []
     missing: tuple[str, ...] = ()

@@ -90,9 +90,7 @@ def _rows(
     numbers = rows[columns].to_numpy(dtype=float)
     texts = (cells.rank_cells(rows), cells.width_cells(rows), cells.seed_cells(rows))
     found = []
-    for row, values, rank, dim, seeds in zip(
-        rows.to_dict("records"), numbers, *texts, strict=True
-    ):
+    for row, values, rank, dim, seeds in zip(rows.to_dict("records"), numbers, *texts, strict=True):
         source = sources[row["key"]]
         found.append([
             row["key"],

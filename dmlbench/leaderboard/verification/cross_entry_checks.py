@@ -40,9 +40,7 @@ def label_clashes(hashes: Mapping[int, str], entries: Sequence[Entry], names: Se
     for found in by_dataset.values():
         if len(found) > 1:
             sides = " against ".join(_listed([names[i] for i in side]) for side in found.values())
-            message = (
-                f"the test labels are not those of other entries on the same dataset: {sides}"
-            )
+            message = f"the test labels are not those of other entries on the same dataset: {sides}"
             everyone = tuple(i for side in found.values() for i in side)
             yield Clash(everyone, Failure("labels", message))
 

@@ -104,9 +104,7 @@ def attest(verified: Verified, who: str) -> Path | None:
         return None
     if {trial.seed for trial in entry.completed} != verified.recomputed.keys() or not entry.trials:
         return None
-    recorded, _ = read_attestations(
-        attestation_files(verified.path.parent).get(entry.entry_id, [])
-    )
+    recorded, _ = read_attestations(attestation_files(verified.path.parent).get(entry.entry_id, []))
     content = entry.content_sha256()
     for attestation in recorded:
         if attestation.who == who and attestation.is_of(entry, content):

@@ -79,9 +79,7 @@ def seed_cells(rows: pandas.DataFrame) -> list[str]:
     """Completed seeds, as ``2/3`` where a trial failed."""
     return [
         NOTHING if source else f"{seeds}/{seeds + failed}" if failed else str(seeds)
-        for seeds, failed, source in zip(
-            rows["seeds"], rows["failed"], rows["source"], strict=True
-        )
+        for seeds, failed, source in zip(rows["seeds"], rows["failed"], rows["source"], strict=True)
     ]
 
 

@@ -45,9 +45,7 @@ def render_rich(
     """
     by = cells.ranking_metric(frame, by)
     for group, rows in frame.groupby("group", sort=False):
-        columns, left_out = _fit(
-            _columns(rows, by, metrics, console), console.width, bool(metrics)
-        )
+        columns, left_out = _fit(_columns(rows, by, metrics, console), console.width, bool(metrics))
         say(console, cells.group_title(rows), style="bold")
         console.print()
         print_columns(console, columns)

@@ -95,9 +95,7 @@ class Worker:
     def _dataset(self, configuration: Configuration, registry: Any) -> Any:
         from dmlbench.training.trial import load_data
 
-        key = canonical_json(
-            [configuration.dataset.to_json(), configuration.recipe.input.resize]
-        )
+        key = canonical_json([configuration.dataset.to_json(), configuration.recipe.input.resize])
         if key not in self.datasets:
             # One at a time: datasets in memory must not add up.
             self.datasets = {key: load_data(configuration, registry)}

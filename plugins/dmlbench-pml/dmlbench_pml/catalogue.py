@@ -115,9 +115,7 @@ class Catalogue:
         known = ", ".join(part.short_name for part in self.parts(kind).values())
         reason = self.left_out(kind).get(name)
         why = f"it {reason}" if reason else f"there are {known}"
-        raise ValueError(
-            f"pytorch-metric-learning {self.version} offers no {kind} {name!r}: {why}"
-        )
+        raise ValueError(f"pytorch-metric-learning {self.version} offers no {kind} {name!r}: {why}")
 
     def _sort(self, kind: str) -> tuple[dict[str, Part], dict[str, str]]:
         parts, left_out = {}, {}

@@ -94,9 +94,7 @@ def test_names_that_lead_out(tmp_path, name, match, make):
     assert not (tmp_path.parent / "evil").exists()
 
 
-@pytest.mark.parametrize(
-    "target", ["/etc", "..", "../..", "good", "elsewhere", "a/../../b"]
-)
+@pytest.mark.parametrize("target", ["/etc", "..", "../..", "good", "elsewhere", "a/../../b"])
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
 def test_links(tmp_path, kind, target):
     members = [("good", b"1"), special("link", kind, target), ("link/evil", b"2")]

@@ -51,8 +51,12 @@ def test_a_whole_set_verifies(published, name, capsys):
 def test_the_numbers_of_a_small_set(small, tmp_path):
     found = verify("inshop", str(small.write(small.inshop(), tmp_path / "root")))
     assert found.counts == Counts(
-        images=20, train_classes=2, test_classes=3,
-        train_images=8, test_images=6, gallery_images=6,
+        images=20,
+        train_classes=2,
+        test_classes=3,
+        train_images=8,
+        test_images=6,
+        gallery_images=6,
     )
     assert "listed: 20 images instead of 52,712" in found.problems
     assert "listed: 3 test classes instead of 3,985" in found.problems
@@ -104,8 +108,12 @@ def test_list_says_what_is_there(published, tmp_path, capsys):
     rows = {row["name"]: row for row in json.loads(out)}
     states = {name: row["state"] for name, row in rows.items()}
     assert code == 0 and states == {
-        "cub": "there", "cars": "not there", "sop": "not there",
-        "inshop": "not there", "flowers": "not there", "pets": "incomplete",
+        "cub": "there",
+        "cars": "not there",
+        "sop": "not there",
+        "inshop": "not there",
+        "flowers": "not there",
+        "pets": "incomplete",
     }
     assert rows["cub"]["place"] == str(tmp_path / "data" / "cub")
     assert "annotations/list.txt" in rows["pets"]["problem"]

@@ -95,8 +95,10 @@ def test_a_field_that_came_later_changes_no_hash_and_no_name(make_entry):
 
 def test_an_entry_is_written_on_one_line(make_entry):
     entry = make_entry("triplet+ms", [0.5, 0.52], combiner="wedl", failed={7: "NaN at step 3"})
-    assert repr(entry) == str(entry) == (
-        f"<Entry {entry.entry_id} wedl(triplet + ms) on glyphs, 3 trials (1 failed)>"
+    assert (
+        repr(entry)
+        == str(entry)
+        == (f"<Entry {entry.entry_id} wedl(triplet + ms) on glyphs, 3 trials (1 failed)>")
     )
     long = make_entry("+".join(f"some-long-loss-{number}" for number in range(20)), combiner="sum")
     assert len(repr(long)) <= 100 and "…" in repr(long)

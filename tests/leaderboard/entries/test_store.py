@@ -217,5 +217,6 @@ def test_an_environment_nested_too_deeply_is_refused(make_entry, tmp_path):
     data["trials"][0]["environment"] = json.loads(_nested(70))
     path.write_text(json.dumps(data))
     assert read_entries(path.parent) == (
-        [], [f"{path} is nested too deeply for an entry: more than 64 levels."]
+        [],
+        [f"{path} is nested too deeply for an entry: more than 64 levels."],
     )

@@ -80,13 +80,17 @@ def visit(browser):
         # A page that is left gives up what it was still loading.
         page.on(
             "requestfailed",
-            lambda request: request.failure == "net::ERR_ABORTED"
-            or complaints.append(f"{request.failure}: {request.url}"),
+            lambda request: (
+                request.failure == "net::ERR_ABORTED"
+                or complaints.append(f"{request.failure}: {request.url}")
+            ),
         )
         page.on(
             "request",
-            lambda request: request.url.startswith(("file:", "data:"))
-            or complaints.append(f"asked for {request.url}"),
+            lambda request: (
+                request.url.startswith(("file:", "data:"))
+                or complaints.append(f"asked for {request.url}")
+            ),
         )
         page.goto(path.as_uri() + query)
         return page

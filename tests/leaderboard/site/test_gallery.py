@@ -41,9 +41,7 @@ def scene(tmp_path, dataset, make_entry):
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
             num_bytes=file.stat().st_size,
         )
-        entry = make_entry(
-            "triplet", [0.5, 0.5], recipe={"input": {"size": 16, "resize": 16}}
-        )
+        entry = make_entry("triplet", [0.5, 0.5], recipe={"input": {"size": 16, "resize": 16}})
         right = {"params": PARAMS, "fingerprint": fingerprint(dataset)}
         first, second = entry.trials
         entry = entry.model_copy(update={

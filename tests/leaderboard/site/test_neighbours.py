@@ -48,8 +48,6 @@ def test_neighbours_are_those_of_plain_loops(data, with_gallery):
     assert all(q.right for q in right) and not any(q.right for q in wrong)
 
 
-
-
 def test_right_and_wrong_are_those_of_recall_at_1(data):
     embeddings, labels = data
     right, wrong, looked_at = sample_queries(embeddings, labels, each=1000)

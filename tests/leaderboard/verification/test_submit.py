@@ -321,7 +321,7 @@ def test_the_recipe_for_continuous_integration_runs_as_it_is(make_entry, tmp_pat
     outer = [command for command in commands if "$folder" not in command]
     assert len(inner) == 2 and len(outer) == 3
     script = "\n".join([*outer, loop.format("\n".join(inner))])
-    script = f"dmlbench() {{ {sys.executable} -m dmlbench \"$@\"; }}\n{script}"
+    script = f'dmlbench() {{ {sys.executable} -m dmlbench "$@"; }}\n{script}'
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True)
     board = tmp_path / "leaderboards" / "zsl-v1" / "x"

@@ -451,9 +451,7 @@ def test_the_same_training_twice_is_a_note_and_no_failure(board):
     one, two = map(read_entry, files(board))
     data = two.model_dump()
     tensors = load_file(embeddings_file(board, one, 0))
-    store(
-        board.parent.parent, two, data["trials"][0], tensors["embeddings"], tensors["labels"]
-    )
+    store(board.parent.parent, two, data["trials"][0], tensors["embeddings"], tensors["labels"])
     data["trials"][0]["history"] = one.model_dump()["trials"][0]["history"]
     files(board)[1].write_text(json.dumps(data))
     assert failed(board) == set() and "do the same" in str(verify(board)[0].notes)
