@@ -47,7 +47,7 @@ def fetch_text(address: str, most: int = MAX_RECORD_BYTES, seconds: float = TIME
         reason = getattr(found, "reason", found)
         raise UsageError(f"{shown} cannot be fetched: {plain(str(reason))}.") from found
     if len(found) > most:
-        raise VerificationError(f"{shown}: {too_large(len(found), most)}")
+        raise VerificationError(f"{shown}: {too_large(most)}")
     try:
         return found.decode("utf-8")
     except UnicodeDecodeError as error:

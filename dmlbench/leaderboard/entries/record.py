@@ -96,13 +96,13 @@ def read_text(path: Path, most: int = MAX_RECORD_BYTES) -> str:
         if not stat.S_ISREG(status.st_mode):
             raise VerificationError(f"{path} is no regular file.")
         if status.st_size > most:
-            raise VerificationError(f"{path}: {too_large(status.st_size, most)}")
+            raise VerificationError(f"{path}: {too_large(most)}")
         with open(path, "rb") as file:
             data = file.read(most + 1)
     except OSError as error:
         raise VerificationError(f"{path} cannot be read: {error.strerror}.") from error
     if len(data) > most:
-        raise VerificationError(f"{path}: {too_large(len(data), most)}")
+        raise VerificationError(f"{path}: {too_large(most)}")
     try:
         # Decoded here: json would guess UTF-16 from the first bytes.
         return data.decode("utf-8")
@@ -110,8 +110,8 @@ def read_text(path: Path, most: int = MAX_RECORD_BYTES) -> str:
         raise VerificationError(f"{path} is not UTF-8 text: {error.reason}.") from error
 
 
-def too_large(num_bytes: int, most: int = MAX_RECORD_BYTES) -> str:
-    return f"{num_bytes} bytes are too many for an entry; the limit is {most}."
+def too_large(most: int = MAX_RECORD_BYTES) -> str:
+    return f"more than {most} bytes, which is the limit for an entry."
 
 
 def _deeper_than(data: Any, most: int) -> bool:

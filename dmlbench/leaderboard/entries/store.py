@@ -58,7 +58,7 @@ def write_entry(out: str | Path, entry: Entry, beside: bool = False) -> Path:
     except ValueError as error:
         raise VerificationError(f"{path}: the entry has no JSON form: {error}.") from error
     if len(text) > MAX_ENTRY_BYTES:
-        raise VerificationError(f"{path}: {too_large(len(text))}")
+        raise VerificationError(f"{path}: {too_large()}")
     parse_entry(text, str(path))
     write_text(path, text)
     return path

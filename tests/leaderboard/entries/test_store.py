@@ -144,7 +144,7 @@ def test_an_enormous_file_is_refused_unread(make_entry, tmp_path, monkeypatch):
         file.truncate(store.MAX_ENTRY_BYTES + 1)
     entries, problems = read_entries(folder)
     assert len(entries) == 1
-    assert "big.json" in problems[0] and "limit is 67108864" in problems[0]
+    assert "big.json" in problems[0] and "more than 67108864 bytes" in problems[0]
 
 
 def test_what_is_no_file_is_refused_without_waiting(make_entry, tmp_path):
