@@ -11,7 +11,8 @@ from dmlbench.errors import UsageError
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.attestation import Attestation, AttestedTrial, now
 from dmlbench.leaderboard.entries.code import entry_code
-from dmlbench.leaderboard.entries.entry import Entry, Trial
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.verification.agreement import (
     Agreement,
     agreement,

@@ -14,7 +14,7 @@ import speed_tables
 from dmlbench.cli import COMMANDS
 from dmlbench.combiners import COMBINERS
 from dmlbench.hookspecs import Hooks, TrialEvent
-from dmlbench.leaderboard.entries.entry import EpochRecord, Metrics
+from dmlbench.leaderboard.entries.trial import EpochRecord, Metrics
 from dmlbench.losses import LOSSES
 from dmlbench.plugins.loading import load_plugins
 

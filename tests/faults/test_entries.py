@@ -75,7 +75,7 @@ def test_a_link_is_not_shown_as_what_a_board_says_of_itself(tmp_path: Path) -> N
 
 
 def test_trials_may_be_a_link_to_a_scratch_disk(tmp_path: Path) -> None:
-    from dmlbench.leaderboard.entries.entry import Artefact
+    from dmlbench.leaderboard.entries.trial import Artefact
     from dmlbench.leaderboard.verification.tiers import embeddings_path
 
     board = tmp_path / "boards" / "zsl-v1" / "glyphs"

@@ -16,8 +16,9 @@ from pydantic import Field, JsonValue, model_validator
 
 from dmlbench.errors import VerificationError
 from dmlbench.files import write_text
-from dmlbench.leaderboard.entries.entry import Entry, Metrics
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.record import Count, Name, Record, Sha256, parse_record, read_text
+from dmlbench.leaderboard.entries.trial import Metrics, keys_text, trial_title
 
 SCHEMA_VERSION = 1
 # No dataset can be called so, for a dataset's name starts with a letter or a digit.
@@ -27,12 +28,13 @@ Kind = Literal["recomputed", "reproduced"]
 
 
 class AttestedTrial(Record):
-    """What was found for one seed.
+    """What was found for one seed on one class split.
 
     metrics: None where the training failed, for the `reason` given.
     embeddings_sha256: of the file that the metrics were computed from.
     """
 
+    split: Count = 0
     seed: Count
     metrics: Metrics | None
     reason: str | None
@@ -61,12 +63,14 @@ class Attestation(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Attestation:
-        seeds = [trial.seed for trial in self.trials]
-        if len(set(seeds)) != len(seeds):
-            raise ValueError(f"a seed stands twice among the trials: {seeds}")
+        keys = [(trial.split, trial.seed) for trial in self.trials]
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"a seed stands twice among the trials: {keys_text(keys)}")
         for trial in self.trials:
             if (trial.metrics is None) == (trial.reason is None):
-                raise ValueError(f"the trial of seed {trial.seed} needs metrics or a reason")
+                raise ValueError(
+                    f"the trial of {trial_title(trial.split, trial.seed)} needs metrics or a reason"
+                )
         return self
 
     @property

@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 
 from dmlbench.errors import VerificationError
 from dmlbench.files import write_text
-from dmlbench.leaderboard.entries.entry import check_recall
 from dmlbench.leaderboard.entries.record import (
     Count,
     Fraction,
@@ -24,6 +23,7 @@ from dmlbench.leaderboard.entries.record import (
 )
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import entry_path, leaderboard_folders
+from dmlbench.leaderboard.entries.trial import check_recall
 from dmlbench.plan.config import sha256_of
 
 SCHEMA_VERSION = 1

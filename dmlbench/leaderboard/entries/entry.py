@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
@@ -17,12 +16,11 @@ from dmlbench.leaderboard.entries.record import (
     Small,
     parse_record,
 )
+from dmlbench.leaderboard.entries.trial import Trial, keys_text
 from dmlbench.plan.config import sha256_of
 from dmlbench.plan.identity import BUILT_IN, states_the_same
 
 SCHEMA_VERSION = 2
-# Room for the rounding of a mean of fractions.
-_SLACK = 1e-9
 # Characters of a label that a line has room for.
 _REPR_NAME = 40
 
@@ -72,101 +70,6 @@ class BackboneRecord(ComponentRecord):
     num_parameters: Count
     num_features: Count
     weights_sha256: Sha256 | None
-
-
-class Metrics(Record):
-    """Test metrics of one trial, as fractions. `recall_at` maps K (as text) to Recall@K.
-
-    `nmi` and `ami` are both None where the test embeddings were not clustered.
-    """
-
-    recall_at: dict[str, Fraction]
-    map_at_r: Fraction
-    r_precision: Fraction
-    knn_accuracy: Fraction
-    nmi: Fraction | None
-    ami: Annotated[float, Field(ge=-1.0, le=1.0)] | None
-    num_queries: Count
-    num_skipped: Count
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Metrics:
-        check_recall(self.recall_at)
-        if (self.nmi is None) != (self.ami is None):
-            raise ValueError("of NMI and AMI, which one clustering gives, one is missing")
-        if self.num_queries == 0:
-            raise ValueError("num_queries is 0: metrics of no query say nothing")
-        if "1" not in self.recall_at:
-            raise ValueError("recall_at lacks Recall@1")
-        if self.map_at_r > self.r_precision + _SLACK:
-            raise ValueError(f"MAP@R {self.map_at_r} is above R-Precision {self.r_precision}")
-        for k, recall in self.recall_at.items():
-            hits = recall * self.num_queries
-            if abs(hits - round(hits)) > 1e-6 * max(1, self.num_queries):
-                raise ValueError(f"Recall@{k} {recall} is no whole number of {self.num_queries}")
-        return self
-
-
-def check_recall(recall_at: dict[str, float]) -> None:
-    """Raise `ValueError` unless every K is a positive number and Recall@K does not decrease."""
-    if not all(re.fullmatch("[1-9][0-9]{0,6}", k) for k in recall_at):
-        raise ValueError(f"recall_at has a K that is no number from 1 to 9999999: {[*recall_at]}")
-    ordered = [recall_at[k] for k in sorted(recall_at, key=int)]
-    if any(low > high + _SLACK for low, high in zip(ordered, ordered[1:], strict=False)):
-        raise ValueError(f"Recall@K decreases in K: {recall_at}")
-
-
-class EpochRecord(Record):
-    """One epoch: mean losses in the order of the entry's losses, weights, validation MAP@R."""
-
-    epoch: Small
-    objective: float
-    losses: list[float]
-    weights: list[float] | None
-    validation_map_at_r: Fraction | None
-    learning_rate: float
-
-
-class Artefact(Record):
-    """A file kept beside the leaderboard, outside git."""
-
-    path: Name
-    sha256: Sha256
-    num_bytes: Count
-
-
-class Cost(Record):
-    """What a trial took. `peak_memory_bytes` is host memory, `peak_device_memory_bytes` CUDA's."""
-
-    train_seconds: Seconds
-    evaluate_seconds: Seconds
-    peak_memory_bytes: Count
-    peak_device_memory_bytes: Count
-
-
-class Trial(Record):
-    """One configuration with one seed."""
-
-    seed: Small
-    status: Literal["completed", "failed"]
-    reason: str | None
-    failed_step: Count | None
-    best_epoch: Small | None
-    validation_map_at_r: Fraction | None
-    metrics: Metrics | None
-    weights: list[float] | None
-    history: list[EpochRecord]
-    embeddings: Artefact | None
-    cost: Cost
-    environment: dict[str, JsonValue]
-
-    @model_validator(mode="after")
-    def _complete(self) -> Trial:
-        if self.status == "completed" and self.metrics is None:
-            raise ValueError(f"trial of seed {self.seed} is completed but has no metrics")
-        if self.status == "failed" and (self.metrics is not None or not self.reason):
-            raise ValueError(f"trial of seed {self.seed} failed; it needs a reason and no metrics")
-        return self
 
 
 class TuningTrial(Record):
@@ -241,9 +144,9 @@ class Entry(Record):
         self._check_identity()
         if self.entry_id != sha256_of(self.identity_json())[:16]:
             raise ValueError("entry_id is not the hash of the configuration")
-        seeds = [trial.seed for trial in self.trials]
-        if len(set(seeds)) != len(seeds):
-            raise ValueError(f"a seed stands twice among the trials: {seeds}")
+        keys = [trial.key for trial in self.trials]
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"a seed stands twice among the trials: {keys_text(keys)}")
         if self.combiner is None and len(self.losses) != 1:
             raise ValueError("several losses need a combiner")
         return self

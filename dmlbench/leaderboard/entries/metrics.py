@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Iterable
 
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.entries.entry import Entry, Metrics
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.trial import Metrics
 from dmlbench.statistics.intervals import Interval, mean_interval
 
 DEFAULT_METRIC = "map_at_r"

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from dmlbench.files import file_sha256
-from dmlbench.leaderboard.entries.entry import Artefact, Entry
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.trial import Artefact
 from dmlbench.leaderboard.site.neighbours import Query, sample_queries
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
 

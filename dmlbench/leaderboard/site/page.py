@@ -7,7 +7,7 @@ from typing import Any
 
 from dmlbench.errors import DmlbenchError
 from dmlbench.leaderboard.comparison.outcome import Verdict
-from dmlbench.leaderboard.entries.entry import Entry, Trial
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels, distributions, failures
 from dmlbench.leaderboard.entries.metrics import (
     metric_interval,
@@ -17,6 +17,7 @@ from dmlbench.leaderboard.entries.metrics import (
     values_by_seed,
 )
 from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.site.command import reproduction
 from dmlbench.leaderboard.site.training_course import charts, epoch_table
 from dmlbench.leaderboard.views.columns import duration, percent

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dmlbench.leaderboard.entries.entry import Entry, Trial
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.views.training_curves import (
     Line,
     Panel,

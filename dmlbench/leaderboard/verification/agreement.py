@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dmlbench.leaderboard.entries.attestation import Attestation
-from dmlbench.leaderboard.entries.entry import Entry, Metrics
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import (
     metric_names,
     metric_title,
     metric_value,
     values_by_seed,
 )
+from dmlbench.leaderboard.entries.trial import Metrics
 from dmlbench.statistics.formatting import points
 from dmlbench.statistics.intervals import Difference, welch_difference
 

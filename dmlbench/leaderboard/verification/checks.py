@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.entries.entry import Entry, Trial
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.verification.fingerprints import known_dataset
 from dmlbench.plan.config import PROTOCOL, Protocol, canonical_json
 

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from dmlbench.leaderboard.entries.entry import Entry, Trial
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.verification.checks import Failure, trial_marks
 from dmlbench.leaderboard.verification.fingerprints import dataset_key
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from dmlbench.errors import VerificationError
 from dmlbench.files import file_sha256
-from dmlbench.leaderboard.entries.entry import Entry, Metrics, Trial
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.trial import Metrics, Trial
 from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_claim
 from dmlbench.training.environment import processor, versions
 

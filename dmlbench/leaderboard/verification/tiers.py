@@ -24,8 +24,9 @@ from dmlbench.leaderboard.entries.attestation import (
     attestation_files,
     read_attestations,
 )
-from dmlbench.leaderboard.entries.entry import Artefact, Entry, Metrics
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import claim_files_of, leaderboard_folders, read_entry
+from dmlbench.leaderboard.entries.trial import Artefact, Metrics
 from dmlbench.leaderboard.verification.agreement import agreement, reproduced_together, same_metrics
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.training.trial_folder import TRIALS

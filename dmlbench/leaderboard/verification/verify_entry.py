@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from dmlbench.errors import VerificationError
-from dmlbench.leaderboard.entries.entry import Entry, Metrics, Trial
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_title, metric_value
+from dmlbench.leaderboard.entries.trial import Metrics, Trial
 from dmlbench.leaderboard.verification.agreement import different_metrics
 from dmlbench.leaderboard.verification.checks import Failure, check_entry
 from dmlbench.leaderboard.verification.ground_truth import GroundTruth, GroundTruths

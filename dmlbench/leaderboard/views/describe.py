@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry, Trial, TuningRecord
+from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry, TuningRecord
 from dmlbench.leaderboard.entries.labels import Labels, failures, recipe_label
 from dmlbench.leaderboard.entries.metrics import (
     metric_interval,
@@ -16,6 +16,7 @@ from dmlbench.leaderboard.entries.metrics import (
     values_by_seed,
 )
 from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.views.columns import NOTHING, duration, percent
 from dmlbench.leaderboard.views.terminal import Column, least_width, print_columns, say, writable
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.entries.entry import Entry, EpochRecord, Trial
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.trial import EpochRecord, Trial
 from dmlbench.leaderboard.views.figure import COLOURS, checked_file, figure_for
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from words import refused
 
 from dmlbench.errors import UsageError, VerificationError
 from dmlbench.leaderboard.entries import store
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import (
     entry_path,
     find_entry,
@@ -220,3 +221,20 @@ def test_an_environment_nested_too_deeply_is_refused(make_entry, tmp_path):
         [],
         [f"{path} is nested too deeply for an entry: more than 64 levels."],
     )
+
+
+def test_trials_are_told_apart_by_split_and_seed(make_entry):
+    entry = make_entry(map_at_r=[0.5, 0.5], seeds=[0, 1])
+    data = entry.model_dump()
+    data["trials"][1] |= {"split": 1, "seed": 0}
+    again = Entry.model_validate(data)
+    assert [trial.key for trial in again.trials] == [(0, 0), (1, 0)]
+    assert [trial.title for trial in again.trials] == ["seed 0", "seed 0 of split 1"]
+    data["trials"][1] |= {"split": 0}
+    with pytest.raises(ValueError, match=r"a seed stands twice among the trials: \[0, 0\]"):
+        Entry.model_validate(data)
+    # The field came later: what was said without it has the hash that it had.
+    without = entry.model_dump()
+    for trial in without["trials"]:
+        del trial["split"]
+    assert Entry.model_validate(without).content_sha256() == entry.content_sha256()

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from dmlbench.data.images import fingerprint
 from dmlbench.datasets.glyphs import Glyphs
-from dmlbench.leaderboard.entries.entry import Artefact
+from dmlbench.leaderboard.entries.trial import Artefact
 from dmlbench.leaderboard.site.gallery import gallery
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
 from dmlbench.plugins.loading import load_plugins
