@@ -111,7 +111,8 @@ _LOSSES = [
         metavar="LIST",
         default="triplet,multi-similarity",
         show_default=True,
-        help="Losses, separated by commas, with parameters if wanted: 'triplet(margin=0.1),ms'.",
+        help="Losses, separated by commas, with parameters if wanted: 'triplet(margin=0.1),ms'; "
+        "3*ms is three copies.",
     ),
 ]
 

@@ -53,7 +53,11 @@ def tune_command(
     and the entries say how it was found. An interrupted tuning goes on from the last finished try.
     """
     from dmlbench.errors import UsageError
-    from dmlbench.plan.request import ensemble_configurations, single_configurations
+    from dmlbench.plan.request import (
+        combined_losses,
+        ensemble_configurations,
+        single_configurations,
+    )
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.runner import Resources
     from dmlbench.running.tune import tune
@@ -71,7 +75,7 @@ def tune_command(
     texts = request.combiners or request.losses
     configurations = single_configurations(request, registry)
     if request.combiners:
-        losses = tuple(single.losses[0] for single in configurations)
+        losses = combined_losses(request, configurations)
         if len(losses) < 2:
             raise UsageError("--combiner needs at least two losses: --losses triplet,ms.")
         configurations = ensemble_configurations(request, registry, losses)
@@ -102,9 +106,9 @@ def tune_command(
 
 
 def _given(text: str) -> set[str]:
-    from dmlbench.plan.expressions import parse_call
+    from dmlbench.plan.expressions import parse_call, parse_copies
 
-    return set(parse_call(text)[1])
+    return set(parse_call(parse_copies(text)[1])[1])
 
 
 def _report(setting: Any, trial: Any, number: int) -> None:

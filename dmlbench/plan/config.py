@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dmlbench.errors import UsageError
+from dmlbench.plan.expressions import write_copies
 from dmlbench.plan.identity import (
     canonical_json,
     field_defaults,
@@ -152,7 +153,7 @@ class Configuration:
 
     def label(self) -> str:
         """A short name for progress and messages, such as ``wedl(triplet + multi-similarity)``."""
-        names = " + ".join(loss.name for loss in self.losses)
+        names = " + ".join(write_copies(loss.name for loss in self.losses))
         return f"{self.combiner.name}({names})" if self.combiner else names
 
 

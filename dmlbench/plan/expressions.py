@@ -1,6 +1,7 @@
 """The small language of the command line: ``name(key=value, ...)`` and ``path.to.key=value``.
 
 Values are TOML values (``0.1``, ``true``, ``[1, 2]``, ``"text"``); a bare word is a string.
+``3*name(...)`` means three copies of one thing.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 from dmlbench.errors import UsageError
 
 _CALL = re.compile(r"\s*(?P<name>[A-Za-z0-9_.:+-]+)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
+_COPIES = re.compile(r"\s*(?P<count>[0-9]{1,4})\s*\*(?P<rest>.*)", re.DOTALL)
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _BARE_TEXT = re.compile(r"[\w.:/+-]+")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -85,6 +88,23 @@ def parse_call(text: str) -> tuple[str, dict[str, Any]]:
             raise UsageError(f"{text!r} gives {key} twice.")
         params[key] = value
     return match["name"], params
+
+
+def parse_copies(text: str) -> tuple[int, str]:
+    """Read ``3*name(...)`` as ``(3, "name(...)")``; anything else is one copy of itself."""
+    match = _COPIES.fullmatch(text)
+    if match is None:
+        return 1, text
+    count = int(match["count"])
+    if count < 1:
+        raise UsageError(f"{text!r} asks for no copy at all; the least is 1.")
+    return count, match["rest"].strip()
+
+
+def write_copies(texts: Iterable[str]) -> list[str]:
+    """Equal neighbours as one text that `parse_copies` reads: ``["3*ms", "triplet"]``."""
+    runs = [(text, len(list(run))) for text, run in groupby(texts)]
+    return [text if count == 1 else f"{count}*{text}" for text, count in runs]
 
 
 def write_call(name: str, params: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ Only parameters that are not the default are named, as one types them on the com
 from __future__ import annotations
 
 from dmlbench.plan.config import Component, Configuration, canonical_json
-from dmlbench.plan.expressions import write_call
+from dmlbench.plan.expressions import write_call, write_copies
 from dmlbench.plugins.registry import Registry
 
 
@@ -15,7 +15,8 @@ def label(configuration: Configuration, registry: Registry) -> str:
 
     Of a combiner with brackets of its own, ``fixed(weights=[1, 2]) of triplet + supcon``.
     """
-    names = " + ".join(_named("losses", loss, registry) for loss in configuration.losses)
+    losses = [_named("losses", loss, registry) for loss in configuration.losses]
+    names = " + ".join(write_copies(losses))
     if configuration.combiner is None:
         return names
     combiner = _named("combiners", configuration.combiner, registry)

@@ -11,7 +11,7 @@ from typing import Any
 from dmlbench.backbones.weight_files import weights_reference
 from dmlbench.errors import UsageError
 from dmlbench.plan.config import Component, Configuration, Protocol
-from dmlbench.plan.expressions import parse_call
+from dmlbench.plan.expressions import parse_call, parse_copies
 from dmlbench.plan.recipe import Recipe, load_recipe, recipe_names
 from dmlbench.plan.values import check_backbone, check_place, check_values
 from dmlbench.plugins.registry import Registered, Registry
@@ -22,6 +22,7 @@ FindTuned = Callable[[Configuration, Collection[str]], Component]
 # What an entry's schema holds, and more than anybody trains.
 _LARGEST_SEED = 10**6
 _MOST_SEEDS = 10_000
+_MOST_LOSSES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,8 @@ class Request:
     """What the user asked for, in the words of the command line.
 
     losses, combiners: ``name`` or ``name(key=value, ...)``. Every loss alone and every combiner
-    over all of them is a configuration. combiners None: ``learned``, if there are several losses.
+    over all of them is a configuration. ``3*name`` is trained alone once, and combined as three
+    copies. combiners None: ``learned``, if there are several losses.
     weights: a file that the backbone starts from.
     seeds: how many (0, 1, ...), or which.
     overrides: ``recipe.*`` and ``protocol.*`` values by dotted key.
@@ -59,7 +61,7 @@ def configurations_of(
     find_tuned: where the parameters that tuning found come from, if the request asks for them.
     """
     singles = single_configurations(request, registry, find_tuned)
-    losses = tuple(single.losses[0] for single in singles)
+    losses = combined_losses(request, singles)
     if len(losses) == 1 and request.combiners:
         raise UsageError(
             f"A combiner needs at least two losses, but {losses[0].id} is the only one. Name more "
@@ -76,13 +78,17 @@ def configurations_of(
 def single_configurations(
     request: Request, registry: Registry, find_tuned: FindTuned | None = None
 ) -> list[Configuration]:
-    """Each loss of a request alone, in their order."""
-    named = [_resolve(registry, "losses", text)[1] for text in request.losses]
+    """Each loss of a request alone, in their order; of copies the one."""
+    texts = [parse_copies(text)[1] for text in request.losses]
+    named = [_resolve(registry, "losses", text)[1] for text in texts]
     if not named:
         raise UsageError("Name at least one loss: --losses triplet,ms. `dmlbench list losses`.")
     repeated = [loss.id for index, loss in enumerate(named) if loss in named[:index]]
     if repeated:
-        raise UsageError(f"The loss {repeated[0]} is named twice with the same parameters.")
+        raise UsageError(
+            f"The loss {repeated[0]} is named twice with the same parameters. For copies on "
+            f"purpose write --losses 2*{repeated[0].partition(':')[2]}."
+        )
     shared, protocol = _shared_settings(request, registry)
     # With one head the width rule changes nothing, and the row is the same under both.
     fair = dataclasses.replace(protocol, width="fair")
@@ -92,9 +98,25 @@ def single_configurations(
     if request.tuned and find_tuned is not None:
         singles = [
             dataclasses.replace(c, losses=(find_tuned(c, _given(text)),))
-            for c, text in zip(singles, request.losses, strict=True)
+            for c, text in zip(singles, texts, strict=True)
         ]
     return singles
+
+
+def combined_losses(request: Request, singles: Sequence[Configuration]) -> tuple[Component, ...]:
+    """The losses that the combiners of a request see: of ``3*name`` three.
+
+    singles: what `single_configurations` made of the request.
+    Raises `UsageError` for more losses than anybody combines.
+    """
+    losses: list[Component] = []
+    for single, text in zip(singles, request.losses, strict=True):
+        losses += parse_copies(text)[0] * [single.losses[0]]
+    if len(losses) > _MOST_LOSSES:
+        raise UsageError(
+            f"{len(losses)} losses are too many to combine: the most is {_MOST_LOSSES}."
+        )
+    return tuple(losses)
 
 
 def ensemble_configurations(

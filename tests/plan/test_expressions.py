@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from dmlbench.errors import UsageError
-from dmlbench.plan.expressions import parse_assignment, parse_call, parse_value, split_list
+from dmlbench.plan.expressions import (
+    parse_assignment,
+    parse_call,
+    parse_copies,
+    parse_value,
+    split_list,
+    write_copies,
+)
 
 
 def test_lists_split_outside_brackets_and_quotes():
@@ -41,6 +48,13 @@ def test_a_call_gives_name_and_parameters():
         "d:triplet",
         {"margin": 0.1, "mining": "semi-hard"},
     )
+
+
+def test_copies_are_counted_and_written_as_they_are_read():
+    assert parse_copies("3*ms(alpha=2)") == (3, "ms(alpha=2)")
+    assert parse_copies(" 12 * d:ms") == (12, "d:ms")
+    assert parse_copies("ms") == (1, "ms")
+    assert write_copies(["ms", "ms", "triplet", "ms"]) == ["2*ms", "triplet", "ms"]
 
 
 @pytest.mark.parametrize("text", ["triplet(", "triplet)", "a b", "t(margin)", "t(a=1, a=2)", ""])

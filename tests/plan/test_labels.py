@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dmlbench.errors import UsageError
 from dmlbench.plan.expressions import parse_call, parse_value, split_list, write_call, write_value
 from dmlbench.plan.labels import label
 from dmlbench.plan.request import Request
@@ -28,6 +29,21 @@ def test_only_what_differs_from_the_defaults_is_named(tmp_path):
     ]
     combined = labels(tmp_path, ["ms", "supcon"], combiners=["wedl(penalty=1.5)"], singles=False)
     assert combined == ["wedl(penalty=1.5) of multi-similarity + supcon"]
+
+
+def test_copies_are_trained_alone_once_and_combined_as_many(tmp_path):
+    assert labels(tmp_path, ["3*ms(beta=9)", "triplet"], combiners=["wel"]) == [
+        "multi-similarity(beta=9)",
+        "triplet",
+        "wel(3*multi-similarity(beta=9) + triplet)",
+    ]
+    plan = make_plan(Request(losses=["2*ms"], combiners=["sum"], out=tmp_path), REGISTRY)
+    alone, together = plan.configurations
+    assert together.losses == alone.losses * 2
+    assert together.label() == "sum(2*multi-similarity)"
+    for text, message in (("0*ms", "no copy"), ("65*ms", "65 losses are too many")):
+        with pytest.raises(UsageError, match=message):
+            labels(tmp_path, [text])
 
 
 def test_the_label_of_a_loss_can_be_typed_again(tmp_path):

@@ -44,4 +44,6 @@ def test_configurations_of_one_seed_start_with_the_same_weights(tiny):
     together = states(tiny, ["soft-triple", "proxy-anchor"], "wel")
     assert same(alone.model, other.model) and same(alone.model, together.model)
     assert same(alone.losses[0], together.losses[1])
+    first, second = states(tiny, ["2*proxy-anchor"], "wedl-c").losses
+    assert same(first, alone.losses[0]) and not same(second, first)
     assert not same(alone.model, states(tiny, ["proxy-anchor"], seed=1).model)

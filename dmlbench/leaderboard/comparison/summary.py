@@ -21,6 +21,7 @@ from dmlbench.leaderboard.entries.metrics import (
 )
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.plan.config import sha256_of
+from dmlbench.plan.expressions import write_copies
 from dmlbench.statistics.intervals import Interval, mean_interval
 
 MISSING = "missing"
@@ -89,7 +90,7 @@ def _row(claims: Sequence[Sequence[Entry]], by: str, labels: Labels) -> SummaryR
     cells = tuple(_cell(entries, by) for entries in claims)
     width = f"{first.protocol.rules.get('width')} width, {first.embedding_dim}-d"
     return SummaryRow(
-        losses=" + ".join(labels.component(loss) for loss in first.losses),
+        losses=" + ".join(write_copies(labels.component(loss) for loss in first.losses)),
         combiner=labels.component(first.combiner) if first.combiner else None,
         setting=f"{labels.component(first.backbone)}, {recipe_label(first)}, {width}",
         cells=cells,

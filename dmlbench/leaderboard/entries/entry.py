@@ -18,6 +18,7 @@ from dmlbench.leaderboard.entries.record import (
 )
 from dmlbench.leaderboard.entries.trial import Trial, keys_text
 from dmlbench.plan.config import sha256_of
+from dmlbench.plan.expressions import write_copies
 from dmlbench.plan.identity import BUILT_IN, states_the_same
 
 SCHEMA_VERSION = 2
@@ -202,7 +203,7 @@ class Entry(Record):
     @property
     def label(self) -> str:
         """A short name, such as ``wedl(triplet + multi-similarity)``."""
-        names = " + ".join(loss.name for loss in self.losses)
+        names = " + ".join(write_copies(loss.name for loss in self.losses))
         return f"{self.combiner.name}({names})" if self.combiner else names
 
     def __repr__(self) -> str:

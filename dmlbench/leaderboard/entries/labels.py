@@ -10,6 +10,7 @@ from typing import Any
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.plan.config import canonical_json
+from dmlbench.plan.expressions import write_copies
 
 _OWN_DISTRIBUTION = "dmlbench"
 
@@ -64,7 +65,7 @@ class Labels:
         return entry.entry_id if len(claims) < 2 else entry.claim_key
 
     def _names(self, entry: Entry) -> str:
-        return " + ".join(self.component(loss) for loss in entry.losses)
+        return " + ".join(write_copies(self.component(loss) for loss in entry.losses))
 
     def _claim(self, entry: Entry) -> str:
         """Who claims it, and the content's hash where one name claims several."""

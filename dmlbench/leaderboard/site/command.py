@@ -12,7 +12,7 @@ from typing import Any
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.plan.config import canonical_json
-from dmlbench.plan.expressions import parse_assignment, parse_call
+from dmlbench.plan.expressions import parse_assignment, parse_call, write_copies
 from dmlbench.plan.recipe import recipe_from_json, recipe_names
 
 RECIPE_FILE = "recipe.toml"
@@ -41,7 +41,8 @@ def reproduction(entry: Entry) -> Reproduction:
     """
     recipe, recipe_text = _recipe(canonical_json(entry.recipe))
     rules = entry.protocol.rules
-    lines = ["dmlbench run", f"--losses {_argument(','.join(map(_call, entry.losses)))}"]
+    losses = write_copies(map(_call, entry.losses))
+    lines = ["dmlbench run", f"--losses {_argument(','.join(losses))}"]
     if entry.combiner is None:
         lines.append("--combiner none")
     else:

@@ -64,6 +64,7 @@ def entry_of(request: Request, registry, make_entry, seeds, which=-1):
 REQUESTS = {
     "default": Request(),
     "a loss alone": Request(losses=["triplet(margin=0.2, mining=hard)"], combiners=[]),
+    "copies": Request(losses=["3*ms(beta=9.0)", "triplet"]),
     "changed recipe": Request(overrides=OVERRIDES),
     "paper width": Request(overrides={"protocol.width": "paper"}),
     "a timm model": Request(backbone="resnet50", pretrained=True, recipe="paper"),
