@@ -41,7 +41,7 @@ def twin(name: str) -> Callable[[int, int], Callable] | None:
 
 def pml_factories() -> dict[str, Callable[[int, int], Callable]]:
     """Built-in name -> (number of classes, width) -> pytorch-metric-learning's equivalent."""
-    from pytorch_metric_learning import losses, miners
+    from pytorch_metric_learning import distances, losses, miners
 
     def plain(make: Callable[[], Any]) -> Callable[[int, int], Callable]:
         return lambda classes, width: make()
@@ -68,8 +68,16 @@ def pml_factories() -> dict[str, Callable[[int, int], Callable]]:
         ),
         "circle": plain(losses.CircleLoss),
         "snr": plain(losses.SignalToNoiseRatioContrastiveLoss),
-        "lifted-structure": plain(losses.GeneralizedLiftedStructureLoss),
-        "n-pairs": plain(losses.NPairsLoss),
+        "lifted-structure": plain(
+            lambda: losses.GeneralizedLiftedStructureLoss(
+                distance=distances.LpDistance(normalize_embeddings=False)
+            )
+        ),
+        "n-pairs": plain(
+            lambda: losses.NPairsLoss(
+                distance=distances.DotProductSimilarity(normalize_embeddings=False)
+            )
+        ),
         "angular": plain(losses.AngularLoss),
         "tuplet-margin": plain(losses.TupletMarginLoss),
         "cross-batch-memory": lambda classes, width: losses.CrossBatchMemory(

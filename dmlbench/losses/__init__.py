@@ -131,16 +131,25 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         summary="Soft extremes of an anchor's distances to positives and negatives",
         reference="Hermans, Beyer, Leibe, In Defense of the Triplet Loss for Person "
         "Re-Identification, 2017 (arXiv 1703.07737)",
-        defaults={"neg_margin": 1.0, "pos_margin": 0.0},
-        search={"neg_margin": {"low": 0.5, "high": 2.0}, "pos_margin": {"low": 0.0, "high": 0.5}},
+        defaults={"neg_margin": 1.0, "pos_margin": 0.0, "scale": None, "l2_weight": 0.0},
+        search={
+            "neg_margin": {"low": 0.5, "high": 2.0},
+            "l2_weight": [0.0, 0.001, 0.005, 0.02],
+            "scale": [None, 4.0, 8.0, 16.0, 32.0],
+        },
         family="pair",
     ),
     LossSpec(
         name="n-pairs",
         target="dmlbench.losses.n_pairs:NPairsLoss",
-        summary="One positive pair a class, each against the positives of all other classes",
+        summary="One positive pair per class, each against the positives of all other classes",
         reference="Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Objective, "
         "NIPS 2016",
+        defaults={"scale": None, "l2_weight": 0.02},
+        search={
+            "l2_weight": {"low": 0.001, "high": 0.2, "log": True},
+            "scale": [None, 8.0, 16.0, 32.0, 64.0],
+        },
         family="pair",
     ),
     LossSpec(

@@ -80,6 +80,22 @@ class Pairs:
         slopes = nn.functional.threshold(squares, 0.0, torch.inf).rsqrt_()
         return squares.mul_(slopes), slopes
 
+    def raw_distances(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, N) Euclidean distances of the embeddings as they came, constants.
+
+        With them 1 / distance (0 at distance 0, as for `distances`) and (N,) the references'
+        lengths.
+        """
+        own = self.cosine.norms().detach()[:, None]  # (B, 1)
+        memory = self.cosine.memory
+        lengths = own[:, 0] if memory is None else torch.linalg.vector_norm(memory, dim=1)
+        lengths = lengths.to(own.dtype)
+        most = own.square() + lengths.square()  # (B, N), the squared distance at a right angle
+        squares = torch.addcmul(most, self.similarity.detach() * own, lengths, value=-2)
+        squares[squares <= most.mul_(4 * torch.finfo(most.dtype).eps)] = 0
+        inverse = nn.functional.threshold(squares, 0.0, torch.inf).rsqrt_()
+        return squares.mul_(inverse), inverse, lengths
+
 
 _last_positives = LastResult()
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from pytorch_metric_learning import distances, miners
 from pytorch_metric_learning import losses as pml
-from pytorch_metric_learning import miners
 
 from dmlbench.losses.contrastive import ContrastiveLoss
 from dmlbench.losses.cross_batch_memory import CrossBatchMemoryLoss
@@ -18,7 +18,12 @@ WRAPPED = {
     "margin": (pml.MarginLoss(), None),
     "circle": (pml.CircleLoss(), None),
     "snr": (pml.SignalToNoiseRatioContrastiveLoss(), None),
-    "lifted-structure": (pml.GeneralizedLiftedStructureLoss(), None),
+    "lifted-structure": (
+        pml.GeneralizedLiftedStructureLoss(
+            distance=distances.LpDistance(normalize_embeddings=False)
+        ),
+        None,
+    ),
     "tuplet-margin": (pml.TupletMarginLoss(), None),
 }
 

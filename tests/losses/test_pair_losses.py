@@ -14,7 +14,7 @@ from dmlbench.losses.contrastive import ContrastiveLoss
 from dmlbench.losses.lifted_structure import LiftedStructureLoss
 from dmlbench.losses.margin import MarginLoss
 from dmlbench.losses.multi_similarity import MultiSimilarityLoss
-from dmlbench.losses.n_pairs import NPairsLoss
+from dmlbench.losses.n_pairs import NPairsLoss, first_two
 from dmlbench.losses.nca import NCALoss
 from dmlbench.losses.nt_xent import NTXentLoss
 from dmlbench.losses.snr import SNRContrastiveLoss
@@ -24,6 +24,8 @@ from dmlbench.losses.tuplet_margin import TupletMarginLoss
 
 # Up to 25 items PyTorch's cdist, under pytorch-metric-learning, is exact for duplicates.
 B, D = 24, 10
+RAW_DISTANCE = distances.LpDistance(normalize_embeddings=False)
+RAW_PRODUCT = distances.DotProductSimilarity(normalize_embeddings=False)
 
 
 def mined(loss, miner):
@@ -98,12 +100,39 @@ AGAINST_PML = {
         SNRContrastiveLoss(0.5, 2.5),
         pml.SignalToNoiseRatioContrastiveLoss(pos_margin=0.5, neg_margin=2.5),
     ),
-    "lifted-structure": (LiftedStructureLoss(), pml.GeneralizedLiftedStructureLoss()),
+    "lifted-structure": (
+        LiftedStructureLoss(),
+        pml.GeneralizedLiftedStructureLoss(distance=RAW_DISTANCE),
+    ),
     "lifted-structure, other margins": (
         LiftedStructureLoss(0.2, 2.5),
+        pml.GeneralizedLiftedStructureLoss(0.2, 2.5, distance=RAW_DISTANCE),
+    ),
+    "lifted-structure, with a penalty": (
+        LiftedStructureLoss(l2_weight=0.7),
+        lambda embeddings, labels: (
+            pml.GeneralizedLiftedStructureLoss(distance=RAW_DISTANCE)(embeddings, labels)
+            + 0.7 * embeddings.norm(dim=1).mean() * (len(embeddings) > 1)
+        ),
+    ),
+    "lifted-structure, scale 1": (
+        LiftedStructureLoss(0.2, 2.5, scale=1.0),
         pml.GeneralizedLiftedStructureLoss(0.2, 2.5),
     ),
-    "n-pairs": (NPairsLoss(), pml.NPairsLoss()),
+    "lifted-structure, scale 8": (
+        LiftedStructureLoss(scale=8.0),
+        lambda embeddings, labels: pml.GeneralizedLiftedStructureLoss(distance=RAW_DISTANCE)(
+            8 * torch.nn.functional.normalize(embeddings), labels
+        ),
+    ),
+    "n-pairs": (NPairsLoss(l2_weight=0.0), pml.NPairsLoss(distance=RAW_PRODUCT)),
+    "n-pairs, scale 1": (NPairsLoss(scale=1.0), pml.NPairsLoss()),
+    "n-pairs, scale 16": (
+        NPairsLoss(scale=16.0),
+        lambda embeddings, labels: pml.NPairsLoss(distance=RAW_PRODUCT)(
+            4 * torch.nn.functional.normalize(embeddings), labels
+        ),
+    ),
     "angular": (AngularLoss(), pml.AngularLoss()),
     "angular, 55 degrees": (AngularLoss(55.0), pml.AngularLoss(55)),
     "tuplet-margin": (TupletMarginLoss(), pml.TupletMarginLoss()),
@@ -115,6 +144,10 @@ OURS |= {
     "triplet, two margins": TripletLoss(1.0, "semi-hard", mining_margin=0.1),
     "triplet, hard": TripletLoss(mining="hard"),
     "triplet, batch-hard": TripletLoss(mining="batch-hard"),
+    "n-pairs": NPairsLoss(),
+    "n-pairs, scale": NPairsLoss(scale=16.0),
+    "lifted-structure, scale": LiftedStructureLoss(scale=8.0),
+    "lifted-structure, penalty": LiftedStructureLoss(l2_weight=0.02),
     "binomial-deviance": BinomialDevianceLoss(),
     "margin, distance-weighted": MarginLoss(mining="distance-weighted"),
 }
@@ -210,7 +243,8 @@ def test_nasty_batches_equal_those_of_pml(name, case):
 
 # A zero vector is at distance 1 from all others: no margin may lie there.
 UNTIED = ["contrastive, other margins", "triplet, margin 1", "multi-similarity", "nt-xent", "nca"]
-UNTIED += ["nca, scale 5", "margin", "lifted-structure", "angular", "n-pairs", "circle", "supcon"]
+UNTIED += ["nca, scale 5", "margin", "lifted-structure", "lifted-structure, scale 1", "angular"]
+UNTIED += ["n-pairs", "n-pairs, scale 1", "circle", "supcon"]
 
 
 @pytest.mark.parametrize("name", UNTIED)
@@ -246,7 +280,12 @@ def test_nasty_batches_give_finite_numbers(name, case, dtype):
 @pytest.mark.parametrize("name", OURS)
 def test_nothing_to_learn_is_exactly_zero(name):
     cases = ["one item"]
-    if name not in ("contrastive", "snr", "lifted-structure", "binomial-deviance"):
+    if name.partition(",")[0] not in (
+        "contrastive",
+        "snr",
+        "lifted-structure",
+        "binomial-deviance",
+    ):
         cases += ["no positives", "one class", "two singles", "a pair"]
     for case in cases:
         value, gradient = value_and_gradient(OURS[name], *batch(case))
@@ -330,7 +369,7 @@ def test_backward_within_autocast_changes_nothing(name):
     reset(loss)
     with torch.autocast("cpu", torch.bfloat16):
         loss(leaf, labels).backward()
-    if name != "n-pairs":  # its backward is PyTorch's own
+    if not name.startswith("n-pairs"):  # its backward is PyTorch's own
         torch.testing.assert_close(leaf.grad, expected)
 
 
@@ -353,6 +392,25 @@ def test_backward_twice_through_one_graph_gives_the_same(name):
     first = torch.autograd.grad(value, leaf, retain_graph=True)[0]
     second = torch.autograd.grad(value, leaf)[0]
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("loss", [NPairsLoss, LiftedStructureLoss])
+def test_what_has_no_scale_asks_for_embeddings_before_normalisation(loss):
+    """On them a longer embedding costs another value; with a scale it costs the same."""
+    embeddings, labels = batch("equal classes")
+    assert loss().takes == "unnormalised" and loss(scale=8.0).takes == "embeddings"
+    assert loss()(2 * embeddings, labels) != loss()(embeddings, labels)
+    scaled = loss(scale=8.0)
+    torch.testing.assert_close(scaled(2 * embeddings, labels), scaled(embeddings, labels))
+
+
+def test_n_pairs_penalises_squared_lengths_of_its_pairs_alone():
+    embeddings, labels = batch("unequal classes")
+    pairs = torch.cat(first_two(labels))
+    penalty = NPairsLoss(l2_weight=0.3)(embeddings, labels)
+    penalty = penalty - NPairsLoss(l2_weight=0.0)(embeddings, labels)
+    expected = 0.3 * 2 * embeddings[pairs].square().sum(1).mean()
+    torch.testing.assert_close(penalty, expected)
 
 
 def test_second_derivatives_are_refused():
@@ -425,6 +483,10 @@ def test_bad_batches_are_refused(name, embeddings, labels, message):
         (SNRContrastiveLoss, {"neg_margin": True}, "finite number"),
         (LiftedStructureLoss, {"neg_margin": math.inf}, "finite number"),
         (LiftedStructureLoss, {"pos_margin": []}, "finite number"),
+        (LiftedStructureLoss, {"scale": 0}, "above 0"),
+        (LiftedStructureLoss, {"l2_weight": -1}, "at least 0"),
+        (NPairsLoss, {"scale": -1}, "above 0"),
+        (NPairsLoss, {"l2_weight": "none"}, "finite number"),
         (AngularLoss, {"alpha_degrees": 90}, "below 90"),
         (TupletMarginLoss, {"margin_degrees": -1}, "at least 0"),
         (TupletMarginLoss, {"scale": 0}, "above 0"),

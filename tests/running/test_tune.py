@@ -103,12 +103,13 @@ def test_run_takes_what_was_found_and_the_entry_tells_how(tiny, tmp_path):
     assert json.loads(text)["tuning"][0]["budget"] == 3
 
 
-def test_a_named_parameter_stays_and_an_untuned_loss_is_refused(tiny, tmp_path):
+def test_a_named_parameter_stays_and_an_untuned_loss_is_refused(tiny, tmp_path, monkeypatch):
     registry = load_plugins()
     request = request_of(tiny, tmp_path, losses=["triplet(margin=0.3)"], tuned=True)
     assert single_configurations(request, registry)[0].losses[0].params["margin"] == 0.3
     with pytest.raises(UsageError, match="dmlbench tune --losses nca"):
         single_configurations(dataclasses.replace(request, losses=["nca"]), registry)
+    monkeypatch.setitem(vars(registry.resolve("losses", "n-pairs").spec), "search", {})
     with pytest.raises(UsageError, match="n-pairs has nothing to tune"):
         tune_losses(request_of(tiny, tmp_path, losses=["n-pairs"]), registry)
 
