@@ -15,6 +15,7 @@ from dmlbench.plan.labels import label
 from dmlbench.plan.request import Request
 from dmlbench.plugins.components import create_dataset, create_loss
 from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.assemble import Origin
 from dmlbench.running.planning import make_plan
 from dmlbench.running.runner import Resources, carry_out
 
@@ -45,6 +46,8 @@ def run(
     without: Sequence[str] = (),
     retry_failed: bool = False,
     submitter: str | None = None,
+    paper: str | None = None,
+    code: str | None = None,
     watch: Callable[[TrialEvent], None] | None = None,
 ) -> list[Entry]:
     """Train every loss alone and every combiner of them all, and write their entries.
@@ -57,6 +60,8 @@ def run(
     overrides: values by dotted key, such as ``{"recipe.epochs": 4, "protocol.width": "paper"}``.
     tuned: take the parameters that `dmlbench tune` found in `out`.
     clustering: whether to compute NMI and AMI, which can cost more than all retrieval metrics.
+    submitter, paper, code: who stands behind the entries, and the addresses (http or https) of
+        paper and code.
     watch: called with every event of every trial.
     Returns the entries, in the order of the configurations; failed trials stand in them.
     Raises `dmlbench.errors.UsageError` for a name or value that cannot be meant, `TrialFailure`
@@ -67,6 +72,7 @@ def run(
         >>> entries[-1]  # doctest: +SKIP
         <Entry 3f0c8a1b2d4e5f60 wedl(triplet + multi-similarity) on glyphs, 5 trials>
     """
+    origin = Origin(submitter=submitter, paper=paper, code=code)
     registry = load_plugins(without)
     request = Request(
         losses=losses,
@@ -88,7 +94,7 @@ def run(
         Resources(jobs=jobs, threads=threads, device=device, clustering=clustering),
         without=without,
         retry_failed=retry_failed,
-        submitter=submitter,
+        origin=origin,
         watch=watch,
     )
     unrecorded = [

@@ -21,6 +21,8 @@ from dmlbench.cli.options import json_option, read_request, request_options, res
 )
 @click.option("--retry-failed", is_flag=True, help="Train trials again that failed before.")
 @click.option("--submitter", metavar="TEXT", help="Who stands behind the entries.")
+@click.option("--paper", metavar="URL", help="Address of the paper that the entries belong to.")
+@click.option("--code", metavar="URL", help="Address of the code that the entries belong to.")
 @json_option
 def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     """Train losses and their combinations on one backbone, and show the leaderboard.
@@ -32,9 +34,13 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     from dmlbench.cli.progress import watch_run
     from dmlbench.cli.report import show_outcome
     from dmlbench.plugins.loading import load_plugins
+    from dmlbench.running.assemble import Origin
     from dmlbench.running.planning import make_plan
     from dmlbench.running.runner import Resources, carry_out
 
+    origin = Origin(
+        submitter=options["submitter"], paper=options.pop("paper"), code=options.pop("code")
+    )
     registry = load_plugins(without)
     plan = make_plan(read_request({**options, "without": without}), registry)
     tell_gap(plan)
@@ -58,7 +64,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
                 resources,
                 without=without,
                 retry_failed=options["retry_failed"],
-                submitter=options["submitter"],
+                origin=origin,
                 watch=watch,
             )
     except KeyboardInterrupt:

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from dmlbench.errors import DmlbenchError
+from dmlbench.errors import DmlbenchError, UsageError
 from dmlbench.leaderboard.entries.entry import Entry, TuningRecord
+from dmlbench.leaderboard.entries.origin import check_link
 from dmlbench.plan.code import component_sources
 from dmlbench.plan.config import Component, Configuration
 from dmlbench.plugins.registry import Registry
 from dmlbench.version import RESULTS_VERSION, __version__, commit
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Who stands behind an entry, and the addresses (http or https) of paper and code."""
+
+    submitter: str | None = None
+    paper: str | None = None
+    code: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("paper", "code"):
+            link = getattr(self, name)
+            try:
+                if link is not None:
+                    check_link(link)
+            except ValueError as error:
+                raise UsageError(f"--{name}: {error}.") from error
+
+
 def assemble_entry(
     configuration: Configuration,
     registry: Registry,
     results: Sequence[dict[str, Any]],
-    submitter: str | None = None,
+    origin: Origin | None = None,
     tuning: Sequence[TuningRecord] = (),
 ) -> Entry:
     """Build the entry of one configuration from its trials' results, in the order of the seeds.
@@ -27,8 +47,8 @@ def assemble_entry(
     ordered = sorted(results, key=lambda result: result["trial"]["seed"])
     facts = ordered[0]["facts"]
     for result in ordered[1:]:
-        if result["facts"] != facts:
-            differing = [k for k in facts if facts[k] != result["facts"].get(k)]
+        differing = [k for k in facts if _differ(facts[k], result["facts"].get(k), k)]
+        if differing:
             raise DmlbenchError(
                 f"{configuration.label()}: the trials of seeds {ordered[0]['trial']['seed']} and "
                 f"{result['trial']['seed']} differ in {', '.join(differing)}: the data or the "
@@ -65,33 +85,43 @@ def assemble_entry(
             "recipe_overrides": configuration.recipe.overrides(),
             "embedding_dim": facts["embedding_dim"],
             "head_dims": facts["head_dims"],
+            "head_parameters": facts.get("head_parameters"),
             "trials": [result["trial"] for result in ordered],
             "tuning": [record.model_dump() for record in tuning],
             "dmlbench_version": __version__,
             "dmlbench_commit": commit(),
             "results_version": RESULTS_VERSION,
-            "submitter": submitter,
+            **vars(origin or Origin()),
         }
     )
 
 
-def carried_on(stored: Entry | None, assembled: Entry, submitter: str | None) -> Entry:
+def carried_on(stored: Entry | None, assembled: Entry, origin: Origin) -> Entry:
     """The entry to be on file: the stored one wherever its trials are all there is.
 
     An attestation holds for exactly the content that it names, so that a new commit or a submitter
-    who is not named again must not change an entry. One that gains trials keeps its submitter, and
+    who is not named again must not change an entry. One that gains trials keeps its origin, and
     what it says of its tuning where that is not known here.
     stored: of the same code as `assembled`; None where there is none.
-    submitter: as named now; None leaves the stored one.
+    origin: as named now; what is None in it is left as stored.
     """
     if stored is None:
         return assembled
-    who = stored.submitter if submitter is None else submitter
+    said = {
+        name: getattr(stored, name) if value is None else value
+        for name, value in vars(origin).items()
+    }
     if stored.trials == assembled.trials:
-        return stored if who == stored.submitter else stored.model_copy(update={"submitter": who})
+        same = all(getattr(stored, name) == value for name, value in said.items())
+        return stored if same else stored.model_copy(update=said)
     known = {_tuned_component(record) for record in assembled.tuning}
     kept = [record for record in stored.tuning if _tuned_component(record) not in known]
-    return assembled.model_copy(update={"submitter": who, "tuning": [*kept, *assembled.tuning]})
+    return assembled.model_copy(update={**said, "tuning": [*kept, *assembled.tuning]})
+
+
+def _differ(one: Any, other: Any, name: str) -> bool:
+    """Whether two trials saw different facts; trials of an older dmlbench count no parameters."""
+    return one != other and not (name == "head_parameters" and None in (one, other))
 
 
 def _tuned_component(record: TuningRecord) -> tuple[str, str, str, str]:

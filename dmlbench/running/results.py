@@ -76,6 +76,7 @@ def _result(entry: Entry, trial: dict[str, Any]) -> dict[str, Any]:
             "backbone": {k: v for k, v in backbone.items() if k not in common},
             "embedding_dim": entry.embedding_dim,
             "head_dims": entry.head_dims,
+            "head_parameters": entry.head_parameters,
         },
         "trial": trial,
     }

@@ -18,13 +18,15 @@ from dmlbench.leaderboard.entries.store import write_entry
 from dmlbench.plan.config import Configuration
 from dmlbench.plan.labels import label
 from dmlbench.plugins.registry import Registry
-from dmlbench.running.assemble import assemble_entry, carried_on
+from dmlbench.running.assemble import Origin, assemble_entry, carried_on
 from dmlbench.running.executors.local import LocalExecutor
 from dmlbench.running.planning import Plan, PlannedTrial
 from dmlbench.running.results import finished_results, set_aside, stored_entry
 from dmlbench.running.tuning_records import tuning_of
 from dmlbench.training.environment import available_cores
 from dmlbench.training.trial_folder import entry_lock
+
+_UNNAMED = Origin()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +70,12 @@ def carry_out(
     resources: Resources,
     without: Sequence[str] = (),
     retry_failed: bool = False,
-    submitter: str | None = None,
+    origin: Origin = _UNNAMED,
     watch: Callable[[TrialEvent], None] | None = None,
 ) -> Outcome:
     """Train what a plan has left to do and write its entries.
 
+    origin: who stands behind the entries.
     watch: called with every event, before the plugins that listen.
     Raises `UsageError` before any training where something that a configuration names cannot be
     used.
@@ -115,7 +118,7 @@ def carry_out(
                     result = event.values["result"]["trial"]
                     # What is wrong with an entry is told at the end, where it is tried again.
                     with contextlib.suppress(DmlbenchError):
-                        _write(plan, registry, trial.configuration, submitter)
+                        _write(plan, registry, trial.configuration, origin)
                     _finish(audience, trial, result, outcome)
                 else:
                     reason = event.values["message"]
@@ -123,7 +126,7 @@ def carry_out(
                     audience.tell(trial, "trial_failed", {"reason": reason})
     for configuration in plan.configurations:
         try:
-            entry = _write(plan, registry, configuration, submitter)
+            entry = _write(plan, registry, configuration, origin)
         except DmlbenchError as error:
             outcome.unwritten.append((configuration, str(error)))
             continue
@@ -181,7 +184,7 @@ def prepare(
 
 
 def _write(
-    plan: Plan, registry: Registry, configuration: Configuration, submitter: str | None
+    plan: Plan, registry: Registry, configuration: Configuration, origin: Origin
 ) -> Entry | None:
     """Write the entry of the trials that are finished, those of earlier runs included.
 
@@ -197,11 +200,11 @@ def _write(
             configuration,
             registry,
             list(results.values()),
-            submitter,
+            origin,
             tuning_of(plan.out, configuration),
         )
         stored = stored_entry(plan.out, configuration, code)
-        entry = carried_on(stored, assembled, submitter)
+        entry = carried_on(stored, assembled, origin)
         if entry is not stored:
             set_aside(plan.out, configuration, code)
             write_entry(plan.out, entry)

@@ -35,3 +35,13 @@ class TrainingModules:
     def modules(self) -> dict[str, nn.Module]:
         """The modules that have state, by the name they have in a checkpoint."""
         return {"model": self.model, "losses": self.losses, "combiner": self.combiner}
+
+    def head_parameters(self) -> int:
+        """Trainable parameters behind the backbone: of the heads and of the combiner.
+
+        Those of losses (proxies) do not count, for no evaluated embedding passes through them.
+        """
+        modules = (self.model.heads, self.combiner)
+        # A parameter of two modules counts once.
+        found = {id(p): p.numel() for m in modules for p in m.parameters() if p.requires_grad}
+        return sum(found.values())

@@ -48,6 +48,7 @@ class Progress:
     best_value: float = -1.0
     best_state: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     train_seconds: float = 0.0
+    process_seconds: float = 0.0
 
 
 class Trainer:
@@ -82,7 +83,7 @@ class Trainer:
         Raises `NotFinite` when a loss becomes NaN or infinite.
         """
         while self.progress.epoch < self.recipe.epochs:
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             record = self._epoch(self.progress.epoch)
             self.progress.epoch += 1
             last = self.progress.epoch == self.recipe.epochs
@@ -91,6 +92,7 @@ class Trainer:
                 self._keep_best(record)
             self.progress.history.append(record)
             self.progress.train_seconds += time.perf_counter() - started
+            self.progress.process_seconds += time.process_time() - used
             yield record
 
     def restore_best(self) -> None:

@@ -25,7 +25,12 @@ from dmlbench.plugins.components import create_dataset
 from dmlbench.plugins.registry import Registry
 from dmlbench.training.build import Built, Emit, build, training_split
 from dmlbench.training.embed import embed_images
-from dmlbench.training.environment import describe_environment, peak_memory_bytes, reset_peak_memory
+from dmlbench.training.environment import (
+    describe_environment,
+    now,
+    peak_memory_bytes,
+    reset_peak_memory,
+)
 from dmlbench.training.train import NotFinite, Trainer, validation_map_at_r
 from dmlbench.training.trial_folder import TrialFolder
 
@@ -94,6 +99,7 @@ def run_trial(
                 "seed": seed,
                 **outcome,
                 "environment": describe_environment(device),
+                "finished_at": now(),
             },
         }
         result["trial"]["cost"].update(peak_memory_bytes(device))
@@ -242,9 +248,19 @@ def _test(
             "num_bytes": folder.embeddings_file.stat().st_size,
         },
         "cost": {
-            "train_seconds": trainer.progress.train_seconds,
+            **_training_cost(trainer),
             "evaluate_seconds": time.perf_counter() - started,
         },
+    }
+
+
+def _training_cost(trainer: Trainer) -> dict[str, float | None]:
+    """Wall clock and processor seconds, and those for which an accelerator was held."""
+    progress = trainer.progress
+    return {
+        "train_seconds": progress.train_seconds,
+        "process_seconds": progress.process_seconds,
+        "device_seconds": None if trainer.parts.device.type == "cpu" else progress.train_seconds,
     }
 
 
@@ -297,4 +313,5 @@ def _facts(built: Built, dataset: Any) -> dict[str, Any]:
         "backbone": built.backbone_facts,
         "embedding_dim": parts.combiner.embed(heads).shape[1],
         "head_dims": [head.shape[1] for head in heads],
+        "head_parameters": parts.head_parameters(),
     }

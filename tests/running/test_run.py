@@ -22,7 +22,7 @@ def without_times(entry) -> dict:
     """What must be equal between two runs: everything but times, memory and environment."""
     values = entry.model_dump()
     for trial in values["trials"]:
-        del trial["cost"], trial["environment"]
+        del trial["cost"], trial["environment"], trial["finished_at"]
     return values
 
 
@@ -46,8 +46,12 @@ def test_every_loss_and_their_combination_is_an_entry(tiny, tmp_path):
         assert entry.embedding_dim == 8
         for trial in entry.trials:
             assert len(trial.history) == 2 and trial.metrics.num_queries == 96
+            assert trial.cost.process_seconds > 0 and trial.cost.device_seconds is None
             assert (out / trial.embeddings.path).stat().st_size == trial.embeddings.num_bytes
-    assert entries[2].head_dims == [4, 4]
+    assert entries[2].head_dims == [4, 4] and entries[0].date == entries[0].trials[1].finished_at
+    # A head of 8 with its bias; of the ensemble two of 4, and a weight for each loss.
+    assert entries[0].head_parameters == 8 * (entries[0].backbone.num_features + 1)
+    assert entries[2].head_parameters == entries[0].head_parameters + 2
     assert entries[2].trials[0].history[0].weights == pytest.approx([0.5, 0.5], abs=0.05)
     frame = dmlbench.read_leaderboard(out / "zsl-v1" / "tiny")
     assert len(frame) == 3 and set(frame["seeds"]) == {2}
@@ -125,10 +129,11 @@ def test_a_run_with_nothing_to_do_leaves_the_entry_as_it_is(tiny, tmp_path, monk
     (again,) = dmlbench.run(["ms"], **tiny)
     assert again == first and entry_files(tmp_path) == before
     # One that is named anew is meant; nothing else changes with it.
-    (signed,) = dmlbench.run(["ms"], submitter="Eve", **tiny)
-    assert signed == first.model_copy(update={"submitter": "Eve"})
+    (signed,) = dmlbench.run(["ms"], submitter="Eve", paper="https://eve.org", **tiny)
+    assert signed == first.model_copy(update={"submitter": "Eve", "paper": "https://eve.org"})
     # With another trial it is another entry, of the same submitter.
     (more,) = dmlbench.run(["ms"], **{**tiny, "seeds": 2})
+    assert more.paper == "https://eve.org"
     assert (more.submitter, more.dmlbench_commit, more.tuning) == ("Eve", "another", [record])
     monkeypatch.setattr("dmlbench.running.runner.tuning_of", lambda *_: [])
     (most,) = dmlbench.run(["ms"], **{**tiny, "seeds": 3})

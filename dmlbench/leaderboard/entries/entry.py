@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from dmlbench.leaderboard.entries.origin import check_link
 from dmlbench.leaderboard.entries.record import (
     Count,
     Fraction,
@@ -24,6 +25,8 @@ from dmlbench.plan.identity import BUILT_IN, states_the_same
 SCHEMA_VERSION = 2
 # Characters of a label that a line has room for.
 _REPR_NAME = 40
+
+Link = Annotated[str, AfterValidator(check_link)]
 
 
 class ComponentRecord(Record):
@@ -114,6 +117,9 @@ class Entry(Record):
     tuning: how parameters were chosen, a record a component; empty where none was tuned.
 
     embedding_dim: width of the evaluated embedding; head_dims: of the heads it is made from.
+    head_parameters: trainable parameters behind the backbone, of heads and combiner; None where an
+        older dmlbench did not count them.
+    paper, code: addresses (http or https) where the submitter says more.
     results_version: of the dmlbench that made it. Schema 1 has `core_sha256` instead, the hash of
         the code of dmlbench that decided the numbers.
     identity: what the id is the hash of: the configuration without what had its default value.
@@ -139,6 +145,9 @@ class Entry(Record):
     core_sha256: Sha256 | None = None
     identity: dict[str, JsonValue] | None = None
     submitter: str | None
+    head_parameters: Count | None = None
+    paper: Link | None = None
+    code: Link | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Entry:
@@ -220,6 +229,11 @@ class Entry(Record):
     def tuning_budgets(self) -> list[int]:
         """The budgets by which losses and combiner were tuned, each once; empty if untuned."""
         return sorted({record.budget for record in self.tuning})
+
+    @property
+    def date(self) -> str | None:
+        """When the newest trial ended (ISO 8601, UTC); None where no trial says."""
+        return max((t.finished_at for t in self.trials if t.finished_at), default=None)
 
     @property
     def claim_key(self) -> str:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from dmlbench.leaderboard.entries.origin import check_instant
 from dmlbench.leaderboard.entries.record import (
     Count,
     Fraction,
@@ -84,9 +85,17 @@ class Artefact(Record):
 
 
 class Cost(Record):
-    """What a trial took. `peak_memory_bytes` is host memory, `peak_device_memory_bytes` CUDA's."""
+    """What a trial took. `peak_memory_bytes` is host memory, `peak_device_memory_bytes` CUDA's.
+
+    train_seconds: of the wall clock, which depends on what else the machine did.
+    process_seconds: processor time of the training, all threads together; None where an older
+        dmlbench did not record it.
+    device_seconds: seconds during which the training held its accelerator; None on a CPU.
+    """
 
     train_seconds: Seconds
+    process_seconds: Seconds | None = None
+    device_seconds: Seconds | None = None
     evaluate_seconds: Seconds
     peak_memory_bytes: Count
     peak_device_memory_bytes: Count
@@ -109,6 +118,8 @@ class Trial(Record):
     """One configuration on one class split with one seed.
 
     split: 0 for the dataset's own, n for the n-th random half of all its classes.
+    finished_at: when it ended, as ``2026-01-31T12:00:00Z``; None where an older dmlbench did not
+        record it.
     """
 
     split: Small = 0
@@ -124,6 +135,7 @@ class Trial(Record):
     embeddings: Artefact | None
     cost: Cost
     environment: dict[str, JsonValue]
+    finished_at: Annotated[str, AfterValidator(check_instant)] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Trial:

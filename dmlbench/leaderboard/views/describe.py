@@ -78,6 +78,8 @@ def configuration_rows(entry: Entry) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if entry.submitter:
         rows.append(("submitter", plain(entry.submitter)))
+    links = {"date": entry.date, "paper": entry.paper, "code at": entry.code}
+    rows += [(name, value) for name, value in links.items() if value]
     return rows
 
 
