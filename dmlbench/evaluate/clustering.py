@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dmlbench.evaluate.inputs import as_embeddings, as_labels, normalise
+from dmlbench.evaluate.inputs import as_embeddings, as_labels, finite, normalise
 
 ITERATIONS = 20
 RESTARTS = 1
@@ -59,13 +59,15 @@ def clustering(
     *,
     seed: int = 0,
     num_clusters: int | None = None,
+    metric: str = "cosine",
     device: Any = None,
 ) -> ClusteringResult:
-    """Cluster L2-normalised embeddings by k-means and compare with the classes.
+    """Cluster embeddings, L2-normalised by default, by k-means and compare with the classes.
 
     embeddings: (N, D) tensor or array, real; float64 is rounded to float32, faiss's precision.
     labels: (N,) integers.
     seed: of the initial centroids, 0 to 2³¹ − 1. The same seed gives the same clusters on a CPU.
+    metric: "cosine", or "euclidean" to cluster the embeddings as they are.
     num_clusters: C, at most N; by default the number of distinct labels.
     device: "cuda" to run k-means on the GPUs that faiss sees, if it sees any; else the CPU.
 
@@ -84,11 +86,13 @@ def clustering(
     classes = as_labels(labels, "labels", len(rows))
     if num_clusters is None:
         num_clusters = len(np.unique(classes))
+    if metric not in ("cosine", "euclidean"):
+        raise ValueError(f"metric is {metric!r}; it must be 'cosine' or 'euclidean'.")
     if not 1 <= num_clusters <= len(rows):
         raise ValueError(f"num_clusters is {num_clusters}; it must be 1 to N = {len(rows)}.")
     if not 0 <= seed <= _MAX_SEED:
         raise ValueError(f"seed is {seed}; it must be 0 to {_MAX_SEED}.")
-    assignment, algorithm = _kmeans(rows, num_clusters, seed, device)
+    assignment, algorithm = _kmeans(rows, num_clusters, seed, metric, device)
     return ClusteringResult(
         nmi=float(normalized_mutual_info_score(classes, assignment, average_method="arithmetic")),
         ami=float(adjusted_mutual_info_score(classes, assignment, average_method="arithmetic")),
@@ -97,13 +101,19 @@ def clustering(
     )
 
 
-def _kmeans(rows: np.ndarray, num_clusters: int, seed: int, device: Any) -> tuple[np.ndarray, str]:
+def _kmeans(
+    rows: np.ndarray, num_clusters: int, seed: int, metric: str, device: Any
+) -> tuple[np.ndarray, str]:
     """Cluster ids (N,) of seeded k-means, and the algorithm's name."""
     faiss = _faiss()
-    normalised = normalise(rows, np.dtype(np.float32), "embeddings", np.arange(len(rows)))
+    positions = np.arange(len(rows))
+    if metric == "cosine":
+        points = normalise(rows, np.dtype(np.float32), "embeddings", positions)
+    else:
+        points = finite(rows, np.dtype(np.float32), "embeddings", positions)
     gpu = device is not None and "cuda" in str(device) and _num_gpus(faiss) > 0
     kmeans = faiss.Kmeans(
-        normalised.shape[1],
+        points.shape[1],
         num_clusters,
         niter=ITERATIONS,
         nredo=RESTARTS,
@@ -111,14 +121,14 @@ def _kmeans(rows: np.ndarray, num_clusters: int, seed: int, device: Any) -> tupl
         gpu=gpu,
         # Every item takes part, and small clusters are no reason to warn.
         min_points_per_centroid=1,
-        max_points_per_centroid=len(normalised),
+        max_points_per_centroid=len(points),
     )
-    kmeans.train(normalised)
-    assignment = kmeans.index.search(normalised, 1)[1][:, 0]
+    kmeans.train(points)
+    assignment = kmeans.index.search(points, 1)[1][:, 0]
     place = "gpu" if gpu else "cpu"
     algorithm = (
         f"faiss {faiss.__version__} k-means on {place}: niter={ITERATIONS}, nredo={RESTARTS}, "
-        f"seed={seed}, L2-normalised float32"
+        f"seed={seed}, {'L2-normalised ' if metric == 'cosine' else ''}float32"
     )
     return assignment, algorithm
 

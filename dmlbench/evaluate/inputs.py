@@ -87,6 +87,42 @@ def normalise(rows: np.ndarray, dtype: np.dtype, name: str, positions: np.ndarra
     return out
 
 
+def finite(rows: np.ndarray, dtype: np.dtype, name: str, positions: np.ndarray) -> np.ndarray:
+    """A copy of rows (N, D) as they are. Raises ValueError as `normalise` does."""
+    out = np.array(rows, dtype=dtype, order="C", copy=True)
+    out += 0.0  # −0.0 becomes 0.0: equal rows are then equal bytes
+    _require_finite(out, name, positions)
+    return out
+
+
+def lift_queries(rows: np.ndarray, dtype: np.dtype, name: str, positions: np.ndarray) -> np.ndarray:
+    """(2q, −1) of each row q, (N, D + 1); see `lift_items`."""
+    out = _with_room(rows, dtype, name, positions)
+    out[:, :-1] *= 2
+    out[:, -1] = -1
+    return out
+
+
+def lift_items(rows: np.ndarray, dtype: np.dtype, name: str, positions: np.ndarray) -> np.ndarray:
+    """(x, ‖x‖²) of each row x, (N, D + 1).
+
+    Its product with (2q, −1) is ‖q‖² − ‖q − x‖²: the nearer an item is to a query, the larger, so
+    that a search by inner product is one by Euclidean distance.
+    Raises ValueError naming the first row that holds NaN or an infinity, or is longer than any
+    square can say.
+    """
+    out = _with_room(rows, dtype, name, positions)
+    out[:, -1] = np.einsum("nd,nd->n", out[:, :-1], out[:, :-1])
+    _require_finite(out, name, positions)
+    return out
+
+
+def _with_room(rows: np.ndarray, dtype: np.dtype, name: str, positions: np.ndarray) -> np.ndarray:
+    """A copy of rows (N, D) with a column of zeros behind, (N, D + 1)."""
+    room = np.zeros((len(rows), 1), dtype)
+    return np.concatenate([finite(rows, dtype, name, positions), room], axis=1)
+
+
 def _require_finite(rows: np.ndarray, name: str, positions: np.ndarray) -> None:
     bad = positions[~np.isfinite(rows).all(axis=1)]
     if len(bad):

@@ -6,27 +6,38 @@ Legend: N gallery items, Q queries, D width, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from dmlbench.evaluate.inputs import normalise
+from dmlbench.evaluate.inputs import lift_items, lift_queries, normalise
 
 _CHUNK_BYTES = 2**24
 
+#: (rows, dtype, name, positions) -> the rows as they are multiplied.
+Made = Callable[[np.ndarray, np.dtype, str, np.ndarray], np.ndarray]
+
 
 class Rows:
-    """Embeddings in a chosen order, with unit norm, given out block by block.
+    """Embeddings in a chosen order, as they are multiplied, given out block by block.
 
     They are copied once, or, with resident=False (a memory map larger than the memory to spare),
-    read, checked and normalised again for every block.
+    read, checked and made again for every block. made: normalised, or lifted by one column.
     """
 
     def __init__(
-        self, source: np.ndarray, order: np.ndarray, dtype: np.dtype, name: str, resident: bool
+        self,
+        source: np.ndarray,
+        order: np.ndarray,
+        dtype: np.dtype,
+        name: str,
+        resident: bool,
+        made: Made = normalise,
     ) -> None:
         self.source, self.order, self.dtype, self.name = source, order, dtype, name
-        self.width, self.resident = source.shape[1], resident
+        self.made, self.resident = made, resident
+        self.width = source.shape[1] + (made is not normalise)
         self._resident: np.ndarray | None = None
         self._last = (0, 0, np.empty((0, self.width), dtype))
         if resident:
@@ -58,7 +69,7 @@ class Rows:
         if self._resident is not None:
             return self._resident[indices]
         order = self.order[indices]
-        return normalise(self.source[order], self.dtype, self.name, order)
+        return self.made(self.source[order], self.dtype, self.name, order)
 
     def chunks(self) -> list[tuple[int, int]]:
         """Ranges that cover all rows, each small enough to hold."""
@@ -67,7 +78,7 @@ class Rows:
 
     def _read(self, start: int, stop: int) -> np.ndarray:
         order = self.order[start:stop]
-        return normalise(self.source[order], self.dtype, self.name, order)
+        return self.made(self.source[order], self.dtype, self.name, order)
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,7 @@ class Task:
     """All that ranking needs to know. Classes are numbered in their sorted order.
 
     queries: the Q queries that have a relevant item; self retrieval: the first Q of `gallery`.
+    symmetric: whether that is one and the same array, whose product with itself is symmetric.
     query_index: (Q,) where they stand in what was handed in. query_class: (Q,) ascending.
     gallery_class: (N,) ascending. starts: (C + 1,) where each class starts in the gallery.
     """
@@ -101,6 +113,7 @@ class Task:
     gallery_class: np.ndarray
     starts: np.ndarray
     self_retrieval: bool
+    symmetric: bool
     twins: Twins | None
 
     @property
@@ -116,9 +129,11 @@ def prepare(
     gallery_labels: np.ndarray | None,
     dtype: np.dtype,
     resident_bytes: int,
+    metric: str = "cosine",
 ) -> Task:
     """Sort and normalise queries and gallery; with gallery None each query searches the others.
 
+    metric: "cosine", or "euclidean" to lift them instead, so that products order by distance.
     Raises ValueError on NaN and infinities, and if no query has a relevant item.
     """
     self_retrieval = gallery is None
@@ -138,14 +153,20 @@ def prepare(
     query_index = scored[np.argsort(query_class[scored], kind="stable")]
     order = np.argsort(gallery_class, kind="stable")
     resident = not isinstance(gallery, np.memmap) or gallery.nbytes <= resident_bytes
+    symmetric = self_retrieval and metric == "cosine"
+    as_queries, as_items = (
+        (normalise, normalise) if metric == "cosine" else (lift_queries, lift_items)
+    )
     items = Rows(
-        gallery, order, dtype, "embeddings" if self_retrieval else "gallery", resident=resident
+        gallery, order, dtype, "embeddings" if self_retrieval else "gallery", resident, as_items
     )
     twins = _find_twins(items, gallery_class[order])
     query_rows = items
     if not self_retrieval:
         _check_finite(queries, np.setdiff1d(np.arange(len(queries)), scored), dtype)
-        query_rows = Rows(queries, query_index, dtype, "embeddings", resident=True)
+    if not symmetric:
+        # A self retrieval's queries are in the order of the gallery, and its first items.
+        query_rows = Rows(queries, query_index, dtype, "embeddings", True, as_queries)
     if not len(scored):
         raise ValueError(
             "No query has a relevant item: "
@@ -159,6 +180,7 @@ def prepare(
         gallery_class=gallery_class[order],
         starts=np.concatenate([[0], np.cumsum(sizes[np.argsort(place)])]),
         self_retrieval=self_retrieval,
+        symmetric=symmetric,
         twins=twins,
     )
 

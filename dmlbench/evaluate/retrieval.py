@@ -56,10 +56,11 @@ def retrieval(
     ks: Iterable[int] = (1, 2, 4, 8),
     *,
     knn_k: int = 3,
+    metric: str = "cosine",
     device: Any = None,
     block_bytes: int = 2**28,
 ) -> RetrievalResult:
-    """Score how well the embeddings find items of the same class by cosine similarity.
+    """Score how well the embeddings find items of the same class by cosine or distance.
 
     embeddings: (Q, D) tensor or array, real; normalised here. float64 is compared in float64,
         everything narrower in float32. A zero vector has similarity 0 to all.
@@ -69,12 +70,14 @@ def retrieval(
         read piece by piece.
     ks: the K of Recall@K, each at least 1; more than N is as good as N.
     knn_k: how many neighbours vote for the kNN accuracy.
+    metric: "cosine", or "euclidean" to compare the embeddings as they are, in float64; the nearer
+        two are, the more similar.
     device: where to multiply, "cpu", "cuda", ...; by default where the embeddings are.
     block_bytes: memory of the device to use above a copy of the embeddings. The N x N matrix
         never exists.
 
     Raises ValueError on shapes that do not fit, labels that are not integers, NaN or infinity,
-    K below 1, a device that is not there, and if no query has a relevant item.
+    K below 1, another metric, a device that is not there, and if no query has a relevant item.
 
     The rank of a relevant item counts every non-relevant item at least as similar: equal
     similarities count against the query. Items with one and the same normalised embedding are
@@ -97,6 +100,8 @@ def retrieval(
     """
     depths = as_depths(ks, "ks")
     as_depths([knn_k], "knn_k")
+    if metric not in ("cosine", "euclidean"):
+        raise ValueError(f"metric is {metric!r}; it must be 'cosine' or 'euclidean'.")
     if (gallery is None) != (gallery_labels is None):
         raise ValueError("gallery and gallery_labels belong together; only one was given.")
     device = _device(embeddings) if device is None else str(device)
@@ -112,7 +117,9 @@ def retrieval(
                 "both must come from the same model."
             )
         arrays.append(gallery)
-    task = prepare(rows, classes, gallery, gallery_labels, working_dtype(*arrays), block_bytes)
+    # A distance is a small difference of large products.
+    dtype = working_dtype(*arrays) if metric == "cosine" else np.dtype(np.float64)
+    task = prepare(rows, classes, gallery, gallery_labels, dtype, block_bytes, metric)
     if device == "cpu":
         from dmlbench.evaluate import tiles
 

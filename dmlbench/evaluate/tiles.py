@@ -92,7 +92,7 @@ class _Scanner:
         self.side = min(TILE, math.isqrt(self.tile_size))
         # Both directions at once needs what is known of all queries at once.
         self.symmetric = (
-            task.self_retrieval
+            task.symmetric
             and task.twins is None
             and int(task.num_relevant.max()) < self.side
             and sum(map(self._state_bytes, self._blocks(whole_classes=True))) <= block_bytes

@@ -17,7 +17,11 @@ SAME = 1e-12
 class Oracle:
     """Scores (lists over the scored queries) by sorting each query's whole list."""
 
-    def __init__(self, queries, labels, gallery=None, gallery_labels=None, ks=(1, 2, 4, 8), knn=3):
+    def __init__(
+        self, queries, labels, gallery=None, gallery_labels=None, ks=(1, 2, 4, 8), knn=3,
+        metric="cosine",
+    ):  # fmt: skip
+        alike = {"cosine": cosine, "euclidean": nearness}[metric]
         own = gallery is None
         items = [[float(x) for x in row] for row in (queries if own else gallery)]
         classes = [int(x) for x in (labels if own else gallery_labels)]
@@ -26,7 +30,7 @@ class Oracle:
         for i, query in enumerate([[float(x) for x in row] for row in queries]):
             found = sorted(
                 (
-                    (cosine(query, item), classes[j])
+                    (alike(query, item), classes[j])
                     for j, item in enumerate(items)
                     if not (own and i == j)
                 ),
@@ -54,6 +58,10 @@ class Oracle:
 def cosine(a, b):
     norm = math.sqrt(math.fsum(x * x for x in a)) * math.sqrt(math.fsum(x * x for x in b))
     return math.fsum(x * y for x, y in zip(a, b, strict=True)) / norm if norm else 0.0
+
+
+def nearness(a, b):
+    return -math.fsum((x - y) ** 2 for x, y in zip(a, b, strict=True))
 
 
 def in_tiers(found):

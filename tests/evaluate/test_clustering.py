@@ -71,6 +71,15 @@ def test_lengths_of_vectors_do_not_matter():
     assert clustering(rows * lengths, labels) == clustering(rows, labels)
 
 
+def test_lengths_tell_classes_apart_by_distance_alone():
+    labels = np.arange(3).repeat(5)
+    rows = np.outer(labels + 1.0, [3.0, 4.0])
+    assert clustering(rows, labels, metric="euclidean").nmi == pytest.approx(1.0)
+    assert clustering(rows, labels).nmi < 0.9
+    with pytest.raises(ValueError, match="'cosine' or 'euclidean'"):
+        clustering(rows, labels, metric="manhattan")
+
+
 def test_what_is_no_number_is_refused():
     rows, labels = clusters(np.random.default_rng(0))
     rows[7, 0] = np.nan

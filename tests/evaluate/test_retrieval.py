@@ -76,6 +76,50 @@ def test_all_scores_equal_the_oracle(score, oracle, kind, classes, split):
                 score(*given, ks=KS)
 
 
+@pytest.mark.parametrize("split", ["self", "gallery"])
+@pytest.mark.parametrize("classes", ["even", "unbalanced", "singletons"])
+@pytest.mark.parametrize("kind", ["grid", "random", "duplicates", "zeros"])
+def test_distances_order_as_the_oracle_does(score, oracle, kind, classes, split):
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        count = int(rng.integers(12, 45))
+        rows = embeddings_of(kind, rng, count)
+        if kind == "grid":  # distances that are exact, and tie all the time
+            rows = rng.integers(-2, 3, (count, 3)).astype(float)
+        rows[:, 0] *= 3  # lengths differ, so that the cosine has another order
+        labels = labels_of(classes, rng, count)
+        given = (rows, labels)
+        if split == "gallery":
+            cut = count // 3
+            given = (rows[:cut], labels[:cut], rows[cut:], labels[cut:])
+        expected = oracle(*given, ks=KS, metric="euclidean")
+        if expected.query_index:
+            require_equal(score(*given, ks=KS, metric="euclidean"), expected, len(given[0]))
+
+
+def test_distances_of_narrow_rows_are_compared_in_float64(score, oracle):
+    rng = np.random.default_rng(0)
+    rows = (1000 + rng.normal(size=(40, 6))).astype(np.float32)
+    labels = rng.integers(0, 8, 40)
+    found = score(rows, labels, ks=KS, metric="euclidean")
+    require_equal(found, oracle(rows.tolist(), labels, ks=KS, metric="euclidean"), 40)
+
+
+@pytest.mark.parametrize(
+    "bad, message", [(np.nan, "NaN or infinity, first in row 3"), (1e200, "first in row 3")]
+)
+def test_rows_that_have_no_distance_are_refused(score, bad, message):
+    rows = np.ones((6, 2))
+    rows[3, 1] = bad
+    with pytest.raises(ValueError, match=message):
+        score(rows, [0, 0, 1, 1, 2, 2], metric="euclidean")
+
+
+def test_another_metric_is_refused(score):
+    with pytest.raises(ValueError, match="'cosine' or 'euclidean'"):
+        score(np.ones((4, 2)), [0, 0, 1, 1], metric="manhattan")
+
+
 @pytest.mark.parametrize("voters", [1, 2, 3, 4, 5, 50])
 def test_votes_of_neighbours_equal_the_oracle(score, oracle, voters):
     for seed in range(4):
