@@ -5,7 +5,8 @@ they are bound here at once: a later import of the module alone would hide a laz
 """
 
 from dmlbench.evaluate.clustering import ClusteringResult, FaissMissing, clustering
-from dmlbench.evaluate.retrieval import PerQuery, RetrievalResult, retrieval
+from dmlbench.evaluate.metrics import PerQuery, RetrievalResult
+from dmlbench.evaluate.retrieval import retrieval
 
 __all__ = [
     "ClusteringResult",

@@ -6,46 +6,15 @@ Legend: Q queries, N gallery items, D width, R relevant items of a query.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from dmlbench.evaluate.inputs import as_depths, as_embeddings, as_labels, working_dtype
 from dmlbench.evaluate.items import prepare
+from dmlbench.evaluate.metrics import METRICS, PerQuery, RetrievalResult
 from dmlbench.evaluate.scores import Scores
-
-
-@dataclass(frozen=True)
-class PerQuery:
-    """The scores of each scored query, Q of them, in the order in which the queries were given.
-
-    query_index: (Q,) int64, which queries were scored: positions in the embeddings handed in.
-    recall_at: K -> (Q,) bool. average_precision_at_r, r_precision: (Q,) float64.
-    knn_correct: (Q,) bool.
-    """
-
-    query_index: np.ndarray
-    recall_at: dict[int, np.ndarray]
-    average_precision_at_r: np.ndarray
-    r_precision: np.ndarray
-    knn_correct: np.ndarray
-
-
-@dataclass(frozen=True)
-class RetrievalResult:
-    """Means over the scored queries, as fractions.
-
-    num_queries: Q, the queries scored. num_skipped: those left out, having no relevant item.
-    """
-
-    recall_at: dict[int, float]
-    map_at_r: float
-    r_precision: float
-    knn_accuracy: float
-    num_queries: int
-    num_skipped: int
-    per_query: PerQuery
 
 
 def retrieval(
@@ -146,19 +115,18 @@ def _result(
             for field in fields(Scores)
         )
     )
-    recall_at = {k: scores.misses < k for k in ks}
+    per_query = PerQuery(
+        query_index=query_index[order],
+        recall_at={k: scores.misses < k for k in ks},
+        **{name: values for name, values in vars(scores).items() if name != "misses"},
+    )
+    means = {
+        spec.name: float(spec.per_query(per_query).mean()) for spec in METRICS if spec.per_query
+    }
     return RetrievalResult(
-        recall_at={k: float(hit.mean()) for k, hit in recall_at.items()},
-        map_at_r=float(scores.average_precision_at_r.mean()),
-        r_precision=float(scores.r_precision.mean()),
-        knn_accuracy=float(scores.knn_correct.mean()),
+        recall_at={k: float(hit.mean()) for k, hit in per_query.recall_at.items()},
+        **means,
         num_queries=len(order),
         num_skipped=num_given - len(order),
-        per_query=PerQuery(
-            query_index=query_index[order],
-            recall_at=recall_at,
-            average_precision_at_r=scores.average_precision_at_r,
-            r_precision=scores.r_precision,
-            knn_correct=scores.knn_correct,
-        ),
+        per_query=per_query,
     )

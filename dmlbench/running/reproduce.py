@@ -80,7 +80,7 @@ def reproduce(
     reproduction goes on. Raises `UsageError` before any training where something cannot be built.
     """
     threads = max((threads_of(trial) for trial in entry.trials), default=1)
-    clustering = any(trial.metrics.nmi is not None for trial in entry.completed)
+    clustering = any(trial.metrics.clustered for trial in entry.completed)
     resources = Resources(jobs=jobs, threads=threads, device=device, clustering=clustering)
     outcome = carry_out(plan, registry, resources, watch=watch)
     unfinished = tuple(

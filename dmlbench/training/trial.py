@@ -17,7 +17,8 @@ from torch import Tensor
 
 from dmlbench.data.images import fingerprint, image_sets
 from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
-from dmlbench.evaluate.clustering import FaissMissing, clustering
+from dmlbench.evaluate.clustering import ClusteringResult, FaissMissing, clustering
+from dmlbench.evaluate.metrics import metric_values
 from dmlbench.evaluate.retrieval import retrieval
 from dmlbench.files import file_sha256, write_atomically
 from dmlbench.plan.config import Configuration
@@ -220,7 +221,7 @@ def _test(
         device=parts.device,
         **gallery,
     )
-    nmi, ami = _cluster(embeddings, dataset.test.labels) if cluster else (None, None)
+    clusters = _cluster(embeddings, dataset.test.labels) if cluster else None
     content = safetensors.torch.save(tensors)
     write_atomically(folder.embeddings_file, lambda file: file.write(content))
     weights = parts.combiner.weights()
@@ -230,16 +231,7 @@ def _test(
         "failed_step": None,
         "best_epoch": trainer.progress.best_epoch,
         "validation_map_at_r": trainer.progress.best_value,
-        "metrics": {
-            "recall_at": {str(k): value for k, value in scores.recall_at.items()},
-            "map_at_r": scores.map_at_r,
-            "r_precision": scores.r_precision,
-            "knn_accuracy": scores.knn_accuracy,
-            "nmi": nmi,
-            "ami": ami,
-            "num_queries": scores.num_queries,
-            "num_skipped": scores.num_skipped,
-        },
+        "metrics": metric_values(scores, clusters),
         "weights": None if weights is None else weights.double().tolist(),
         "history": trainer.progress.history,
         "embeddings": {
@@ -264,13 +256,12 @@ def _training_cost(trainer: Trainer) -> dict[str, float | None]:
     }
 
 
-def _cluster(embeddings: Tensor, labels: Any) -> tuple[float | None, float | None]:
-    """NMI and AMI, None where faiss is missing."""
+def _cluster(embeddings: Tensor, labels: Any) -> ClusteringResult | None:
+    """The quality of clusters, None where faiss is missing."""
     try:
-        found = clustering(embeddings, labels)
+        return clustering(embeddings, labels)
     except FaissMissing:
-        return None, None
-    return found.nmi, found.ami
+        return None
 
 
 def _failed(failure: TrialFailure) -> dict[str, Any]:

@@ -11,6 +11,7 @@ MODULES = (
     "dmlbench",
     "dmlbench.api",
     "dmlbench.evaluate.clustering",
+    "dmlbench.evaluate.metrics",
     "dmlbench.evaluate.retrieval",
     "dmlbench.hookspecs",
     "dmlbench.statistics.bootstrap",

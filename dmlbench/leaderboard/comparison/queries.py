@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from dmlbench.errors import VerificationError
+from dmlbench.evaluate.metrics import metric_spec, recall_depth
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.leaderboard.entries.metrics import metric_title, metric_value
+from dmlbench.leaderboard.entries.metrics import metric_value
 from dmlbench.leaderboard.verification.recompute import stored_embeddings
 
 # Scores of queries and metrics of entries come from machines that may round otherwise.
@@ -32,15 +33,16 @@ def query_scores(entry: Entry, leaderboard: Path, metric: str, seeds: list[int])
     """
     from dmlbench.evaluate.retrieval import retrieval
 
-    if metric in ("nmi", "ami"):
-        raise VerificationError(f"{metric_title(metric)} is no mean over queries")
+    spec = metric_spec(metric)
+    if spec.per_query is None:
+        raise VerificationError(f"{spec.title} is no mean over queries")
     rows, labels = [], None
     trials = {trial.seed: trial for trial in entry.completed}
     for seed in seeds:
         stored = stored_embeddings(entry, trials[seed], leaderboard)
         if stored is None:
             raise VerificationError(f"the embeddings of seed {seed} of {entry.label} are not here")
-        ks = [int(metric.removeprefix("recall_at_"))] if metric.startswith("recall_at_") else [1]
+        ks = [recall_depth(metric) or 1]
         try:
             result = retrieval(
                 stored.embeddings, stored.labels, stored.gallery, stored.gallery_labels, ks=ks
@@ -50,16 +52,12 @@ def query_scores(entry: Entry, leaderboard: Path, metric: str, seeds: list[int])
                 f"the embeddings of seed {seed} of {entry.label} cannot be scored: {error}"
             ) from error
         scores = result.per_query
-        row = {
-            "map_at_r": scores.average_precision_at_r,
-            "r_precision": scores.r_precision,
-            "knn_accuracy": scores.knn_correct,
-        }.get(metric, scores.recall_at[ks[0]])
+        row = spec.per_query(scores)
         claimed = metric_value(trials[seed].metrics, metric)
         if abs(float(row.mean()) - claimed) > _TOLERANCE:
             raise VerificationError(
                 f"the embeddings of seed {seed} of {entry.label} do not give its "
-                f"{metric_title(metric)}; `dmlbench leaderboard verify` says more"
+                f"{spec.title}; `dmlbench leaderboard verify` says more"
             )
         found = stored.labels[scores.query_index]
         if labels is not None and not np.array_equal(labels, found):

@@ -1,4 +1,4 @@
-"""The metrics of entries under their column names: values by seed, intervals, titles."""
+"""The metrics of entries under their column names: values by seed, and intervals."""
 
 from __future__ import annotations
 
@@ -6,27 +6,18 @@ import difflib
 from collections.abc import Iterable
 
 from dmlbench.errors import UsageError
+from dmlbench.evaluate.metrics import metric_columns, metric_spec, recall_depth
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.trial import Metrics
 from dmlbench.statistics.intervals import Interval, mean_interval
 
 DEFAULT_METRIC = "map_at_r"
-_RECALL = "recall_at_"
-# Column name -> (title in sentences, title of a table's column).
-_TITLES = {
-    "map_at_r": ("MAP@R", "MAP@R"),
-    "r_precision": ("R-Precision", "R-Prec"),
-    "knn_accuracy": ("kNN accuracy", "kNN"),
-    "nmi": ("NMI", "NMI"),
-    "ami": ("AMI", "AMI"),
-}
 
 
 def metric_names(entries: Iterable[Entry], more_ks: Iterable[int] = ()) -> list[str]:
     """Every metric column of these entries: Recall@K for each K that occurs, then the others."""
     trials = [trial for entry in entries for trial in entry.completed]
-    ks = set(more_ks) | {int(k) for trial in trials for k in trial.metrics.recall_at}
-    return [f"{_RECALL}{k}" for k in sorted(ks or {1})] + list(_TITLES)
+    return metric_columns({*more_ks, *(int(k) for t in trials for k in t.metrics.recall_at)} or {1})
 
 
 def resolve_metric(name: str, known: Iterable[str]) -> str:
@@ -45,23 +36,15 @@ def resolve_metric(name: str, known: Iterable[str]) -> str:
     raise UsageError(f"There is no metric {name!r} here.{hint} Known: {', '.join(known)}.")
 
 
-def is_metric(column: str) -> bool:
-    """Whether a column of a leaderboard's frame holds the mean of a metric."""
-    return column in _TITLES or column.removeprefix(_RECALL).isdecimal()
+def metric_title(name: str, short: bool = False) -> str:
+    """How a metric is written for people: ``Recall@1``, or ``R@1`` over a table's column."""
+    return metric_spec(name).heading if short else metric_spec(name).title
 
 
-def metric_title(metric: str, short: bool = False) -> str:
-    """How a metric is written for people: ``Recall@1``, or ``R@1`` in a table's column."""
-    if metric in _TITLES:
-        return _TITLES[metric][short]
-    return f"{'R' if short else 'Recall'}@{metric.removeprefix(_RECALL)}"
-
-
-def metric_value(metrics: Metrics, metric: str) -> float | None:
+def metric_value(metrics: Metrics, name: str) -> float | None:
     """One metric of one trial, as a fraction; None where it was not measured."""
-    if metric in _TITLES:
-        return getattr(metrics, metric)
-    return metrics.recall_at.get(metric.removeprefix(_RECALL))
+    k = recall_depth(name)
+    return getattr(metrics, name) if k is None else metrics.recall_at.get(str(k))
 
 
 def values_by_seed(entry: Entry, metric: str) -> dict[int, float]:

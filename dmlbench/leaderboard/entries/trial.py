@@ -24,7 +24,9 @@ _SLACK = 1e-9
 
 
 class Metrics(Record):
-    """Test metrics of one trial, as fractions. `recall_at` maps K (as text) to Recall@K.
+    """Test metrics of one trial, as fractions: those of `dmlbench.evaluate.metrics.METRICS`.
+
+    `recall_at` maps K (as text) to Recall@K. A metric that older entries lack is optional.
 
     `nmi` and `ami` are both None where the test embeddings were not clustered.
     """
@@ -37,6 +39,11 @@ class Metrics(Record):
     ami: Annotated[float, Field(ge=-1.0, le=1.0)] | None
     num_queries: Count
     num_skipped: Count
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the test embeddings were clustered."""
+        return self.nmi is not None
 
     @model_validator(mode="after")
     def _consistent(self) -> Metrics:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dmlbench.evaluate.metrics import metric_columns, metric_spec
 from dmlbench.leaderboard.entries.attestation import Attestation
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import (
-    metric_names,
     metric_title,
     metric_value,
     values_by_seed,
@@ -21,10 +21,6 @@ from dmlbench.leaderboard.entries.trial import Metrics
 from dmlbench.statistics.formatting import points
 from dmlbench.statistics.intervals import Difference, welch_difference
 
-# A similarity that another processor rounds otherwise may swap two neighbours: a query or so.
-RETRIEVAL_TOLERANCE = 1e-4
-# k-means amplifies rounding: from the same start it may end in another local minimum.
-CLUSTERING_TOLERANCE = 5e-3
 # Below, an interval is so wide that it would agree with anything, and equal digits show little.
 FEWEST_SEEDS = 3
 COMPARED = ("map_at_r", "recall_at_1")
@@ -211,11 +207,10 @@ def largest_difference(pairs: list[tuple[Metrics, Metrics]]) -> tuple[str, float
 
 
 def _columns(metrics: Metrics) -> list[str]:
-    recalls = [f"recall_at_{k}" for k in sorted(metrics.recall_at, key=int)]
-    return recalls + [name for name in metric_names([]) if not name.startswith("recall_at_")]
+    return metric_columns(map(int, metrics.recall_at))
 
 
-def _tolerance(metric: str, num_queries: int) -> float:
-    if metric in ("nmi", "ami"):
-        return CLUSTERING_TOLERANCE
-    return max(RETRIEVAL_TOLERANCE, 1.5 / max(1, num_queries))
+def _tolerance(name: str, num_queries: int) -> float:
+    spec = metric_spec(name)
+    # A query or so may be answered otherwise, whatever its share of the mean is.
+    return max(spec.tolerance, 1.5 / max(1, num_queries)) if spec.per_query else spec.tolerance

@@ -78,6 +78,7 @@ def recompute(
     Raises `VerificationError` for embeddings that cannot be scored.
     """
     from dmlbench.evaluate.clustering import FaissMissing, clustering
+    from dmlbench.evaluate.metrics import metric_values
     from dmlbench.evaluate.retrieval import retrieval
 
     with _threads(threads):
@@ -89,23 +90,13 @@ def recompute(
                 gallery_labels=stored.gallery_labels,
                 ks=ks,
             )
-            nmi = ami = None
+            clusters = None
             if cluster:
                 with contextlib.suppress(FaissMissing):
                     clusters = clustering(stored.embeddings, stored.labels)
-                    nmi, ami = clusters.nmi, clusters.ami
         except ValueError as error:
             raise VerificationError(f"the embeddings cannot be scored: {error}") from error
-    return Metrics(
-        recall_at={str(k): value for k, value in scores.recall_at.items()},
-        map_at_r=scores.map_at_r,
-        r_precision=scores.r_precision,
-        knn_accuracy=scores.knn_accuracy,
-        nmi=nmi,
-        ami=ami,
-        num_queries=scores.num_queries,
-        num_skipped=scores.num_skipped,
-    )
+    return Metrics(**metric_values(scores, clusters))
 
 
 def same_machine(trial: Trial) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmlbench.errors import VerificationError
+from dmlbench.evaluate.metrics import METRICS
 from dmlbench.files import file_sha256
 from dmlbench.leaderboard.entries.attestation import (
     Attestation,
@@ -122,7 +123,10 @@ def recomputed(entry: Entry, attestation: Attestation) -> bool:
 
 def covers(again: Metrics, first: Metrics) -> bool:
     """Whether a second evaluation has every metric of the first."""
-    return first.nmi is None or again.nmi is not None
+    return all(
+        getattr(first, spec.name) is None or getattr(again, spec.name) is not None
+        for spec in METRICS
+    )
 
 
 def of_another_claim(entry: Entry, leaderboard: Path, sha256: str) -> bool:

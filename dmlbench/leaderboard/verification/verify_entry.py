@@ -101,7 +101,7 @@ def verify_one(verified: Verified, truths: GroundTruths, embeddings: bool) -> No
                 stored,
                 map(int, trial.metrics.recall_at),
                 threads_of(trial),
-                cluster=trial.metrics.nmi is not None,
+                cluster=trial.metrics.clustered,
             )
         except VerificationError as error:
             verified.fail("embeddings", str(error))

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dmlbench.evaluate.metrics import is_metric, metric_spec
 from dmlbench.leaderboard.comparison.sentence import brief
 from dmlbench.leaderboard.entries.metrics import (
     DEFAULT_METRIC,
-    is_metric,
     metric_title,
     resolve_metric,
 )
@@ -23,21 +23,23 @@ if TYPE_CHECKING:
 NOTHING = "–"
 # So many verdicts are read in whole sentences.
 _FEW = 3
-_DEFAULT_METRICS = ("map_at_r", "recall_at_", "r_precision", "nmi")
 
 
 def shown_metrics(rows: pandas.DataFrame, by: str, chosen: Sequence[str] = ()) -> list[str]:
     """The metric columns to show of one group: the ranking one first, then those chosen.
 
-    By default MAP@R, every Recall@K of the group, R-Precision and NMI, where they were measured.
+    By default MAP@R, every Recall@K of the group and what else is `shown` by its `MetricSpec`,
+    where they were measured.
     Raises `UsageError` for a chosen metric that does not exist.
     """
     known = [column for column in rows.columns if is_metric(column)]
     if chosen:
         wanted = [resolve_metric(name, known) for name in chosen]
     else:
-        wanted = [c for start in _DEFAULT_METRICS for c in known if c.startswith(start)]
-        wanted = [column for column in wanted if rows[column].notna().any()]
+        wanted = [
+            column for column in known if metric_spec(column).shown and rows[column].notna().any()
+        ]
+        wanted.sort(key=lambda column: column != DEFAULT_METRIC)
     return list(dict.fromkeys([by, *wanted]))
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC, metric_title
+from dmlbench.evaluate.metrics import metric_spec
+from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.figure import COLOURS, figure_for
 from dmlbench.leaderboard.views.training_curves import plot_entry
@@ -72,7 +73,7 @@ def _draw_title(axes: Axes, title: str) -> None:
 
 def _draw_group(axes: Axes, rows: pandas.DataFrame, metric: str, names: list[str]) -> None:
     """One metric of one group: best row on top, rows as far apart as their labels need."""
-    places = _places(names)
+    places, spec = _places(names), metric_spec(metric)
     for y, row in zip(places, rows.to_dict("records"), strict=True):
         mean = 100 * row[metric]
         if mean != mean:
@@ -81,9 +82,8 @@ def _draw_group(axes: Axes, rows: pandas.DataFrame, metric: str, names: list[str
         low, high = 100 * row[f"{metric}_low"], 100 * row[f"{metric}_high"]
         known = low == low
         if known:
-            # No metric but AMI goes below 0, none above 100 %; the table has the whole interval.
-            floor = -100.0 if metric == "ami" else 0.0
-            low, high = max(low, floor), min(high, 100.0)
+            # Only as far as the metric goes; the table has the whole interval.
+            low, high = max(low, 100 * spec.lowest), min(high, 100.0)
             axes.errorbar(
                 mean, y, xerr=[[mean - low], [high - mean]], color=colour, capsize=3, linewidth=1.4
             )
@@ -97,7 +97,7 @@ def _draw_group(axes: Axes, rows: pandas.DataFrame, metric: str, names: list[str
     axes.grid(axis="x")
     axes.margins(x=0.08)
     axes.locator_params(axis="x", nbins=6)
-    axes.set_xlabel(f"{metric_title(metric)} (%)")
+    axes.set_xlabel(f"{spec.title} ({spec.unit})")
 
 
 def _label(row: object) -> str:

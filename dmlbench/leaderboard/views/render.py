@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dmlbench.evaluate.metrics import METRICS
 from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.table import shown_columns
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["render_rich", "stdout_console"]
 
 # The order in which columns are left out when the console is narrow.
-_METRICS = ("NMI", "AMI", "kNN", "R-Prec", "R@")
+_METRICS = (*(spec.heading for spec in reversed(METRICS)), "R@")
 _OTHERS = ("Train", "Seeds", "Tries", "Entry")
 _STYLES = {"beats": "bold green", "worse": "bold red"}
 
