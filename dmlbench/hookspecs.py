@@ -54,9 +54,17 @@ class LossSpec(Spec):
 
     ``num_classes`` and ``embedding_dim`` are passed as well where the signature asks for them.
     family: "pair", "triplet", "listwise", "proxy" or "classification"; only for listings.
+    learns: whether it has weights of its own, whose learning rate ``recipe.optimizer.loss_lr``
+        `dmlbench tune` then searches; None: where the family is "proxy" or "classification".
     """
 
     family: str = "pair"
+    learns: bool | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the loss has weights of its own, such as proxies."""
+        return self.family in ("proxy", "classification") if self.learns is None else self.learns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +74,15 @@ class CombinerSpec(Spec):
     heads: "shared" (one embedding for all losses) or "per-loss" (one embedding each).
     widens: False where the evaluated embedding is one loss's width although there are heads per
         loss, so that ``--width paper`` changes nothing.
+    learns: whether it has learned weights, and auxiliary: whether it has extra modules.
+        `dmlbench tune` then searches their learning rates, ``recipe.optimizer.combiner_lr`` and
+        ``auxiliary_lr``.
     """
 
     heads: str = "shared"
     widens: bool = True
+    learns: bool = False
+    auxiliary: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

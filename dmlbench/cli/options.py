@@ -27,14 +27,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON o
 
 def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what is compared, the same for run and plan."""
-    for option in reversed([*_LOSSES, *_COMPARED, *_SURROUNDINGS]):
+    for option in reversed([*_LOSSES, *_ROWS, *_REPEATED, *_SURROUNDINGS]):
         command = option(command)
     return command
 
 
 def tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Those of `request_options` that say of which losses, and in what surroundings."""
-    for option in reversed([*_LOSSES, *_SURROUNDINGS]):
+    """Those of `request_options` that say which configurations, not how often they are trained."""
+    for option in reversed([*_LOSSES, *_ROWS, *_SURROUNDINGS]):
         command = option(command)
     return command
 
@@ -116,7 +116,7 @@ _LOSSES = [
     ),
 ]
 
-_COMPARED = [
+_ROWS = [
     click.option(
         "--combiner",
         "--combiners",
@@ -131,9 +131,18 @@ _COMPARED = [
         help="Train each loss alone as well, to compare with.  [default: singles]",
     ),
     click.option(
+        "--width",
+        type=click.Choice(["fair", "paper"]),
+        help="fair: an ensemble's embedding is as wide as a single loss's. paper: M times as "
+        "wide, ranked apart.  [default: fair]",
+    ),
+]
+
+_REPEATED = [
+    click.option(
         "--tuned",
         is_flag=True,
-        help="Parameters as `dmlbench tune` found them, but for those named here.",
+        help="Use the values that `dmlbench tune` found, except those given here.",
     ),
     click.option(
         "--seeds",
@@ -141,12 +150,6 @@ _COMPARED = [
         default="5",
         show_default=True,
         help="How many seeds (5 means 0 to 4), or which (0,1,7; with a gap: not ranked).",
-    ),
-    click.option(
-        "--width",
-        type=click.Choice(["fair", "paper"]),
-        help="fair: an ensemble's embedding is as wide as a single loss's. paper: M times as "
-        "wide, ranked apart.  [default: fair]",
     ),
 ]
 

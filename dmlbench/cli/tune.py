@@ -19,45 +19,33 @@ from dmlbench.cli.options import (
 @click.command("tune")
 @tuning_options
 @click.option(
-    "--combiner",
-    "--combiners",
-    "combiners",
-    metavar="LIST",
-    default="none",
-    help="Tune these combiners of all the losses instead of each loss alone.",
-)
-@click.option("--tuned", is_flag=True, help="With --combiner: over the losses as tuned before.")
-@click.option(
     "--budget",
     type=click.IntRange(1),
-    default=8,
+    default=16,
     show_default=True,
-    help="Tries of each, the defaults the first.",
+    help="Tuning trials per configuration, the default values first.",
 )
 @click.option(
     "--seeds",
     metavar="N|LIST",
     default="1000,",
     show_default="1000",
-    help="Train every try once with each of these seeds.",
+    help="Train every tuning trial once with each of these seeds.",
 )
 @resource_options
 @json_option
 def tune_command(
     as_json: bool, without: tuple[str, ...], budget: int, seeds: str, **options: Any
 ) -> int:
-    """Tune losses on validation classes, each within the same budget of trials.
+    """Tune configurations on validation classes, each with the same number of tuning trials.
 
-    Tries are proposed by Optuna out of the space that the plugin names. A try's score is its best
-    validation MAP@R; test classes are never looked at. `dmlbench run --tuned` then takes the best,
-    and the entries say how it was found. An interrupted tuning goes on from the last finished try.
+    Tunes what `dmlbench run` with the same options trains: each loss alone, and each combiner
+    together with all the losses. Optuna proposes parameters of losses and combiner and learning
+    rates. The score is the best validation MAP@R; test classes are never used. `dmlbench run
+    --tuned` then takes the best values, and the entries record how they were found. Run the same
+    command again to resume.
     """
-    from dmlbench.errors import UsageError
-    from dmlbench.plan.request import (
-        combined_losses,
-        ensemble_configurations,
-        single_configurations,
-    )
+    from dmlbench.plan.request import rows_of
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.runner import Resources
     from dmlbench.running.tune import tune
@@ -70,22 +58,13 @@ def tune_command(
         device=options.pop("device"),
         clustering=False,  # validation knows MAP@R alone
     )
-    filled = {"singles": True, "width": None, "seeds": "1", **options}
-    request = read_request({**filled, "combiners": options["combiners"]})
-    texts = request.combiners or request.losses
-    configurations = single_configurations(request, registry)
-    if request.combiners:
-        losses = combined_losses(request, configurations)
-        if len(losses) < 2:
-            raise UsageError("--combiner needs at least two losses: --losses triplet,ms.")
-        configurations = ensemble_configurations(request, registry, losses)
+    request = read_request({**options, "seeds": "1", "tuned": False})
     settings = [
-        setting_of(configuration, registry, _given(text))
-        for configuration, text in zip(configurations, texts, strict=True)
+        setting_of(row.configuration, registry, row.fixed) for row in rows_of(request, registry)
     ]
     for setting in settings:
         if not setting.space:
-            click.echo(f"{setting.component.id} has nothing to tune.", err=True)
+            click.echo(f"{_name(setting)} has nothing to tune.", err=True)
     settings = [setting for setting in settings if setting.space]
     chosen = read_seeds(seeds)
     records = tune(
@@ -105,24 +84,25 @@ def tune_command(
     return 0 if all(record.best is not None for record in records) else 1
 
 
-def _given(text: str) -> set[str]:
-    from dmlbench.plan.expressions import parse_call, parse_copies
-
-    return set(parse_call(parse_copies(text)[1])[1])
-
-
 def _report(setting: Any, trial: Any, number: int) -> None:
     score = trial.validation_map_at_r
     found = f"failed: {trial.reason}" if score is None else f"{100 * score:.2f} %"
-    click.echo(f"{_name(setting)} {number}: {_text(trial.params)} -> {found}", err=True)
+    click.echo(f"{_name(setting)} {number}: {_text(setting, trial.params)} -> {found}", err=True)
 
 
 def _name(setting: Any) -> str:
-    """The component with the parameters that were given, which tell two settings apart."""
+    """The configuration with the parameters that were given, which tell two settings apart."""
     from dmlbench.plan.expressions import write_call
 
-    component = setting.component
-    return write_call(component.name, {name: component.params[name] for name in setting.given})
+    def component(owner: str, part: Any) -> str:
+        given = (key.removeprefix(f"{owner}.") for key in setting.fixed if key.startswith(owner))
+        return write_call(part.name, {name: part.params[name] for name in given})
+
+    configuration = setting.configuration
+    losses = [component(f"losses[{i}]", loss) for i, loss in enumerate(configuration.losses)]
+    if configuration.combiner is None:
+        return losses[0]
+    return f"{component('combiner', configuration.combiner)} of {' + '.join(losses)}"
 
 
 def _show(settings: list[Any], records: list[Any]) -> None:
@@ -137,15 +117,25 @@ def _show(settings: list[Any], records: list[Any]) -> None:
                 str(len(record.trials)),
                 "failed" if default is None else f"{100 * default:.2f}",
                 "failed" if best is None else f"{100 * best.validation_map_at_r:.2f}",
-                "" if best is None else _text(best.params),
+                "" if best is None else _text(setting, best.params),
             ]
         )
-    print_table(["Tuned", "Tries", "Default", "Best", "Parameters of the best"], rows)
+    print_table(["Configuration", "Trials", "Default", "Best", "Values of the best"], rows)
     click.echo(
         "Scores are validation MAP@R in percent, on classes held out of training. "
         "`dmlbench run --tuned` with the same options takes the best."
     )
 
 
-def _text(params: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={json.dumps(value)}" for name, value in params.items())
+def _text(setting: Any, params: dict[str, Any]) -> str:
+    """Values by short keys, such as margin (of a single loss), triplet.margin or head_lr."""
+    losses = [loss.name for loss in setting.configuration.losses]
+    shown = []
+    for key, value in params.items():
+        short = key.removeprefix("recipe.optimizer.").removeprefix("combiner.")
+        for index, name in enumerate(losses):
+            owner = "" if len(losses) == 1 else f"{name}."
+            if losses.count(name) == 1:
+                short = short.replace(f"losses[{index}].", owner)
+        shown.append(f"{short}={json.dumps(value)}")
+    return ", ".join(shown)

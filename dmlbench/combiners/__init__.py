@@ -29,6 +29,7 @@ COMBINERS: tuple[CombinerSpec, ...] = (
     CombinerSpec(
         name="wel",
         target="dmlbench.combiners.wel:WeightedEnsemble",
+        learns=True,
         summary="Self-weighting ensemble on one embedding: weights learned end to end",
         reference=_ENSEMBLE,
         defaults=_SELF_WEIGHTING,
@@ -36,6 +37,7 @@ COMBINERS: tuple[CombinerSpec, ...] = (
     CombinerSpec(
         name="wedl",
         target="dmlbench.combiners.wedl:DiverseEnsemble",
+        learns=True,
         summary="Diverse ensemble: one head per loss, weights learned, heads pushed apart",
         reference=_ENSEMBLE,
         defaults={**_SELF_WEIGHTING, "diversity": 0.05},
@@ -46,6 +48,8 @@ COMBINERS: tuple[CombinerSpec, ...] = (
     CombinerSpec(
         name="wedl-c",
         target="dmlbench.combiners.wedl_c:CompressedEnsemble",
+        learns=True,
+        auxiliary=True,
         summary="Diverse ensemble compressed to the width of one loss by a small network",
         reference=_ENSEMBLE,
         defaults={**_SELF_WEIGHTING, "diversity": 0.05, "hidden_dim": None},
@@ -56,6 +60,7 @@ COMBINERS: tuple[CombinerSpec, ...] = (
     CombinerSpec(
         name="uncertainty",
         target="dmlbench.combiners.uncertainty:UncertaintyWeighting",
+        learns=True,
         summary="Weights learned as homoscedastic uncertainties, on one embedding",
         reference="Kendall, Gal, Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses "
         "for Scene Geometry and Semantics, CVPR 2018 (arXiv 1705.07115)",
@@ -79,6 +84,7 @@ COMBINERS: tuple[CombinerSpec, ...] = (
     CombinerSpec(
         name="gradnorm",
         target="dmlbench.combiners.gradnorm:GradNorm",
+        learns=True,
         summary="Weights that keep the losses' gradient norms in proportion",
         reference="Chen, Badrinarayanan, Lee, Rabinovich, GradNorm: Gradient Normalization for "
         "Adaptive Loss Balancing in Deep Multitask Networks, ICML 2018 (arXiv 1711.02257)",

@@ -16,8 +16,8 @@ from dmlbench.plan.recipe import Recipe, load_recipe, recipe_names
 from dmlbench.plan.values import check_backbone, check_place, check_values
 from dmlbench.plugins.registry import Registered, Registry
 
-#: (configuration, names that the user set) -> the component that tuning is about, tuned.
-FindTuned = Callable[[Configuration, Collection[str]], Component]
+#: (configuration, keys of the values that the user gave) -> the configuration, tuned.
+FindTuned = Callable[[Configuration, Collection[str]], Configuration]
 
 # What an entry's schema holds, and more than anybody trains.
 _LARGEST_SEED = 10**6
@@ -36,7 +36,7 @@ class Request:
     seeds: how many (0, 1, ...), or which.
     overrides: ``recipe.*`` and ``protocol.*`` values by dotted key.
     singles: train each loss alone as well.
-    tuned: take the parameters that `dmlbench.running.tune` found, for all that are not named here.
+    tuned: take the values that `dmlbench.running.tune` found, for all that are not given here.
     """
 
     losses: Sequence[str] = ("triplet", "multi-similarity")
@@ -53,91 +53,91 @@ class Request:
     out: Path = Path("leaderboards")
 
 
+@dataclass(frozen=True)
+class Row:
+    """A configuration of a request, and which of its values the user gave.
+
+    fixed: their keys (`dmlbench.plan.search_space`).
+    """
+
+    configuration: Configuration
+    fixed: frozenset[str]
+
+
 def configurations_of(
     request: Request, registry: Registry, find_tuned: FindTuned | None = None
 ) -> list[Configuration]:
     """Resolve every name and value of a request. Raises `UsageError`; imports no torch.
 
-    find_tuned: where the parameters that tuning found come from, if the request asks for them.
+    find_tuned: where the values that tuning found come from, if the request asks for them.
     """
-    singles = single_configurations(request, registry, find_tuned)
-    losses = combined_losses(request, singles)
+    rows = rows_of(request, registry)
+    if request.tuned and find_tuned is not None:
+        chosen = [find_tuned(row.configuration, row.fixed) for row in rows]
+    else:
+        chosen = [row.configuration for row in rows]
+    return list({c.entry_id: c for c in chosen}.values())
+
+
+def rows_of(request: Request, registry: Registry) -> list[Row]:
+    """Each loss of a request alone, in their order, then every combiner over all of them.
+
+    Nothing is tuned yet. Raises `UsageError`; imports no torch.
+    """
+    named = _named_losses(request, registry)
+    losses = [loss for copies, _, loss in named for _ in range(copies)]
+    if len(losses) > _MOST_LOSSES:
+        raise UsageError(
+            f"{len(losses)} losses are too many to combine: the most is {_MOST_LOSSES}."
+        )
     if len(losses) == 1 and request.combiners:
         raise UsageError(
             f"A combiner needs at least two losses, but {losses[0].id} is the only one. Name more "
             f"with --losses, or drop --combiner."
         )
-    chosen = singles if request.singles or len(losses) == 1 else []
-    if len(losses) > 1:
-        if request.combiners is not None and not request.combiners and not request.singles:
-            raise UsageError("Nothing to train: no combiner is named and --no-singles is given.")
-        chosen = [*chosen, *ensemble_configurations(request, registry, losses, find_tuned)]
-    return list({c.entry_id: c for c in chosen}.values())
-
-
-def single_configurations(
-    request: Request, registry: Registry, find_tuned: FindTuned | None = None
-) -> list[Configuration]:
-    """Each loss of a request alone, in their order; of copies the one."""
-    texts = [parse_copies(text)[1] for text in request.losses]
-    named = [_resolve(registry, "losses", text)[1] for text in texts]
-    if not named:
-        raise UsageError("Name at least one loss: --losses triplet,ms. `dmlbench list losses`.")
-    repeated = [loss.id for index, loss in enumerate(named) if loss in named[:index]]
-    if repeated:
-        raise UsageError(
-            f"The loss {repeated[0]} is named twice with the same parameters. For copies on "
-            f"purpose write --losses 2*{repeated[0].partition(':')[2]}."
-        )
+    if len(losses) > 1 and not request.singles and request.combiners == []:
+        raise UsageError("Nothing to train: no combiner is named and --no-singles is given.")
     shared, protocol = _shared_settings(request, registry)
     # With one head the width rule changes nothing, and the row is the same under both.
     fair = dataclasses.replace(protocol, width="fair")
-    singles = [
-        Configuration(losses=(loss,), combiner=None, protocol=fair, **shared) for loss in named
-    ]
-    if request.tuned and find_tuned is not None:
-        singles = [
-            dataclasses.replace(c, losses=(find_tuned(c, _given(text)),))
-            for c, text in zip(singles, texts, strict=True)
-        ]
-    return singles
+    given = {key for key in request.overrides if key.startswith("recipe.")}
+    rows = []
+    if request.singles or len(losses) == 1:
+        for _, text, loss in named:
+            c = Configuration(losses=(loss,), combiner=None, protocol=fair, **shared)
+            rows.append(Row(c, frozenset({*given, *_fixed("losses[0]", text)})))
+    if len(losses) > 1:
+        texts = [text for copies, text, _ in named for _ in range(copies)]
+        for index, text in enumerate(texts):
+            given |= _fixed(f"losses[{index}]", text)
+        for text in ("learned",) if request.combiners is None else request.combiners:
+            item, combiner = _resolve(registry, "combiners", text)
+            rules = protocol if item.spec.heads == "per-loss" and item.spec.widens else fair
+            c = Configuration(losses=tuple(losses), combiner=combiner, protocol=rules, **shared)
+            rows.append(Row(c, frozenset({*given, *_fixed("combiner", text)})))
+    return rows
 
 
-def combined_losses(request: Request, singles: Sequence[Configuration]) -> tuple[Component, ...]:
-    """The losses that the combiners of a request see: of ``3*name`` three.
+def _named_losses(request: Request, registry: Registry) -> list[tuple[int, str, Component]]:
+    """Of each loss that is named: how many copies, the text without their number, the loss."""
+    if not request.losses:
+        raise UsageError("Name at least one loss: --losses triplet,ms. `dmlbench list losses`.")
+    named: list[tuple[int, str, Component]] = []
+    for written in request.losses:
+        copies, text = parse_copies(written)
+        loss = _resolve(registry, "losses", text)[1]
+        if any(loss == other for _, _, other in named):
+            raise UsageError(
+                f"The loss {loss.id} is named twice with the same parameters. For copies on "
+                f"purpose write --losses 2*{loss.name}."
+            )
+        named.append((copies, text, loss))
+    return named
 
-    singles: what `single_configurations` made of the request.
-    Raises `UsageError` for more losses than anybody combines.
-    """
-    losses: list[Component] = []
-    for single, text in zip(singles, request.losses, strict=True):
-        losses += parse_copies(text)[0] * [single.losses[0]]
-    if len(losses) > _MOST_LOSSES:
-        raise UsageError(
-            f"{len(losses)} losses are too many to combine: the most is {_MOST_LOSSES}."
-        )
-    return tuple(losses)
 
-
-def ensemble_configurations(
-    request: Request,
-    registry: Registry,
-    losses: tuple[Component, ...],
-    find_tuned: FindTuned | None = None,
-) -> list[Configuration]:
-    """Every combiner of a request over all of these losses."""
-    shared, protocol = _shared_settings(request, registry)
-    fair = dataclasses.replace(protocol, width="fair")
-    chosen = []
-    for text in ("learned",) if request.combiners is None else request.combiners:
-        item, combiner = _resolve(registry, "combiners", text)
-        rules = protocol if item.spec.heads == "per-loss" and item.spec.widens else fair
-        c = Configuration(losses=losses, combiner=combiner, protocol=rules, **shared)
-        if request.tuned and find_tuned is not None:
-            combiner = find_tuned(c, _given(text))
-            c = dataclasses.replace(c, combiner=combiner)
-        chosen.append(c)
-    return chosen
+def _fixed(owner: str, text: str) -> set[str]:
+    """The keys of the parameters that are given in ``name(key=value, ...)``."""
+    return {f"{owner}.{name}" for name in parse_call(text)[1]}
 
 
 def _shared_settings(request: Request, registry: Registry) -> tuple[dict[str, Any], Protocol]:
@@ -165,10 +165,6 @@ def _recipe(request: Request) -> Recipe:
     except OSError as error:
         reason = error.strerror
         raise UsageError(f"The recipe {request.recipe} cannot be read: {reason}.") from error
-
-
-def _given(text: str) -> set[str]:
-    return set(parse_call(text)[1])
 
 
 def _resolve(registry: Registry, kind: str, text: str) -> tuple[Registered, Component]:

@@ -114,15 +114,11 @@ def carried_on(stored: Entry | None, assembled: Entry, origin: Origin) -> Entry:
     if stored.trials == assembled.trials:
         same = all(getattr(stored, name) == value for name, value in said.items())
         return stored if same else stored.model_copy(update=said)
-    known = {_tuned_component(record) for record in assembled.tuning}
-    kept = [record for record in stored.tuning if _tuned_component(record) not in known]
+    known = {record.setting_sha256 for record in assembled.tuning}
+    kept = [record for record in stored.tuning if record.setting_sha256 not in known]
     return assembled.model_copy(update={**said, "tuning": [*kept, *assembled.tuning]})
 
 
 def _differ(one: Any, other: Any, name: str) -> bool:
     """Whether two trials saw different facts; trials of an older dmlbench count no parameters."""
     return one != other and not (name == "head_parameters" and None in (one, other))
-
-
-def _tuned_component(record: TuningRecord) -> tuple[str, str, str, str]:
-    return record.kind, record.distribution, record.name, record.setting_sha256

@@ -67,8 +67,8 @@ def make_plan(request: Request, registry: Registry) -> Plan:
 
 
 def tuned_in(out: Path, registry: Registry) -> FindTuned:
-    """Where a request finds tuned parameters: in the records of this folder."""
-    return lambda configuration, given: tuned(out, configuration, registry, given)
+    """Where a request finds tuned values: in the records of this folder."""
+    return lambda configuration, fixed: tuned(out, configuration, registry, fixed)
 
 
 def _gap(seeds: Set[int]) -> set[int]:

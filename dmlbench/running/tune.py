@@ -1,10 +1,11 @@
-"""Tuning: the same small budget of validation trials for every loss, no look at test classes.
+"""Tuning: the same budget of validation trials for every configuration, no look at test classes.
 
-Optuna proposes parameters out of the space in a plugin's spec; its studies lie in an SQLite file.
-A try is trained like any trial, up to its best validation MAP@R, which is its score. The first
-try is the defaults, so that tuning never ends below them on validation classes. Tries of one
-component follow one another, those of different components run side by side: what is proposed
-depends on nothing but the scores before.
+All that may be searched of a configuration (`dmlbench.plan.search_space`) is searched together, so
+an ensemble has the same number of tuning trials as each single loss. Optuna proposes the values;
+its studies are kept in an SQLite file. A tuning trial is trained like any trial, and its score is
+its best validation MAP@R. The first one has the default values, so tuning never ends below them on
+validation classes. Tuning trials of one configuration follow one another, those of different
+configurations run side by side: what is proposed depends only on the scores before.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from dmlbench.training.trial_folder import TRIALS, make_folder
 
 #: Apart from the seeds 0, 1, ... of a run, so that no validation split decides twice.
 TUNING_SEEDS = (1000,)
-BUDGET = 8
+BUDGET = 16
+#: Drawn at random before the sampler uses scores; fixed, so a larger budget continues a smaller.
+_RANDOM_TRIALS = 3
 
 #: Proposals in a row that were all tried before: the space holds nothing else, in all likelihood.
 _MOST_ASKED = 200
@@ -37,7 +40,7 @@ _MOST_ASKED = 200
 
 @dataclass
 class _Study:
-    """The tries of one component so far, and the one that is being trained."""
+    """The tuning trials of one setting so far, and the one that is being trained."""
 
     setting: Setting
     code: str
@@ -55,17 +58,14 @@ class _Study:
     def record(self) -> TuningRecord:
         import optuna
 
-        component = self.setting.component
         return TuningRecord(
-            kind=self.setting.kind,
-            distribution=component.distribution,
-            name=component.name,
+            kind="row",
             setting_sha256=self.setting.sha256,
             code_sha256=self.code,
             budget=self.budget,
             seeds=list(self.seeds),
             space={name: _plain(tried) for name, tried in self.setting.space.items()},
-            sampler=f"optuna {optuna.__version__} TPE, after the defaults",
+            sampler=f"optuna {optuna.__version__} TPE, {_RANDOM_TRIALS} random after the defaults",
             trials=self.trials,
         )
 
@@ -81,20 +81,21 @@ def tune(
     without: Sequence[str] = (),
     watch: Callable[[Setting, TuningTrial, int], None] | None = None,
 ) -> list[TuningRecord]:
-    """Try `budget` settings of the parameters of each component; goes on from earlier tries.
+    """Try `budget` sets of values of each configuration; resumes earlier tuning.
 
-    seeds: every try is trained once a seed; its score is the mean of the best validation MAP@R.
-    watch: called with the setting, the try and its number, from 1, after every try.
+    seeds: every tuning trial is trained once per seed; its score is the mean of the best validation
+        MAP@R.
+    watch: called with the setting, the tuning trial and its number, from 1, after each.
     Records are stored in `out` (`dmlbench.running.tuning_records`). Raises `UsageError` where
-    optuna is missing or a component has nothing to tune, and `TrialFailure` at the end where a
+    optuna is missing or a configuration has nothing to tune, and `TrialFailure` at the end where a
     process died.
     """
     studies = [_Study(s, code_sha256(s.configuration, registry), budget, seeds) for s in settings]
     for study in studies:
         if not study.setting.space:
             raise UsageError(
-                f"{study.setting.component.id} has nothing to tune: its spec names no search "
-                f"space, or every parameter in it was given a value."
+                f"{study.setting.configuration.label()} has nothing to tune: every value in its "
+                f"search space was given."
             )
     storage = _storage(out)
     for study in studies:
@@ -118,7 +119,7 @@ def tune(
             study, seed = event.job
             if event.kind != "done":
                 # No fault of the parameters: the try is not counted, and the others go on.
-                stopped[study.setting.component.id] = event.values["message"]
+                stopped[study.setting.configuration.label()] = event.values["message"]
                 continue
             study.results[seed] = event.values["result"]
             if len(study.results) < len(seeds):
@@ -195,7 +196,7 @@ def _propose(study: _Study, storage: str) -> None:
     finished = [_finished(trial, study.setting.space) for trial in study.trials[1:]]
     kept.add_trials(finished[len(kept.trials) :])
     seed = int(sha256_of([name, len(study.trials)])[:8], 16)
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=5)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_RANDOM_TRIALS)
     asked = optuna.create_study(direction="maximize", sampler=sampler)
     asked.add_trials(finished)
     space = {name: _distribution(tried) for name, tried in study.setting.space.items()}
@@ -246,10 +247,9 @@ def _take(study: _Study) -> None:
     """Turn the results of a try into its record."""
     values = [result["validation_map_at_r"] for result in study.results.values()]
     reasons = [result["reason"] for result in study.results.values() if result["reason"]]
-    params = {name: study.setting.component.params[name] for name in study.setting.space}
     study.trials.append(
         TuningTrial(
-            params={**params, **study.params},
+            params={**study.setting.start(), **study.params},
             validation_map_at_r=None if reasons else statistics.fmean(values),
             reason=reasons[0] if reasons else None,
             train_seconds=sum(result["train_seconds"] for result in study.results.values()),

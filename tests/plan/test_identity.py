@@ -11,7 +11,7 @@ from dmlbench.plan.code import code_sha256, component_sources, with_defaults
 from dmlbench.plan.config import configuration_from_json
 from dmlbench.plan.identity import code_identity, states_the_same, without_defaults
 from dmlbench.plan.recipe import Recipe
-from dmlbench.plan.request import Request, single_configurations
+from dmlbench.plan.request import Request, configurations_of
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.version import RESULTS_VERSION
 
@@ -22,7 +22,7 @@ def registry():
 
 
 def of(registry, *losses, **more):
-    return single_configurations(Request(losses=losses, **more), registry)
+    return configurations_of(Request(losses=losses, combiners=[], **more), registry)
 
 
 def test_a_parameter_given_at_its_default_is_the_same_configuration(registry):

@@ -1,4 +1,4 @@
-"""Tuning: a budget of tries on validation classes, gone on with, and told in the entries."""
+"""Tuning: a budget of trials on validation classes, resumed, and recorded in the entries."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import dmlbench
 from dmlbench.cli import main
 from dmlbench.errors import TrialFailure, UsageError
 from dmlbench.leaderboard.views.describe import configuration_rows
-from dmlbench.plan.request import Request, ensemble_configurations, single_configurations
+from dmlbench.plan.config import configuration_from_json
+from dmlbench.plan.request import Request, configurations_of, rows_of
+from dmlbench.plan.search_space import values_of
 from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.planning import tuned_in
 from dmlbench.running.runner import Resources
 from dmlbench.running.tune import tune
 from dmlbench.running.tuning_records import setting_of
@@ -52,9 +55,13 @@ def request_of(tiny, out, **changes):
     return Request(**(values | changes))
 
 
+def settings_of(request, registry, combiners=()):
+    rows = rows_of(dataclasses.replace(request, combiners=list(combiners)), registry)
+    return [setting_of(row.configuration, registry, row.fixed) for row in rows]
+
+
 def tune_losses(request, registry, budget=3, seeds=(1000,)):
-    singles = single_configurations(request, registry)
-    settings = [setting_of(configuration, registry) for configuration in singles]
+    settings = settings_of(request, registry)
     resources = Resources(jobs=2, device="cpu")
     return tune(settings, registry, resources, request.out, budget=budget, seeds=seeds)
 
@@ -64,9 +71,11 @@ def test_tuning_starts_at_the_defaults_and_never_sees_test_images(tiny, install,
     registry = load_plugins()
     request = request_of(tiny, tmp_path, losses=["triplet", "ms"], dataset="guarded")
     triplet, ms = tune_losses(request, registry)
-    assert triplet.trials[0].params == {"margin": None} and len(triplet.trials) == 3
+    rates = {"recipe.optimizer.backbone_lr": 8e-3, "recipe.optimizer.head_lr": 1e-3}
+    assert triplet.trials[0].params == {"losses[0].margin": None, **rates}
+    assert len(triplet.trials) == 3
     assert all(trial.validation_map_at_r is not None for trial in triplet.trials + ms.trials)
-    tried = [trial.params["margin"] for trial in triplet.trials[1:]]
+    tried = [trial.params["losses[0].margin"] for trial in triplet.trials[1:]]
     assert all(0.02 <= margin <= 0.6 for margin in tried) and len(set(tried)) == 2
     # A run does look, which shows that the guard works.
     run = {**tiny, "dataset": "guarded", "losses": ["triplet"], "combiners": [], "seeds": 1}
@@ -87,31 +96,39 @@ def test_an_interrupted_tuning_gives_the_tries_of_an_uninterrupted_one(tiny, tmp
 
 
 def test_run_takes_what_was_found_and_the_entry_tells_how(tiny, tmp_path):
+    """Each loss alone and the ensemble are rows of their own, tuned with one budget each."""
     registry = load_plugins()
-    request = request_of(tiny, tmp_path, losses=["triplet", "ms"])
-    records = tune_losses(request, registry)
-    arguments = {**tiny, "losses": ["triplet", "ms"], "combiners": ["sum"], "out": tmp_path}
+    request = request_of(tiny, tmp_path, losses=["proxy-nca", "ms"], combiners=["wedl"])
+    settings = settings_of(request, registry, ["wedl"])
+    records = tune(settings, registry, Resources(jobs=2, device="cpu"), tmp_path, budget=2)
+    assert [record.budget for record in records] == [2, 2, 2]
+    arguments = {**tiny, "losses": ["proxy-nca", "ms"], "combiners": ["wedl"], "out": tmp_path}
     entries = dmlbench.run(**arguments, tuned=True)
-    for entry, record in zip(entries, records, strict=False):
-        params = {name: entry.losses[0].params[name] for name in record.best.params}
-        assert params == record.best.params and entry.tuning == [record]
-    assert entries[2].tuning == records
-    assert entries[2].losses == [entries[0].losses[0], entries[1].losses[0]]
-    told = dict(configuration_rows(entries[0]))["tuned"]
-    assert "triplet: 3 tries on validation classes (seeds 1000" in told
+    for entry, record in zip(entries, records, strict=True):
+        chosen = configuration_from_json(entry.configuration_json())
+        assert values_of(chosen, record.space) == record.best.params
+        assert entry.tuning == [record] and record.kind == "row"
+    told = dict(configuration_rows(entries[2]))["tuned"]
+    assert "2 tuning trials on validation classes (seeds 1000" in told
     text = (tmp_path / "zsl-v1" / "tiny" / f"{entries[0].entry_id}.json").read_text()
-    assert json.loads(text)["tuning"][0]["budget"] == 3
+    assert json.loads(text)["tuning"][0]["budget"] == 2
 
 
-def test_a_named_parameter_stays_and_an_untuned_loss_is_refused(tiny, tmp_path, monkeypatch):
+def test_a_given_value_stays_and_an_untuned_row_is_refused(tiny, tmp_path):
     registry = load_plugins()
-    request = request_of(tiny, tmp_path, losses=["triplet(margin=0.3)"], tuned=True)
-    assert single_configurations(request, registry)[0].losses[0].params["margin"] == 0.3
-    with pytest.raises(UsageError, match="dmlbench tune --losses nca"):
-        single_configurations(dataclasses.replace(request, losses=["nca"]), registry)
-    monkeypatch.setitem(vars(registry.resolve("losses", "n-pairs").spec), "search", {})
-    with pytest.raises(UsageError, match="n-pairs has nothing to tune"):
-        tune_losses(request_of(tiny, tmp_path, losses=["n-pairs"]), registry)
+    given = {**tiny["overrides"], "recipe.optimizer.head_lr": 0.01}
+    request = request_of(tiny, tmp_path, losses=["triplet(margin=0.3)", "ms"], overrides=given)
+    for setting in settings_of(request, registry, ["wedl"]):
+        assert not {"recipe.optimizer.head_lr"} & set(setting.space)
+        assert "losses[0].margin" not in setting.space or setting.fixed[:1] != ("losses[0].margin",)
+    tuned = dataclasses.replace(request, tuned=True, combiners=["wedl"], singles=False)
+    command = r"dmlbench tune --losses 'triplet,multi-similarity' --combiner wedl"
+    with pytest.raises(UsageError, match=command):
+        configurations_of(tuned, registry, tuned_in(tmp_path, registry))
+    everything = {**given, "recipe.optimizer.backbone_lr": 0.01}
+    nothing = request_of(tiny, tmp_path, losses=["triplet(margin=0.3)"], overrides=everything)
+    with pytest.raises(UsageError, match="triplet has nothing to tune"):
+        tune_losses(nothing, registry)
 
 
 def test_two_settings_of_one_loss_are_told_apart(tiny, tmp_path, capsys):
@@ -122,6 +139,8 @@ def test_two_settings_of_one_loss_are_told_apart(tiny, tmp_path, capsys):
                 "tune",
                 "--losses",
                 "triplet,triplet(mining=semi-hard)",
+                "--combiner",
+                "none",
                 "--budget",
                 "1",
                 "--jobs",
@@ -136,26 +155,15 @@ def test_two_settings_of_one_loss_are_told_apart(tiny, tmp_path, capsys):
             ]
         )
     captured = capsys.readouterr()
-    assert "triplet(mining=semi-hard) 1: margin=null -> " in captured.err
+    assert (
+        "triplet(mining=semi-hard) 1: margin=null, backbone_lr=0.008, head_lr=0.001 -> "
+        in captured.err
+    )
     assert re.search(r"^ *triplet +1 ", captured.out, re.MULTILINE)
     assert re.search(r"^ *triplet\(mining=semi-hard\) +1 ", captured.out, re.MULTILINE)
 
 
-def test_a_combiner_is_tuned_over_its_losses(tiny, tmp_path):
-    registry = load_plugins()
-    request = request_of(tiny, tmp_path, losses=["triplet", "ms"], combiners=["wedl"])
-    losses = tuple(c.losses[0] for c in single_configurations(request, registry))
-    (configuration,) = ensemble_configurations(request, registry, losses)
-    setting = setting_of(configuration, registry)
-    assert list(setting.space) == ["diversity"]
-    (record,) = tune([setting], registry, Resources(jobs=1, device="cpu"), tmp_path, budget=2)
-    assert record.kind == "combiners" and record.best is not None
-    tuned = dataclasses.replace(request, tuned=True)
-    (chosen,) = ensemble_configurations(tuned, registry, losses)
-    assert chosen.combiner.params["diversity"] == record.best.params["diversity"]
-
-
-def test_a_try_that_fails_is_recorded_and_the_others_go_on(tiny, install, tmp_path):
+def test_a_tuning_trial_that_fails_is_recorded_and_the_others_continue(tiny, install, tmp_path):
     install(
         "cliff",
         """
@@ -181,33 +189,34 @@ def test_a_try_that_fails_is_recorded_and_the_others_go_on(tiny, install, tmp_pa
 
 
 def test_nothing_is_tried_twice(tiny, tmp_path):
-    """Three values, one of them the default: a budget of five ends after three tries."""
-    request = request_of(tiny, tmp_path, losses=["histogram"])
-    (record,) = tune_losses(request, load_plugins(), budget=5)
-    assert sorted(trial.params["num_bins"] for trial in record.trials) == [51, 101, 201]
-    assert record.budget == 5 and record.trials[0].params["num_bins"] == 101
-    (again,) = tune_losses(request, load_plugins(), budget=5)
+    """Three values, one of them the default: a budget of five ends after three tuning trials."""
+    rates = {"recipe.optimizer.backbone_lr": 8e-3, "recipe.optimizer.head_lr": 1e-3}
+    overrides = {**tiny["overrides"], **rates}
+    request = request_of(tiny, tmp_path, losses=["histogram"], overrides=overrides)
+    registry = load_plugins()
+    (setting,) = settings_of(request, registry)
+    setting = dataclasses.replace(setting, space={"losses[0].num_bins": [51, 101, 201]})
+    resources = Resources(jobs=1, device="cpu")
+    (record,) = tune([setting], registry, resources, tmp_path, budget=5)
+    assert sorted(t.params["losses[0].num_bins"] for t in record.trials) == [51, 101, 201]
+    assert record.budget == 5 and record.trials[0].params["losses[0].num_bins"] == 101
+    (again,) = tune([setting], registry, resources, tmp_path, budget=5)
     assert again == record
 
 
 def test_a_process_that_dies_costs_no_try(tiny, tmp_path):
     registry = load_plugins()
     request = request_of(tiny, tmp_path, losses=["breaks(how=kill)"])
-    with pytest.raises(UsageError, match="breaks has nothing to tune"):
-        tune_losses(request, registry)
-    search = {"step": [1, 10_000]}
-    single = single_configurations(request, registry)[0]
-    dying = dataclasses.replace(setting_of(single, registry), space=search)
-    lasting = setting_of(
-        single_configurations(request_of(tiny, tmp_path, losses=["ms"]), registry)[0], registry
-    )
+    (single,) = settings_of(request, registry)
+    dying = dataclasses.replace(single, space={"losses[0].step": [1, 10_000]})
+    (lasting,) = settings_of(request_of(tiny, tmp_path, losses=["ms"]), registry)
     resources = Resources(jobs=2, device="cpu")
     with pytest.raises(TrialFailure, match="breaks: .*SIGKILL.*the same command goes on"):
         tune([dying, lasting], registry, resources, tmp_path, budget=2)
     assert dying.read(tmp_path) is None and len(lasting.read(tmp_path).trials) == 2
 
 
-def test_a_try_is_trained_once_a_seed(tiny, tmp_path):
+def test_a_tuning_trial_is_trained_once_per_seed(tiny, tmp_path):
     request = request_of(tiny, tmp_path, losses=["ms"])
     (record,) = tune_losses(request, load_plugins(), budget=2, seeds=(7, 8))
     assert record.seeds == [7, 8] and len(record.trials) == 2

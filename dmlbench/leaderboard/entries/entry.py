@@ -77,7 +77,7 @@ class BackboneRecord(ComponentRecord):
 
 
 class TuningTrial(Record):
-    """One try of a tuning: its parameters and mean validation MAP@R, or why there is none."""
+    """What tuning tried once: values and mean validation MAP@R, or why there is none."""
 
     params: dict[str, JsonValue]
     validation_map_at_r: Fraction | None
@@ -86,16 +86,19 @@ class TuningTrial(Record):
 
 
 class TuningRecord(Record):
-    """How a component's parameters were chosen: on validation classes, within a budget of trials.
+    """How a configuration's values were chosen: on validation classes, within a budget of trials.
 
-    setting_sha256: hash of what was held fixed: the configuration without the parameters tried.
+    kind: "row": all values of the configuration were searched together, by keys such as
+        ``losses[0].margin`` or ``recipe.optimizer.head_lr``. In schema 1 the parameters of one
+        loss or combiner were, whose `distribution` and `name` the record has.
+    setting_sha256: hash of what was held fixed: the configuration without the values tried.
     code_sha256: hash of the code that the trials ran through.
-    seeds: each try is trained once a seed. space: what was tried, as in the plugin's spec.
+    seeds: each tuning trial is trained once per seed. space: what could be tried.
     """
 
-    kind: Literal["losses", "combiners"]
-    distribution: Name
-    name: Name
+    kind: Literal["losses", "combiners", "row"]
+    distribution: Name | None = None
+    name: Name | None = None
     setting_sha256: Sha256
     code_sha256: Sha256
     budget: Small
@@ -104,9 +107,19 @@ class TuningRecord(Record):
     sampler: Name
     trials: list[TuningTrial]
 
+    @model_validator(mode="after")
+    def _names_its_component(self) -> TuningRecord:
+        named = self.distribution is not None and self.name is not None
+        if named != (self.kind != "row"):
+            raise ValueError(
+                f"a tuning record of kind {self.kind} has a name and a distribution, "
+                f"and one of kind row has neither"
+            )
+        return self
+
     @property
     def best(self) -> TuningTrial | None:
-        """The try with the best validation MAP@R, the earliest of equal ones."""
+        """The tuning trial with the best validation MAP@R, the earliest of equal ones."""
         scored = [trial for trial in self.trials if trial.validation_map_at_r is not None]
         return max(scored, key=lambda trial: trial.validation_map_at_r, default=None)
 
@@ -114,7 +127,7 @@ class TuningRecord(Record):
 class Entry(Record):
     """One row of a leaderboard.
 
-    tuning: how parameters were chosen, a record a component; empty where none was tuned.
+    tuning: how values were chosen; empty where none was tuned.
 
     embedding_dim: width of the evaluated embedding; head_dims: of the heads it is made from.
     head_parameters: trainable parameters behind the backbone, of heads and combiner; None where an

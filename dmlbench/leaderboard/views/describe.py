@@ -99,10 +99,11 @@ def _component(record: ComponentRecord) -> str:
 
 
 def _tuning(record: TuningRecord) -> str:
-    """How parameters were chosen, in a line."""
-    tries, best = len(record.trials), record.best
+    """How values were chosen, on one line."""
+    count, best = len(record.trials), record.best
+    what = "all together" if record.name is None else plain(record.name)
     text = (
-        f"{plain(record.name)}: {tries} {'try' if tries == 1 else 'tries'} on validation classes "
+        f"{what}: {count} tuning trial{'s' * (count != 1)} on validation classes "
         f"(seeds {', '.join(map(str, record.seeds))}; {plain(record.sampler)})"
     )
     if best is None:

@@ -1,0 +1,125 @@
+"""What tuning may change of a configuration, and the values found put in its place.
+
+A value has a key: ``losses[0].margin``, ``combiner.penalty`` or ``recipe.optimizer.head_lr``. A
+configuration's space is what the specs of its losses and of its combiner name, and the learning
+rates of all that it trains: an ensemble's is searched as a whole, as a single loss's is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from dmlbench.plan.config import Component, Configuration
+from dmlbench.plugins.registry import Registry
+
+#: A learning rate is searched from the recipe's value divided by this to its multiple by this.
+RATE_FACTOR = 10.0
+#: Published optima of the learning rate of proxies reach from 7e-6 to 2e-1 (Musgrave et al. 2020).
+LOSS_RATE_RANGE = (5e-6, 0.5)
+
+_RATE = "recipe.optimizer."
+_LOSS_KEY = re.compile(r"losses\[(\d+)\]\.(.+)")
+
+
+def search_space(
+    configuration: Configuration, registry: Registry, fixed: Collection[str] = ()
+) -> dict[str, Any]:
+    """What may be tried, by key: a list of choices or ``{"low": a, "high": b, "log": bool}``.
+
+    fixed: keys of values that the user gave, which are not searched.
+    """
+    losses = [registry.resolve("losses", loss.id).spec for loss in configuration.losses]
+    combiner = configuration.combiner
+    spec = registry.resolve("combiners", combiner.id).spec if combiner else None
+    space: dict[str, Any] = {}
+    for index, loss in enumerate(losses):
+        if configuration.losses[index] in configuration.losses[:index]:
+            continue  # a copy, which has the values of the first
+        space |= {f"losses[{index}].{name}": tried for name, tried in loss.search.items()}
+    if spec is not None:
+        space |= {f"combiner.{name}": tried for name, tried in spec.search.items()}
+    rates = {
+        "backbone_lr": not configuration.recipe.frozen,
+        "head_lr": True,
+        "loss_lr": any(loss.has_weights for loss in losses),
+        "combiner_lr": spec is not None and spec.learns,
+        "auxiliary_lr": spec is not None and spec.auxiliary,
+    }
+    for name, used in rates.items():
+        value = getattr(configuration.recipe.optimizer, name)
+        if used and value > 0:
+            space[_RATE + name] = _rates_around(name, value)
+    return {key: tried for key, tried in space.items() if key not in fixed}
+
+
+def _rates_around(name: str, value: float) -> dict[str, Any]:
+    low, high = (float(f"{v:.6g}") for v in (value / RATE_FACTOR, value * RATE_FACTOR))
+    if name == "loss_lr":
+        low, high = min(low, LOSS_RATE_RANGE[0]), max(high, LOSS_RATE_RANGE[1])
+    return {"low": low, "high": high, "log": True}
+
+
+def values_of(configuration: Configuration, keys: Collection[str]) -> dict[str, Any]:
+    """The configuration's values of these keys; None for a parameter that it does not have."""
+    found = {}
+    for key in keys:
+        if match := _LOSS_KEY.fullmatch(key):
+            index, name = int(match[1]), match[2]
+            losses = configuration.losses
+            found[key] = losses[index].params.get(name) if index < len(losses) else None
+        elif key.startswith(_RATE):
+            found[key] = getattr(configuration.recipe.optimizer, key.removeprefix(_RATE), None)
+        else:
+            combiner = configuration.combiner
+            found[key] = combiner.params.get(key.removeprefix("combiner.")) if combiner else None
+    return found
+
+
+def with_values(configuration: Configuration, values: Mapping[str, Any]) -> Configuration:
+    """The configuration with the values of these keys."""
+    losses, combiner = list(configuration.losses), configuration.combiner
+    rates = {}
+    for key, value in values.items():
+        if match := _LOSS_KEY.fullmatch(key):
+            for index in _copies(configuration, int(match[1])):
+                losses[index] = _with(losses[index], match[2], value)
+        elif key.startswith(_RATE):
+            rates[key.removeprefix(_RATE)] = value
+        elif combiner is not None:
+            combiner = _with(combiner, key.removeprefix("combiner."), value)
+    recipe = configuration.recipe
+    if rates:
+        optimizer = dataclasses.replace(recipe.optimizer, **rates)
+        recipe = dataclasses.replace(recipe, optimizer=optimizer)
+    return dataclasses.replace(
+        configuration, losses=tuple(losses), combiner=combiner, recipe=recipe
+    )
+
+
+def fixed_identity(configuration: Configuration, keys: Collection[str]) -> dict[str, Any]:
+    """The identity of the configuration without the values of these keys."""
+    identity = configuration.identity()
+    for key in keys:
+        if match := _LOSS_KEY.fullmatch(key):
+            for index in _copies(configuration, int(match[1])):
+                identity["losses"][index]["params"].pop(match[2], None)
+        elif key.startswith(_RATE):
+            identity["recipe"].get("optimizer", {}).pop(key.removeprefix(_RATE), None)
+        elif identity["combiner"]:
+            identity["combiner"]["params"].pop(key.removeprefix("combiner."), None)
+    if not identity["recipe"].get("optimizer", True):
+        del identity["recipe"]["optimizer"]  # nothing is left of it that is no default
+    return identity
+
+
+def _copies(configuration: Configuration, index: int) -> list[int]:
+    """The places of a loss and of its copies; copies are searched as one."""
+    losses = configuration.losses
+    return [i for i, loss in enumerate(losses) if index < len(losses) and loss == losses[index]]
+
+
+def _with(component: Component, name: str, value: Any) -> Component:
+    return dataclasses.replace(component, params={**component.params, name: value})
