@@ -25,7 +25,7 @@ def built_in(name: str, classes: int, width: int) -> Callable:
     found = getattr(import_module(module), attribute)
     supplied = {"num_classes": classes, "embedding_dim": width}
     if short in ("cross-batch-memory", "xbm"):
-        supplied["memory_size"] = QUEUE
+        supplied |= {"memory_size": QUEUE, "start": 0}
     asked = inspect.signature(found).parameters
     return found(**given, **{k: v for k, v in supplied.items() if k in asked})
 
@@ -62,9 +62,11 @@ def pml_factories() -> dict[str, Callable[[int, int], Callable]]:
         "nt-xent": plain(losses.NTXentLoss),
         "supcon": plain(losses.SupConLoss),
         "nca": plain(losses.NCALoss),
-        "margin": plain(losses.MarginLoss),
-        "margin(mining=distance-weighted)": mined(
-            losses.MarginLoss(), miners.DistanceWeightedMiner()
+        "margin": lambda classes, width: mined(
+            losses.MarginLoss(learn_beta=True, num_classes=classes), miners.DistanceWeightedMiner()
+        )(classes, width),
+        "margin(mining=all)": lambda classes, width: losses.MarginLoss(
+            learn_beta=True, num_classes=classes
         ),
         "circle": plain(losses.CircleLoss),
         "snr": plain(losses.SignalToNoiseRatioContrastiveLoss),

@@ -52,7 +52,11 @@ class Spec:
 class LossSpec(Spec):
     """A loss: ``Loss(**params)`` gives a module ``(embeddings (B, D), labels (B,)) -> scalar``.
 
-    ``num_classes`` and ``embedding_dim`` are passed as well where the signature asks for them.
+    ``num_classes``, ``embedding_dim``, ``num_features`` (width F of the backbone's features) and
+    ``num_images`` (images trained on) are passed as well where the signature asks for them.
+    Attributes of the module: ``takes`` names its input, "embeddings" (L2-normalised, without the
+    attribute), "unnormalised" (before normalisation) or "features" (B, F); ``learning_rate``, where
+    it is not None, is that of its own parameters instead of the recipe's.
     family: "pair", "triplet", "listwise", "proxy" or "classification"; only for listings.
     learns: whether it has weights of its own, whose learning rate ``recipe.optimizer.loss_lr``
         `dmlbench tune` then searches; None: where the family is "proxy" or "classification".

@@ -21,7 +21,8 @@ def check_loss(
 ) -> list[CheckResult]:
     """Run every check of `LOSS_CHECKS` on a loss, each on freshly built ones.
 
-    factory: makes the loss; gets ``num_classes`` and ``embedding_dim`` where it asks for them.
+    factory: makes the loss; gets ``num_classes``, ``embedding_dim``, ``num_features`` (the same
+        width) and ``num_images`` where it asks for them.
     params: further keyword arguments for it.
     expected_failures: check names with the reason why each may fail. Such a check that fails
         is reported as skipped, one that passes as passed. None for those that the factory

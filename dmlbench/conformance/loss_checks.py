@@ -23,7 +23,7 @@ from dmlbench.conformance.kit import (
 )
 from dmlbench.training.random_states import moved_since, random_states
 
-CLASSES, PER_CLASS, WIDTH = 6, 4, 16
+CLASSES, PER_CLASS, WIDTH, IMAGES = 6, 4, 16, 96
 
 
 class Subject:
@@ -33,8 +33,8 @@ class Subject:
         self.factory, self.params = factory, params
 
     def build(self, seed: int = 0) -> nn.Module:
-        sizes = {"num_classes": CLASSES, "embedding_dim": WIDTH}
-        return build_seeded(self.factory, self.params, seed, **sizes)
+        sizes = {"num_classes": CLASSES, "embedding_dim": WIDTH, "num_features": WIDTH}
+        return build_seeded(self.factory, self.params, seed, num_images=IMAGES, **sizes)
 
     def evaluate(
         self, embeddings: Tensor, labels: Tensor, loss: nn.Module | None = None

@@ -21,16 +21,45 @@ from dmlbench.losses.multi_similarity import MultiSimilarityLoss
 from dmlbench.losses.nca import NCALoss
 from dmlbench.losses.nt_xent import NTXentLoss
 from dmlbench.losses.pairs import PairLoss, Pairs, Positives, check_batch, nothing_to_learn
-from dmlbench.losses.parameters import invalid, whole
-from dmlbench.losses.similarity import CosineMatrix, without_autocast
+from dmlbench.losses.parameters import flag, invalid, number, whole
+from dmlbench.losses.similarity import CosineMatrix, precomputed_gradient, without_autocast
 from dmlbench.losses.snr import SNRContrastiveLoss
 from dmlbench.losses.supcon import SupConLoss
 from dmlbench.losses.triplet import TripletLoss
 from dmlbench.losses.tuplet_margin import TupletMarginLoss
 
+
+class CosineContrastive(PairLoss):
+    """The contrastive loss of the paper's authors, on cosines and summed, not averaged, over pairs.
+
+    mean over anchors of Σ_p (1 - s_ap) + Σ_n s_an [s_an > margin].
+
+    margin: cosine up to which a negative costs nothing, at most 1.
+    """
+
+    name = "cosine-contrastive"
+
+    def __init__(self, margin: float = 0.5) -> None:
+        super().__init__()
+        self.margin = number(self.name, "margin", margin, ge=-1, le=1)
+
+    def compare(self, pairs: Pairs) -> Tensor:
+        with torch.no_grad():
+            positives = pairs.positives
+            filled = positives.filled.to(pairs.similarity.dtype)
+            near = pairs.similarity.gather(1, positives.columns)  # (B, P)
+            far = pairs.similarity.scatter(1, positives.same_class, -2.0)  # (B, N)
+            active = torch.gt(far, self.margin, out=torch.empty_like(far))
+            total = ((1 - near) * filled).sum() + (far.mul_(active)).sum()
+            gradient = active.scatter_(1, positives.columns, -filled).div_(len(near))
+        value = total / len(near)
+        return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)
+
+
 # Angular needs products within the memory, n-pairs draws its pairs from one batch. Imported by
 # name, so that the source hash of a record covers what is wrapped.
 WRAPPABLE: dict[str, type[PairLoss]] = {
+    "cosine-contrastive": CosineContrastive,
     "contrastive": ContrastiveLoss,
     "triplet": TripletLoss,
     "multi-similarity": MultiSimilarityLoss,
@@ -48,45 +77,74 @@ WRAPPABLE: dict[str, type[PairLoss]] = {
 
 
 class CrossBatchMemoryLoss(nn.Module):
-    """Cross-batch memory around another loss: anchors from the batch, references from a queue.
+    """Cross-batch memory: another loss within the batch, and between the batch and a queue.
 
-    The batch enters the queue first, over its oldest entries, then every anchor is compared with
-    all of the queue but itself. Entries carry no gradient.
+    Σ of the loss within the batch and weight · the loss of anchors from the batch against the
+    queue, which the batch enters first, over its oldest entries. An anchor is compared with all of
+    the queue except its own entry. Entries carry no gradient.
 
-    loss: what is wrapped, a name in `WRAPPABLE`: any built-in pair or triplet loss but angular
-        and n-pairs.
-    memory_size: M, how many embeddings the queue holds, at least the batch size.
+    loss: what is wrapped: "cosine-contrastive", the authors' own, or any built-in pair or triplet
+        loss except angular and n-pairs.
+    memory_size: M, how many embeddings the queue holds, at least the batch size. It never holds
+        more than there are training images, num_images.
+    start: how many steps only the loss within the batch is taken, and nothing is remembered. The
+        authors wait for 1,000 or 2,000 of 34,000 and more; short recipes have fewer in all.
+    weight: that of the loss against the queue, at least 0.
+    batch_loss: whether the loss within the batch is taken as well.
     params: parameters of the wrapped loss; None for its defaults.
     embedding_dim: D.
     num_classes: handed on to a wrapped loss that asks for it.
+    num_images: how many images are trained on; None where that is not known.
 
-    The queue is part of the state, so that a resumed training goes on with it. Unlike
-    pytorch-metric-learning's, NCA does not compare an anchor with its own copy.
+    "cosine-contrastive" has one parameter, margin (0.5): mean over anchors of
+    Σ_p (1 - s_ap) + Σ_n s_an [s_an > margin]. Queue and steps are part of the state, so that a
+    resumed training goes on with them.
+
+    Authors' code: equal, until the queue is full for the first time. Deviations: start, which is
+    2,000 there; a full queue is overwritten entry by entry, where theirs leaves a batch that does
+    not fit at its end. start = 0, batch_loss = false and loss = "contrastive" is
+    pytorch-metric-learning's.
 
     Wang, Zhang, Huang, Scott: Cross-Batch Memory for Embedding Learning, CVPR 2020
     (arXiv 1912.06798).
     """
 
     name = "cross-batch-memory"
-    expected_failures = {"finite-differences": "the batch's own copies carry no gradient"}
+    expected_failures = {
+        "finite-differences": "the batch's own copies carry no gradient",
+        "batch-order": "a wrapped loss may draw by place",
+    }
 
     def __init__(
         self,
         embedding_dim: int,
-        loss: str = "contrastive",
-        memory_size: int = 1024,
+        loss: str = "cosine-contrastive",
+        memory_size: int = 8192,
+        start: int = 200,
+        weight: float = 1.0,
+        batch_loss: bool = True,
         params: Mapping[str, Any] | None = None,
         num_classes: int | None = None,
+        num_images: int | None = None,
     ) -> None:
         super().__init__()
         width = whole(self.name, "embedding_dim", embedding_dim, ge=1)
-        self.memory_size = whole(self.name, "memory_size", memory_size, ge=1)
+        size = whole(self.name, "memory_size", memory_size, ge=1)
+        if num_images is not None:
+            size = min(size, whole(self.name, "num_images", num_images, ge=1))
+        self.memory_size = size
+        self.start = whole(self.name, "start", start)
+        self.weight = number(self.name, "weight", weight, ge=0)
+        self.batch_loss = flag(self.name, "batch_loss", batch_loss)
         if params is not None and not isinstance(params, Mapping):
             raise invalid(self.name, "params", params, "a mapping of parameter names to values")
         self.loss = _wrapped(loss, dict(params or {}), num_classes)
-        self.register_buffer("embedding_memory", torch.zeros(self.memory_size, width))
-        self.register_buffer("label_memory", torch.zeros(self.memory_size, dtype=torch.int64))
+        self.takes = getattr(self.loss, "takes", "embeddings")
+        self.learning_rate = getattr(self.loss, "learning_rate", None)
+        self.register_buffer("embedding_memory", torch.zeros(size, width))
+        self.register_buffer("label_memory", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The loss, a scalar; embeddings (B, D) float with B up to M, labels (B,) int64.
@@ -102,13 +160,20 @@ class CrossBatchMemoryLoss(nn.Module):
             )
         if batch == 0:
             return nothing_to_learn(embeddings)
+        # Once, for both losses: half precision would round each one's gradient.
+        embeddings = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+        self.steps += 1
+        if self.steps <= self.start:
+            return self.loss(embeddings, labels)
+        within = self.loss(embeddings, labels) if self.batch_loss else nothing_to_learn(embeddings)
         labels = labels.to(embeddings.device, torch.int64)
         memory, remembered, own = self._remember(embeddings.detach(), labels)
         if len(memory) < 2:
-            return nothing_to_learn(embeddings)
+            return within
         with without_autocast(embeddings.device):
             positives = Positives(labels, remembered, own)
-            return self.loss.compare(Pairs(CosineMatrix(embeddings, memory), positives))
+            across = self.loss.compare(Pairs(CosineMatrix(embeddings, memory), positives))
+        return within + self.weight * across
 
     def _remember(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The filled part of the queue, (M', D) and (M',), and the batch's places in it, (B,)."""

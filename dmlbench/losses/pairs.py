@@ -135,6 +135,18 @@ def check_batch(loss: str, embeddings: Tensor, labels: Tensor) -> None:
         )
 
 
+def check_labels(loss: str, labels: Tensor, classes: int) -> None:
+    """Raise `ValueError` unless the labels (B,) are in [0, classes)."""
+    if not len(labels):
+        return
+    low, high = (bound.item() for bound in torch.aminmax(labels))
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"loss {loss!r}: labels range from {low} to {high}, but they must lie in "
+            f"[0, {classes}), one number for each of num_classes"
+        )
+
+
 class PairLoss(nn.Module):
     """The base of the losses over pairs and triplets: a subclass says what pairs cost.
 

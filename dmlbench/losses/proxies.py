@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from dmlbench.losses.pairs import check_batch
+from dmlbench.losses.pairs import check_batch, check_labels
 from dmlbench.losses.parameters import whole
 from dmlbench.losses.rowwise import log_sum_exp
 from dmlbench.losses.similarity import precomputed_gradient, without_autocast
@@ -66,14 +66,7 @@ class ProxyLoss(nn.Module):
                 f"loss {self.name!r}: embeddings have shape {tuple(embeddings.shape)}, but they "
                 f"must be (batch, {width}), embedding_dim wide"
             )
-        if not len(labels):
-            return
-        low, high = (bound.item() for bound in torch.aminmax(labels))
-        if low < 0 or high >= classes:
-            raise ValueError(
-                f"loss {self.name!r}: labels range from {low} to {high}, but they must lie in "
-                f"[0, {classes}), one number for each of num_classes"
-            )
+        check_labels(self.name, labels, classes)
 
 
 class _UnitRows(Function):

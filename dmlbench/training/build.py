@@ -154,6 +154,7 @@ def build_objective(
             _component(
                 registry, "losses", loss,
                 num_classes=num_classes, embedding_dim=dim, num_features=num_features,
+                num_images=len(train.labels),
             )
         )  # fmt: skip
     _check_inputs(configuration, losses, len(head_dims))

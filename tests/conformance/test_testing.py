@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from dmlbench.losses import LOSSES
+from dmlbench.losses.cross_batch_memory import CrossBatchMemoryLoss
 from dmlbench.testing import LOSS_CHECKS, CheckResult, check_loss
 
 EXPECTED = {
     "circle": {"finite-differences"},
+    "margin": {"batch-order"},
     "n-pairs": {"batch-order"},
-    "cross-batch-memory": {"finite-differences"},
 }
 NEEDS_CUDA = {"moves-to-cuda", "cuda-agrees-with-cpu"}
 
@@ -36,6 +37,12 @@ def test_built_in_loss_conforms(spec):
     skipped = {r.name for r in results if r.outcome == "skipped"}
     cannot_run = set() if torch.cuda.is_available() else NEEDS_CUDA
     assert skipped == EXPECTED.get(spec.name, set()) | cannot_run
+
+
+def test_a_memory_conforms_once_it_is_in_use():
+    results = check_loss(CrossBatchMemoryLoss, params={"start": 0})
+    assert [r for r in results if r.outcome == "failed"] == []
+    assert outcomes(results)["finite-differences"] == "skipped"
 
 
 class Good(nn.Module):

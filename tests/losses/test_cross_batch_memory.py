@@ -7,6 +7,7 @@ from pytorch_metric_learning import losses as pml
 
 from dmlbench.losses.contrastive import ContrastiveLoss
 from dmlbench.losses.cross_batch_memory import CrossBatchMemoryLoss
+from dmlbench.losses.triplet import TripletLoss
 
 D = 7
 WRAPPED = {
@@ -28,6 +29,15 @@ WRAPPED = {
 }
 
 
+PARAMS = {"margin": {"mining": "all", "learn_beta": False, "class_beta": False}}
+
+
+def memory_only(loss, **options):
+    """As pytorch-metric-learning has it: no loss within the batch, from the first step."""
+    params = options.pop("params", PARAMS.get(loss))
+    return CrossBatchMemoryLoss(D, loss, start=0, batch_loss=False, params=params, **options)
+
+
 def batches(count=6, items=8, dtype=torch.float64):
     generator = torch.Generator().manual_seed(2)
     for _ in range(count):
@@ -39,7 +49,7 @@ def batches(count=6, items=8, dtype=torch.float64):
 def test_every_batch_equals_pmls(name):
     loss, miner = WRAPPED[name]
     theirs = pml.CrossBatchMemory(loss, D, memory_size=20, miner=miner)
-    ours = CrossBatchMemoryLoss(D, loss=name, memory_size=20)
+    ours = memory_only(name, memory_size=20)
     for embeddings, labels in batches():
         a, b = (embeddings.clone().requires_grad_() for _ in range(2))
         value, expected = ours(a, labels), theirs(b, labels)
@@ -49,16 +59,16 @@ def test_every_batch_equals_pmls(name):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [*WRAPPED, "nca", "binomial-deviance"])
+@pytest.mark.parametrize("name", [*WRAPPED, "nca", "binomial-deviance", "cosine-contrastive"])
 def test_with_nothing_remembered_yet_the_batch_is_compared_with_itself(name):
     """The first batch meets only its own copies: the value is the loss's own."""
     embeddings, labels = next(batches())
-    wrapper = CrossBatchMemoryLoss(D, loss=name)
+    wrapper = memory_only(name)
     torch.testing.assert_close(wrapper(embeddings, labels), wrapper.loss(embeddings, labels))
 
 
 def test_semi_hard_triplets_against_the_memory():
-    ours = CrossBatchMemoryLoss(D, "triplet", 20, {"mining": "semi-hard"})
+    ours = memory_only("triplet", memory_size=20, params={"mining": "semi-hard"})
     miner = miners.TripletMarginMiner(0.2, "semihard")
     theirs = pml.CrossBatchMemory(pml.TripletMarginLoss(0.2), D, memory_size=20, miner=miner)
     for embeddings, labels in batches():
@@ -66,30 +76,30 @@ def test_semi_hard_triplets_against_the_memory():
 
 
 def test_the_queue_resumes():
-    whole, first = (CrossBatchMemoryLoss(D, memory_size=20) for _ in range(2))
+    whole, first = (CrossBatchMemoryLoss(D, memory_size=20, start=2) for _ in range(2))
     values = [whole(*batch) for batch in batches(dtype=torch.float32)]
     half = list(batches(dtype=torch.float32))
     for batch in half[:3]:
         first(*batch)
-    resumed = CrossBatchMemoryLoss(D, memory_size=20)
+    resumed = CrossBatchMemoryLoss(D, memory_size=20, start=2)
     resumed.load_state_dict(first.state_dict())
     assert [resumed(*batch) for batch in half[3:]] == values[3:]
 
 
 def test_backward_may_come_after_the_next_batch():
-    loss = CrossBatchMemoryLoss(D, memory_size=8)
+    loss = memory_only("contrastive", memory_size=8)
     (one, one_labels), (two, two_labels) = list(batches(2))
     one.requires_grad_()
     value = loss(one, one_labels)
     loss(two, two_labels)
     value.backward()
     alone = one.detach().clone().requires_grad_()
-    CrossBatchMemoryLoss(D, memory_size=8)(alone, one_labels).backward()
+    memory_only("contrastive", memory_size=8)(alone, one_labels).backward()
     torch.testing.assert_close(one.grad, alone.grad)
 
 
 def test_memory_has_no_gradient_and_inputs_stay():
-    loss = CrossBatchMemoryLoss(D, memory_size=20)
+    loss = CrossBatchMemoryLoss(D, memory_size=20, start=0)
     kept = [(e.requires_grad_(), e.detach().clone(), y) for e, y in batches(3)]
     for embeddings, _, labels in kept:
         value = loss(embeddings, labels)
@@ -100,7 +110,7 @@ def test_memory_has_no_gradient_and_inputs_stay():
 
 
 def test_one_item_learns_from_the_memory():
-    loss = CrossBatchMemoryLoss(D)
+    loss = CrossBatchMemoryLoss(D, start=0)
     embeddings, labels = next(batches())
     alone = embeddings[:1].clone().requires_grad_()
     assert loss(alone, labels[:1]) == 0
@@ -112,7 +122,7 @@ def test_one_item_learns_from_the_memory():
 
 
 def test_bfloat16_and_autocast():
-    loss = CrossBatchMemoryLoss(D)
+    loss = memory_only("contrastive")
     embeddings, labels = next(batches(dtype=torch.bfloat16))
     embeddings.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
@@ -123,10 +133,28 @@ def test_bfloat16_and_autocast():
 
 
 def test_parameters_reach_the_wrapped_loss():
-    loss = CrossBatchMemoryLoss(
-        D, "margin", params={"learn_beta": True, "class_beta": True}, num_classes=9
-    )
-    assert [p.shape for p in loss.parameters()] == [(9,)]
+    loss = CrossBatchMemoryLoss(D, "margin", params={"beta_lr": 0.03}, num_classes=9)
+    assert [p.shape for p in loss.parameters()] == [(9,)] and loss.learning_rate == 0.03
+    assert CrossBatchMemoryLoss(D).learning_rate is None
+    assert [CrossBatchMemoryLoss(D, name).takes for name in ("triplet", "lifted-structure")] == [
+        "embeddings",
+        "unnormalised",
+    ]
+
+
+def test_the_memory_joins_the_batch_after_the_start():
+    loss = CrossBatchMemoryLoss(D, "triplet", memory_size=20, start=2, weight=0.5)
+    alone, memory = TripletLoss(), memory_only("triplet", memory_size=20)
+    for step, (embeddings, labels) in enumerate(batches()):
+        expected = alone(embeddings, labels)
+        if step >= 2:
+            expected = expected + 0.5 * memory(embeddings, labels)
+        torch.testing.assert_close(loss(embeddings, labels), expected)
+
+
+def test_the_queue_is_no_larger_than_the_training_set():
+    assert CrossBatchMemoryLoss(D, num_images=50).embedding_memory.shape == (50, D)
+    assert CrossBatchMemoryLoss(D, num_images=50_000).embedding_memory.shape == (8192, D)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +165,13 @@ def test_parameters_reach_the_wrapped_loss():
         ({"loss": "cross-batch-memory"}, "loss is 'cross-batch-memory'"),
         ({"loss": ["contrastive"]}, "loss is"),
         ({"memory_size": 0}, "memory_size is 0"),
+        ({"start": -1}, "start is -1"),
+        ({"weight": -1}, "weight is -1"),
+        ({"batch_loss": 1}, "batch_loss is 1"),
+        ({"params": {"margin": 2}}, "'cosine-contrastive': margin is 2"),
         ({"params": 3}, "params is 3"),
-        ({"params": {"gain": 3}}, "pos_margin, neg_margin"),
-        ({"params": {"pos_margin": -3}}, "'contrastive': pos_margin is -3"),
+        ({"loss": "contrastive", "params": {"gain": 3}}, "pos_margin, neg_margin"),
+        ({"loss": "contrastive", "params": {"pos_margin": -3}}, "'contrastive': pos_margin is -3"),
     ],
 )
 def test_bad_parameters_are_refused(parameters, message):

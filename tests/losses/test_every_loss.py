@@ -15,8 +15,19 @@ VARIANTS = {
     "triplet": [{"mining": "hard"}, {"mining": "semi-hard"}, {"mining": "batch-hard"}]
     + [{"squared": True}, {"mining": "semi-hard", "margin": 1.0, "mining_margin": 0.1}],
     "multi-similarity": [{"mining": False}],
-    "margin": [{"mining": "distance-weighted"}, {"learn_beta": True, "class_beta": True}],
-    "cross-batch-memory": [{"loss": "triplet"}, {"loss": "multi-similarity"}],
+    "margin": [
+        {"mining": "all", "learn_beta": False, "class_beta": False},
+        {"mining": "all"},
+        {"class_beta": False},
+    ],
+    "cross-batch-memory": [
+        {"start": 0},
+        {"start": 0, "loss": "contrastive", "batch_loss": False},
+        {"start": 0, "loss": "lifted-structure"},
+        {"start": 0, "loss": "multi-similarity"},
+    ],
+    "n-pairs": [{"scale": 16.0}],
+    "lifted-structure": [{"scale": 8.0, "l2_weight": 0.1}],
     "proxy-nca": [{"smoothing": 0.1}],
 }
 EVERY = {
@@ -28,8 +39,13 @@ EVERY = {
     for parameters in [{}, *VARIANTS.get(spec.name, [])]
 }
 EACH = pytest.mark.parametrize("name", EVERY)
-WITH_CLASSES = [n for n, (spec, _) in EVERY.items() if spec.family in ("proxy", "classification")]
-CLASSLESS = [name for name in EVERY if name not in WITH_CLASSES and "class_beta" not in name]
+WITH_CLASSES = [
+    name
+    for name, (spec, parameters) in EVERY.items()
+    if spec.family in ("proxy", "classification")
+    or (spec.name == "margin" and parameters.get("class_beta", True))
+]
+CLASSLESS = [name for name in EVERY if name not in WITH_CLASSES]
 
 LABELS = {
     "equal classes": torch.arange(16) % 4,

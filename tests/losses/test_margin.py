@@ -23,7 +23,7 @@ def test_a_learned_boundary_equals_pmls(class_beta, nu, labels):
         classes = torch.arange(len(classes))
     number = len(classes)
     ours = MarginLoss(
-        beta=1.0, nu=nu, learn_beta=True, class_beta=class_beta, num_classes=number
+        beta=1.0, nu=nu, class_beta=class_beta, mining="all", num_classes=number
     ).double()
     theirs = pml.MarginLoss(
         beta=1.0, nu=nu, learn_beta=True, num_classes=number if class_beta else None
@@ -42,20 +42,36 @@ def test_a_learned_boundary_equals_pmls(class_beta, nu, labels):
 
 
 def test_a_fixed_boundary_is_no_parameter():
-    assert not list(MarginLoss().parameters()) and not MarginLoss().state_dict()
-    assert [name for name, _ in MarginLoss(learn_beta=True).named_parameters()] == ["beta"]
+    fixed = MarginLoss(learn_beta=False, class_beta=False, mining="all")
+    assert not list(fixed.parameters()) and not fixed.state_dict() and fixed.learning_rate is None
+
+
+def test_by_default_a_boundary_per_class_is_learned_at_a_rate_of_its_own():
+    loss = MarginLoss(num_classes=7)
+    assert [(name, p.shape) for name, p in loss.named_parameters()] == [("beta", (7,))]
+    assert loss.mining == "distance-weighted" and loss.learning_rate == 0.0005
+    assert MarginLoss(num_classes=7, beta_lr=None).learning_rate is None
+    embeddings, labels = example()
+    loss(embeddings.float(), labels).backward()
+    assert loss.beta.grad[:6].any() and loss.beta.grad[6] == 0
+
+
+def test_labels_beyond_the_boundaries_are_refused():
+    embeddings, labels = example()
+    with pytest.raises(ValueError, match=r"'margin': labels range from 0 to 5.*\[0, 5\)"):
+        MarginLoss(num_classes=5)(embeddings, labels)
 
 
 def test_drawn_negatives_give_pmls_loss_on_the_same_triplets():
     embeddings, labels = example()
-    loss = MarginLoss(mining="distance-weighted", seed=3)
+    loss = MarginLoss(learn_beta=False, class_beta=False, seed=3)
     pairs = batch_pairs(embeddings, labels)
     drawn, counts = loss._draw(pairs, pairs.distances()[0], pairs.positives.filled.double())
     anchors = torch.arange(len(labels))[:, None].expand_as(drawn)
     kept = counts > 0
     triplets = anchors[kept], pairs.positives.columns[kept], drawn[kept]
     assert kept.any() and (labels[triplets[0]] != labels[triplets[2]]).all()
-    again = MarginLoss(mining="distance-weighted", seed=3)
+    again = MarginLoss(learn_beta=False, class_beta=False, seed=3)
     value, expected = again(embeddings, labels), pml.MarginLoss()(embeddings, labels, triplets)
     torch.testing.assert_close(value, expected)
     ours, theirs = (torch.autograd.grad(v, embeddings)[0] for v in (value, expected))
@@ -65,7 +81,7 @@ def test_drawn_negatives_give_pmls_loss_on_the_same_triplets():
 def test_draws_follow_the_inverse_density():
     embeddings, labels = example(items=5)
     labels = torch.tensor([0, 0, 1, 2, 3])
-    loss = MarginLoss(mining="distance-weighted", nonzero_loss_cutoff=1.9)
+    loss = MarginLoss(learn_beta=False, class_beta=False, nonzero_loss_cutoff=1.9)
     pairs = batch_pairs(embeddings, labels)
     distance = pairs.distances()[0]
     counts = torch.zeros(5)
@@ -81,19 +97,21 @@ def test_draws_follow_the_inverse_density():
 def test_anchors_without_a_near_negative_are_left_out():
     embeddings = torch.tensor([[1.0, 0], [1, 0.5], [-1, 0], [-1, 0.1]], requires_grad=True)
     labels = torch.tensor([0, 0, 1, 1])
-    value = MarginLoss(mining="distance-weighted", nonzero_loss_cutoff=0.6)(embeddings, labels)
+    value = MarginLoss(learn_beta=False, class_beta=False, nonzero_loss_cutoff=0.6)(
+        embeddings, labels
+    )
     value.backward()
     assert value == 0 and not embeddings.grad.any()
 
 
 def test_draws_differ_from_batch_to_batch_and_continue_after_a_resume():
     embeddings, labels = example(items=60)
-    loss = MarginLoss(mining="distance-weighted", seed=5)
+    loss = MarginLoss(learn_beta=False, class_beta=False, seed=5)
     first, state = loss(embeddings, labels), loss.state_dict()
     state = {name: value.clone() for name, value in state.items()}
     second = loss(embeddings, labels)
     assert first != second
-    resumed = MarginLoss(mining="distance-weighted", seed=5)
+    resumed = MarginLoss(learn_beta=False, class_beta=False, seed=5)
     resumed.load_state_dict(state)
     assert resumed(embeddings, labels) == second
-    assert MarginLoss(mining="distance-weighted", seed=5)(embeddings, labels) == first
+    assert MarginLoss(learn_beta=False, class_beta=False, seed=5)(embeddings, labels) == first

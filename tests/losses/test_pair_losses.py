@@ -24,6 +24,7 @@ from dmlbench.losses.tuplet_margin import TupletMarginLoss
 
 # Up to 25 items PyTorch's cdist, under pytorch-metric-learning, is exact for duplicates.
 B, D = 24, 10
+ALL_TRIPLETS = {"mining": "all", "learn_beta": False, "class_beta": False}
 RAW_DISTANCE = distances.LpDistance(normalize_embeddings=False)
 RAW_PRODUCT = distances.DotProductSimilarity(normalize_embeddings=False)
 
@@ -91,8 +92,8 @@ AGAINST_PML = {
     "supcon, temperature 1": (SupConLoss(1.0), pml.SupConLoss(1.0)),
     "nca": (NCALoss(), pml.NCALoss()),
     "nca, scale 5": (NCALoss(5.0), pml.NCALoss(5.0)),
-    "margin": (MarginLoss(), pml.MarginLoss()),
-    "margin, beta 0.7": (MarginLoss(0.1, 0.7), pml.MarginLoss(0.1, beta=0.7)),
+    "margin": (MarginLoss(**ALL_TRIPLETS), pml.MarginLoss()),
+    "margin, beta 0.7": (MarginLoss(0.1, 0.7, **ALL_TRIPLETS), pml.MarginLoss(0.1, beta=0.7)),
     "circle": (CircleLoss(), pml.CircleLoss()),
     "circle, other parameters": (CircleLoss(0.25, 4.0), pml.CircleLoss(0.25, 4)),
     "snr": (SNRContrastiveLoss(), pml.SignalToNoiseRatioContrastiveLoss()),
@@ -149,7 +150,7 @@ OURS |= {
     "lifted-structure, scale": LiftedStructureLoss(scale=8.0),
     "lifted-structure, penalty": LiftedStructureLoss(l2_weight=0.02),
     "binomial-deviance": BinomialDevianceLoss(),
-    "margin, distance-weighted": MarginLoss(mining="distance-weighted"),
+    "margin, distance-weighted": MarginLoss(class_beta=False),
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 from dmlbench.losses import LOSSES
 
 BY_NAME = pytest.mark.parametrize("spec", LOSSES, ids=lambda spec: spec.name)
-SUPPLIED = {"num_classes", "embedding_dim"}
+SUPPLIED = {"num_classes", "embedding_dim", "num_features", "num_images"}
 FAMILIES = {"pair", "triplet", "listwise", "proxy", "classification"}
 
 
