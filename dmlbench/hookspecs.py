@@ -78,6 +78,8 @@ class CombinerSpec(Spec):
     heads: "shared" (one embedding for all losses) or "per-loss" (one embedding each).
     widens: False where the evaluated embedding is one loss's width although there are heads per
         loss, so that ``--width paper`` changes nothing.
+    widens_with: with these values of parameters it is wider than one loss's all the same, and
+        refused under ``--width fair``.
     learns: whether it has learned weights, and auxiliary: whether it has extra modules.
         `dmlbench tune` then searches their learning rates, ``recipe.optimizer.combiner_lr`` and
         ``auxiliary_lr``.
@@ -85,6 +87,7 @@ class CombinerSpec(Spec):
 
     heads: str = "shared"
     widens: bool = True
+    widens_with: Mapping[str, Any] = field(default_factory=dict)
     learns: bool = False
     auxiliary: bool = False
 

@@ -52,10 +52,11 @@ COMBINERS: tuple[CombinerSpec, ...] = (
         auxiliary=True,
         summary="Diverse ensemble compressed to the width of one loss by a small network",
         reference=_ENSEMBLE,
-        defaults={**_SELF_WEIGHTING, "diversity": 0.05, "hidden_dim": None},
+        defaults={**_SELF_WEIGHTING, "diversity": 0.05, "hidden_dim": None, "compressor": "narrow"},
         search=_DIVERSITY,
         heads="per-loss",
         widens=False,
+        widens_with={"compressor": "authors"},
     ),
     CombinerSpec(
         name="uncertainty",

@@ -23,11 +23,16 @@ class CompressedEnsemble(DiverseEnsemble):
     matrix of the batch: ‖D₁/ΣD₁ − D₂/ΣD₂‖_F · B². What is evaluated is D wide, so every head may
     have the full width under the fair budget too.
 
+    The authors' compressor is another one, by option: its hidden layer and its output are 2D wide
+    whatever M is, and nothing is normalised: they compare by Euclidean distance. Its rows are wider
+    than a single loss's, and ranked apart.
+
     num_losses: M.
     embedding_dim: D.
     head_dims: widths of the heads, D_j.
     prior, penalty, diversity, rescale: as for `DiverseEnsemble`.
-    hidden_dim: width of the hidden layer; None for that of the concatenated heads.
+    compressor: "narrow" as above, or "authors" for theirs, which needs the width of the paper.
+    hidden_dim: width of the hidden layer; None for that of the concatenated heads, or 2D.
     """
 
     def __init__(
@@ -40,29 +45,36 @@ class CompressedEnsemble(DiverseEnsemble):
         diversity: float = 0.05,
         hidden_dim: int | None = None,
         rescale: str = "mean",
+        compressor: str = "narrow",
     ) -> None:
         super().__init__(num_losses, prior, penalty, diversity, rescale)
+        if compressor not in ("narrow", "authors"):
+            raise ValueError(f"compressor must be 'narrow' or 'authors', not {compressor!r}")
+        self.normalised = compressor == "narrow"
         wide = sum(head_dims)
-        hidden = wide if hidden_dim is None else hidden_dim
+        width = embedding_dim if self.normalised else 2 * embedding_dim
+        usual = wide if self.normalised else 2 * embedding_dim
+        hidden = usual if hidden_dim is None else hidden_dim
         if hidden < 1:
             raise ValueError(f"hidden_dim must be at least 1, not {hidden_dim}")
-        self.auxiliary = nn.Sequential(
-            nn.Linear(wide, hidden), nn.Tanh(), nn.Linear(hidden, embedding_dim)
-        )
+        self.auxiliary = nn.Sequential(nn.Linear(wide, hidden), nn.Tanh(), nn.Linear(hidden, width))
 
     @classmethod
     def head_dims(cls, embedding_dim: int, num_losses: int, width: str) -> list[int]:
         return [embedding_dim] * num_losses
 
     def embed(self, heads: Sequence[Tensor]) -> Tensor:
-        compressed = self.auxiliary(super().embed(heads))  # (B, D)
-        return functional.normalize(compressed, dim=1)
+        return self._compressed(super().embed(heads))
 
     def auxiliary_loss(self, heads: Sequence[Tensor]) -> Tensor:
         with torch.no_grad():
             wide = super().embed(heads)  # (B, ΣD_j)
-        compressed = functional.normalize(self.auxiliary(wide), dim=1)  # (B, D)
-        return distance_mismatch(wide, compressed)
+        return distance_mismatch(wide, self._compressed(wide))
+
+    def _compressed(self, wide: Tensor) -> Tensor:
+        """The evaluated embedding (B, D), or (B, 2D), of the concatenated heads."""
+        compressed = self.auxiliary(wide)
+        return functional.normalize(compressed, dim=1) if self.normalised else compressed
 
 
 def distance_mismatch(first: Tensor, second: Tensor) -> Tensor:

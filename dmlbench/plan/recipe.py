@@ -39,6 +39,7 @@ class Optimizer:
     `auxiliary_lr` drives the extra modules of a combiner (the compression of wedl-c).
     `combiner_weight_decay` pulls a combiner's learned weights towards zero, as the authors of the
     ensembles do; no loss falls under its floor all the same.
+    The auxiliary optimiser is Adam with the same `eps`, and `auxiliary_weight_decay`.
     `max_gradient_norm` clips the gradient of backbone and heads; 0 turns clipping off.
     """
 
@@ -50,6 +51,7 @@ class Optimizer:
     auxiliary_lr: float = 1e-3
     weight_decay: float = 1e-4
     combiner_weight_decay: float = 0.0
+    auxiliary_weight_decay: float = 0.0
     eps: float = 1e-8
     momentum: float = 0.9
     max_gradient_norm: float = 0.0
@@ -73,6 +75,8 @@ class Recipe:
     embedding_dim: width of a single loss's embedding, the budget that combiners share.
     precision: "float32", or "bfloat16" for autocast of the backbone.
     augment: transforms of `dmlbench.data.transforms`, in order: tables with `name` and parameters.
+    parameters: name of a loss or combiner -> its parameters where the user gives none. They are
+        resolved into the components of a configuration, and so no part of the recipe's JSON.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Recipe:
     schedule: Schedule = field(default_factory=Schedule)
     input: Input = field(default_factory=Input)
     augment: tuple[Mapping[str, Any], ...] = ()
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         positive = {
@@ -136,6 +141,7 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON values, every value present."""
         values = dataclasses.asdict(self)
+        del values["parameters"]
         values["augment"] = [dict(step) for step in self.augment]
         values["schedule"]["milestones"] = list(self.schedule.milestones)
         return values
@@ -236,6 +242,15 @@ def _coerce(hint: Any, value: Any, source: str, key: str) -> Any:
         if not isinstance(value, (list, tuple)) or any(type(item) is not int for item in value):
             raise UsageError(f"{source}: {key} must be a list of whole numbers, not {value!r}.")
         return tuple(value)
+    if typing.get_origin(hint) is Mapping:
+        if not isinstance(value, Mapping) or not all(
+            isinstance(v, Mapping) for v in value.values()
+        ):
+            raise UsageError(
+                f"{source}: {key} must be a table for each loss or combiner, such as "
+                f"{{triplet = {{margin = 0.1}}}}, not {value!r}."
+            )
+        return {name: dict(params) for name, params in value.items()}
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)) or not all(
             isinstance(step, Mapping) and isinstance(step.get("name"), str) for step in value

@@ -11,8 +11,9 @@ from typing import Any
 from dmlbench.backbones.weight_files import weights_reference
 from dmlbench.errors import UsageError
 from dmlbench.plan.config import Component, Configuration, Protocol
-from dmlbench.plan.expressions import parse_call, parse_copies
+from dmlbench.plan.expressions import parse_call, parse_copies, write_call
 from dmlbench.plan.recipe import Recipe, load_recipe, recipe_names
+from dmlbench.plan.usual_parameters import Parameters, in_order, usual_of
 from dmlbench.plan.values import check_backbone, check_place, check_values
 from dmlbench.plugins.registry import Registered, Registry
 
@@ -84,7 +85,9 @@ def rows_of(request: Request, registry: Registry) -> list[Row]:
 
     Nothing is tuned yet. Raises `UsageError`; imports no torch.
     """
-    named = _named_losses(request, registry)
+    shared, protocol = _shared_settings(request, registry)
+    usual = shared["recipe"].parameters
+    named = _named_losses(request, registry, usual)
     losses = [loss for copies, _, loss in named for _ in range(copies)]
     if len(losses) > _MOST_LOSSES:
         raise UsageError(
@@ -97,7 +100,6 @@ def rows_of(request: Request, registry: Registry) -> list[Row]:
         )
     if len(losses) > 1 and not request.singles and request.combiners == []:
         raise UsageError("Nothing to train: no combiner is named and --no-singles is given.")
-    shared, protocol = _shared_settings(request, registry)
     # With one head the width rule changes nothing, and the row is the same under both.
     fair = dataclasses.replace(protocol, width="fair")
     given = {key for key in request.overrides if key.startswith("recipe.")}
@@ -111,21 +113,23 @@ def rows_of(request: Request, registry: Registry) -> list[Row]:
         for index, text in enumerate(texts):
             given |= _fixed(f"losses[{index}]", text)
         for text in ("learned",) if request.combiners is None else request.combiners:
-            item, combiner = _resolve(registry, "combiners", text)
-            rules = protocol if item.spec.heads == "per-loss" and item.spec.widens else fair
+            item, combiner = _resolve(registry, "combiners", text, in_order(usual, losses))
+            rules = protocol if _widens(item, combiner, protocol) else fair
             c = Configuration(losses=tuple(losses), combiner=combiner, protocol=rules, **shared)
             rows.append(Row(c, frozenset({*given, *_fixed("combiner", text)})))
     return rows
 
 
-def _named_losses(request: Request, registry: Registry) -> list[tuple[int, str, Component]]:
+def _named_losses(
+    request: Request, registry: Registry, usual: Parameters
+) -> list[tuple[int, str, Component]]:
     """Of each loss that is named: how many copies, the text without their number, the loss."""
     if not request.losses:
         raise UsageError("Name at least one loss: --losses triplet,ms. `dmlbench list losses`.")
     named: list[tuple[int, str, Component]] = []
     for written in request.losses:
         copies, text = parse_copies(written)
-        loss = _resolve(registry, "losses", text)[1]
+        loss = _resolve(registry, "losses", text, usual)[1]
         if any(loss == other for _, _, other in named):
             raise UsageError(
                 f"The loss {loss.id} is named twice with the same parameters. For copies on "
@@ -133,6 +137,19 @@ def _named_losses(request: Request, registry: Registry) -> list[tuple[int, str, 
             )
         named.append((copies, text, loss))
     return named
+
+
+def _widens(item: Registered, combiner: Component, protocol: Protocol) -> bool:
+    """Whether the width rule says how wide a combiner's embedding is. Raises `UsageError`."""
+    spec = item.spec
+    if spec.widens_with and all(combiner.params[k] == v for k, v in spec.widens_with.items()):
+        if protocol.width == "fair":
+            raise UsageError(
+                f"{write_call(item.id, spec.widens_with)} is evaluated at more than the width of "
+                f"one loss; ask for that with --width paper."
+            )
+        return True
+    return spec.heads == "per-loss" and spec.widens
 
 
 def _fixed(owner: str, text: str) -> set[str]:
@@ -167,10 +184,13 @@ def _recipe(request: Request) -> Recipe:
         raise UsageError(f"The recipe {request.recipe} cannot be read: {reason}.") from error
 
 
-def _resolve(registry: Registry, kind: str, text: str) -> tuple[Registered, Component]:
+def _resolve(
+    registry: Registry, kind: str, text: str, usual: Parameters | None = None
+) -> tuple[Registered, Component]:
+    """What a text names, with its parameters; `usual` ones of the recipe where it gives none."""
     name, params = parse_call(text)
     item = registry.resolve(kind, name)
-    return item, _component(item, params)
+    return item, _component(item, {**usual_of(item, usual or {}), **params})
 
 
 def _component(item: Registered, given: Mapping[str, Any]) -> Component:

@@ -161,6 +161,9 @@ def _spec_problem(spec: Spec) -> str | None:
     heads = getattr(spec, "heads", "shared")
     if heads not in ("shared", "per-loss"):
         return f"heads must be 'shared' or 'per-loss', not {heads!r}"
+    widens_with = getattr(spec, "widens_with", {})
+    if not isinstance(widens_with, Mapping) or not widens_with.keys() <= spec.defaults.keys():
+        return f"widens_with must map parameters to values, not {widens_with!r:.80}"
     recall_at = getattr(spec, "recall_at", (1,))
     if not all(isinstance(k, int) and k >= 1 for k in recall_at) or 1 not in recall_at:
         return f"recall_at must be positive whole numbers with 1 among them, not {recall_at!r}"

@@ -54,4 +54,10 @@ def build_auxiliary_optimizer(
     auxiliary = parts.combiner.auxiliary
     if auxiliary is None:
         return None
-    return torch.optim.Adam(auxiliary.parameters(), lr=recipe.optimizer.auxiliary_lr)
+    options = recipe.optimizer
+    return torch.optim.Adam(
+        auxiliary.parameters(),
+        lr=options.auxiliary_lr,
+        eps=options.eps,
+        weight_decay=options.auxiliary_weight_decay,
+    )

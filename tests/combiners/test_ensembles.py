@@ -266,6 +266,24 @@ def test_wedl_c_learns_the_distances_and_touches_nothing_else():
     torch.testing.assert_close(embedded.norm(dim=1), torch.ones(32))
 
 
+def test_the_authors_compressor_is_theirs():
+    """Linear(M·D, 2D), tanh, Linear(2D, 2D), not normalised, on detached embeddings."""
+    torch.manual_seed(0)
+    combiner = CompressedEnsemble(3, 4, [4, 4, 4], compressor="authors")
+    heads = [unit(6, 4, seed=s).float() for s in range(3)]
+    first, last = combiner.auxiliary[0], combiner.auxiliary[2]
+    assert first.weight.shape == (8, 12) and last.weight.shape == (8, 8)
+    wide = DiverseEnsemble.embed(combiner, heads)
+    own = torch.tanh(wide @ first.weight.T + first.bias) @ last.weight.T + last.bias
+    torch.testing.assert_close(combiner.embed(heads), own)
+    assert (own.norm(dim=1) - 1).abs().min() > 1e-3
+    shares = [torch.cdist(x, x).square() for x in (own, wide.detach())]
+    expected = torch.linalg.norm(shares[0] / shares[0].sum() - shares[1] / shares[1].sum()) * 36
+    torch.testing.assert_close(combiner.auxiliary_loss(heads), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="'narrow' or 'authors', not 'mine'"):
+        CompressedEnsemble(3, 4, [4, 4, 4], compressor="mine")
+
+
 def test_fair_width_is_shared_and_the_papers_is_not():
     assert DiverseEnsemble.head_dims(64, 3, "fair") == [22, 21, 21]
     assert DiverseEnsemble.head_dims(64, 3, "paper") == [64, 64, 64]

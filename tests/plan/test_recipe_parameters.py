@@ -1,0 +1,72 @@
+"""Parameters that a recipe brings for losses and combiners, and what asks for the paper's width."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmlbench.errors import UsageError
+from dmlbench.plan.recipe import load_recipe
+from dmlbench.plan.request import Request, configurations_of
+from dmlbench.plugins.loading import load_plugins
+
+REGISTRY = load_plugins()
+AUTHORS = ["cross-entropy", "triplet", "binomial-deviance", "proxy-nca"]
+
+
+def planned(**request):
+    return configurations_of(Request(**request), REGISTRY)
+
+
+def test_recipe_paper_is_the_authors_set():
+    *singles, wel, wedl = planned(recipe="paper", losses=AUTHORS, combiners=["wel", "wedl"])
+    assert singles[1].losses[0].params == {
+        "margin": 1.0, "mining_margin": 0.1, "mining": "semi-hard", "squared": False
+    }  # fmt: skip
+    proxy_nca = singles[3].losses[0].params
+    assert (proxy_nca["softmax_scale"], proxy_nca["smoothing"]) == (3.0, 0.1)
+    assert wel.combiner.params["prior"] == [2, 1, 2, 3]
+    assert (wedl.combiner.params["prior"], wedl.combiner.params["diversity"]) == (
+        [2, 1, 2, 3],
+        0.01,
+    )
+    # What the components say is not said again: it would be part of the identity twice.
+    assert "parameters" not in wedl.to_json()["recipe"]
+
+
+def test_a_prior_by_loss_follows_the_losses_and_needs_all_of_them():
+    def prior(losses):
+        return planned(recipe="paper", losses=losses, combiners=["wel"])[-1].combiner.params[
+            "prior"
+        ]
+
+    assert prior(["proxy-nca", "triplet"]) == [3, 1]
+    assert prior(["proxy-nca", "ms"]) is None
+
+
+def test_what_is_given_comes_before_the_recipes():
+    single, *_ = planned(recipe="paper", losses=["triplet(margin=0.3)"])
+    assert single.losses[0].params["margin"] == 0.3
+    assert single.losses[0].params["mining_margin"] == 0.1
+
+
+def test_a_recipe_of_the_user_brings_parameters_too(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[parameters.triplet]\nmargin = 0.4\n")
+    (single,) = planned(recipe=str(file), losses=["triplet"])
+    assert single.losses[0].params["margin"] == 0.4
+    file.write_text("parameters = {triplet = 3}\n")
+    with pytest.raises(UsageError, match="a table for each loss or combiner"):
+        load_recipe(str(file))
+    file.write_text("[parameters.triplet]\nmargn = 0.4\n")
+    with pytest.raises(UsageError, match="no parameter 'margn'"):
+        planned(recipe=str(file), losses=["triplet"])
+
+
+def test_what_is_wider_than_a_loss_asks_for_the_papers_width():
+    text = "wedl-c(compressor=authors)"
+    with pytest.raises(UsageError, match="--width paper"):
+        planned(combiners=[text])
+    wide = planned(combiners=[text], overrides={"protocol.width": "paper"})[-1]
+    assert wide.protocol.width == "paper"
+    narrow = planned(combiners=["wedl-c"], overrides={"protocol.width": "paper"})[-1]
+    assert narrow.protocol.width == "fair"
