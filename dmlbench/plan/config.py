@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dmlbench.errors import UsageError
-from dmlbench.plan.expressions import write_copies
+from dmlbench.plan.expressions import row_name
 from dmlbench.plan.identity import (
     canonical_json,
     field_defaults,
@@ -153,8 +153,9 @@ class Configuration:
 
     def label(self) -> str:
         """A short name for progress and messages, such as ``wedl(triplet + multi-similarity)``."""
-        names = " + ".join(write_copies(loss.name for loss in self.losses))
-        return f"{self.combiner.name}({names})" if self.combiner else names
+        return row_name(
+            self.combiner.name if self.combiner else None, [loss.name for loss in self.losses]
+        )
 
 
 def configuration_from_json(value: Mapping[str, Any]) -> Configuration:

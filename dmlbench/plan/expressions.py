@@ -107,6 +107,22 @@ def write_copies(texts: Iterable[str]) -> list[str]:
     return [text if count == 1 else f"{count}*{text}" for text, count in runs]
 
 
+def row_name(combiner: str | None, losses: Iterable[str]) -> str:
+    """What a loss, or a combination, is called wherever one line names it.
+
+    combiner, losses: their names, with parameters where the caller tells rows apart by them.
+
+        >>> row_name(None, ["triplet"]), row_name("wedl", ["triplet", "ms", "ms"])
+        ('triplet', 'wedl(triplet + 2*ms)')
+        >>> row_name("fixed(weights=[1,2])", ["triplet", "supcon"])
+        'fixed(weights=[1,2]) of triplet + supcon'
+    """
+    names = " + ".join(write_copies(losses))
+    if combiner is None:
+        return names
+    return f"{combiner} of {names}" if combiner.endswith((")", "]")) else f"{combiner}({names})"
+
+
 def write_call(name: str, params: Mapping[str, Any]) -> str:
     """What `parse_call` reads as this name and these parameters."""
     if not params:
@@ -136,3 +152,12 @@ def toml_value(value: Any) -> str:
     if isinstance(value, str) and '"' in value and "'" not in value and value.isprintable():
         return f"'{value}'"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_document(values: Mapping[str, Any]) -> str:
+    """A TOML file of JSON values and tables of them, plain values first."""
+    tables = {key: value for key, value in values.items() if isinstance(value, Mapping)}
+    lines = [f"{key} = {toml_value(item)}" for key, item in values.items() if key not in tables]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *(f"{key} = {toml_value(v)}" for key, v in table.items())]
+    return "\n".join(lines) + "\n"

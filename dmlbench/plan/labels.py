@@ -6,7 +6,7 @@ Only parameters that are not the default are named, as one types them on the com
 from __future__ import annotations
 
 from dmlbench.plan.config import Component, Configuration, canonical_json
-from dmlbench.plan.expressions import write_call, write_copies
+from dmlbench.plan.expressions import row_name, write_call
 from dmlbench.plugins.registry import Registry
 
 
@@ -16,11 +16,8 @@ def label(configuration: Configuration, registry: Registry) -> str:
     Of a combiner with brackets of its own, ``fixed(weights=[1, 2]) of triplet + supcon``.
     """
     losses = [_named("losses", loss, registry) for loss in configuration.losses]
-    names = " + ".join(write_copies(losses))
-    if configuration.combiner is None:
-        return names
-    combiner = _named("combiners", configuration.combiner, registry)
-    return f"{combiner} of {names}" if combiner.endswith(")") else f"{combiner}({names})"
+    combiner = configuration.combiner
+    return row_name(_named("combiners", combiner, registry) if combiner else None, losses)
 
 
 def _named(kind: str, component: Component, registry: Registry) -> str:

@@ -39,7 +39,7 @@ class NotFinite(TrialFailure):
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Where training stands; with the modules and optimisers, all that a checkpoint holds."""
 
     epoch: int = 0
@@ -75,7 +75,7 @@ class Trainer:
         self.optimizer = build_optimizer(parts, recipe)
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
         self.auxiliary_optimizer = build_auxiliary_optimizer(parts, recipe)
-        self.progress = Progress()
+        self.progress = TrainingProgress()
 
     def run(self) -> Iterator[dict[str, Any]]:
         """Train the epochs that are left, yielding each epoch's record once it is finished.
@@ -117,7 +117,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.auxiliary_optimizer is not None:
             self.auxiliary_optimizer.load_state_dict(state["auxiliary_optimizer"])
-        self.progress = Progress(**state["progress"])
+        self.progress = TrainingProgress(**state["progress"])
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         generator = _seed_everything(self.seed, epoch, self.parts.device)

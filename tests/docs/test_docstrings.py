@@ -14,6 +14,7 @@ MODULES = (
     "dmlbench.evaluate.metrics",
     "dmlbench.evaluate.retrieval",
     "dmlbench.hookspecs",
+    "dmlbench.plan.expressions",
     "dmlbench.statistics.bootstrap",
     "dmlbench.statistics.formatting",
     "dmlbench.statistics.intervals",

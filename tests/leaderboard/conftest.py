@@ -60,7 +60,7 @@ def make(
     losses: str | list[dict[str, Any]] = "triplet",
     map_at_r: list[float] | None = None,
     *,
-    combiner: str | None = None,
+    combiner: str | dict[str, Any] | None = None,
     recall: list[float] | None = None,
     seeds: list[int] | None = None,
     failed: dict[int, str] | None = None,
@@ -128,7 +128,7 @@ def make(
             "report": [],
         },
         "losses": records,
-        "combiner": component(combiner) if combiner else None,
+        "combiner": component(combiner) if isinstance(combiner, str) else combiner,
         "backbone": component("resnet-mini")
         | {"num_parameters": 300_000, "num_features": 128, "weights_sha256": None},
         "recipe": {"name": "quick", "epochs": epochs, "embedding_dim": embedding_dim}

@@ -31,7 +31,7 @@ _EXTENSIONS = (
     tarfile.GNUTYPE_LONGLINK,
 )
 
-Progress = Callable[[int], None]
+OnUnpacked = Callable[[int], None]
 """Called with the bytes unpacked so far."""
 
 
@@ -60,7 +60,7 @@ class _Member:
 
 
 def unpack(
-    archive: Path, target: Path, limits: Limits, progress: Progress = lambda done: None
+    archive: Path, target: Path, limits: Limits, progress: OnUnpacked = lambda done: None
 ) -> None:
     """Unpack a zip or tar archive (gzip, bzip2, xz or plain) into `target`.
 
@@ -100,7 +100,7 @@ _DECODERS = _decoder_errors()
 
 
 def _write(
-    archive: Path, members: Iterator[_Member], target: Path, limits: Limits, progress: Progress
+    archive: Path, members: Iterator[_Member], target: Path, limits: Limits, progress: OnUnpacked
 ) -> None:
     written = 0
     for number, member in enumerate(members, 1):

@@ -34,7 +34,7 @@ _CHUNK = 1 << 20
 
 _log = logging.getLogger(__name__)
 
-Progress = Callable[[int, "int | None"], None]
+OnReceived = Callable[[int, "int | None"], None]
 """Called with the bytes done and, where they are known, the bytes in all."""
 
 
@@ -59,7 +59,7 @@ def download(
     url: str,
     target: Path,
     checksum: str = "",
-    progress: Progress = lambda done, total: None,
+    progress: OnReceived = lambda done, total: None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Downloaded:
     """Download a file, going on with what an interrupted call left, and check it.
@@ -167,7 +167,7 @@ class _Part:
         self.facts_file.unlink(missing_ok=True)
 
 
-def _go_on(url: str, part: _Part, checked: bool, progress: Progress) -> None:
+def _go_on(url: str, part: _Part, checked: bool, progress: OnReceived) -> None:
     """Ask for what is missing of a file and write it. Raises `OSError` where it breaks off.
 
     checked: whether a checksum will tell if parts of two versions were put together.
@@ -250,7 +250,7 @@ def _append(
     part: _Part,
     start: int,
     total: int | None,
-    progress: Progress,
+    progress: OnReceived,
 ) -> None:
     """Write an answer behind the first `start` bytes. Raises `OSError` where it ends too early."""
     done = start

@@ -22,12 +22,12 @@ from dmlbench.datasets.getting.download import (
     file_digests,
     matches,
 )
-from dmlbench.datasets.getting.origins import ORIGINS, Origin, OriginFile
-from dmlbench.datasets.getting.record import Record, remember_place
+from dmlbench.datasets.getting.origins import ORIGINS, DatasetOrigin, OriginFile
+from dmlbench.datasets.getting.record import DownloadRecord, remember_place
 from dmlbench.datasets.getting.verify import benchmark
 from dmlbench.errors import UsageError
 
-Progress = Callable[[str, int, "int | None"], None]
+OnProgress = Callable[[str, int, "int | None"], None]
 """Called with what is being done, the bytes done and, where known, the bytes in all."""
 
 Say = Callable[[str], None]
@@ -38,7 +38,7 @@ def fetch(
     root: str | None = None,
     urls: Sequence[str] = (),
     keep: bool = False,
-    progress: Progress = lambda what, done, total: None,
+    progress: OnProgress = lambda what, done, total: None,
     say: Say = lambda line: None,
 ) -> Path:
     """Make the set `name` be there, and return the folder in which it was found or put.
@@ -65,7 +65,7 @@ def fetch(
                 "with --root or DMLBENCH_DATA."
             ) from error
         with _locked(place):
-            record = Record(place)
+            record = DownloadRecord(place)
             for file in files:
                 urls_of_file = mirrors.get(file.name, file.urls)
                 _get_file(file, urls_of_file, origin.by_hand, record, keep, progress, say)
@@ -85,7 +85,7 @@ def _is_there(dataset: Any, place: Path) -> bool:
     return True
 
 
-def _mirrors(name: str, origin: Origin, urls: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _mirrors(name: str, origin: DatasetOrigin, urls: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the addresses that the user gave, by the name of the file."""
     names = list(dict.fromkeys(file.name for choice in origin.choices for file in choice))
     mirrors: dict[str, tuple[str, ...]] = {}
@@ -110,10 +110,10 @@ def _mirrors(name: str, origin: Origin, urls: Sequence[str]) -> dict[str, tuple[
 
 
 def _choose(
-    name: str, origin: Origin, mirrors: Mapping[str, Sequence[str]], place: Path
+    name: str, origin: DatasetOrigin, mirrors: Mapping[str, Sequence[str]], place: Path
 ) -> tuple[OriginFile, ...]:
     """Return the files to get: the first choice of which none has to be fetched by hand."""
-    record = Record(place)
+    record = DownloadRecord(place)
     lacking = []
     for choice in origin.choices:
         missing = [
@@ -139,9 +139,9 @@ def _get_file(
     file: OriginFile,
     urls: Sequence[str],
     by_hand: str,
-    record: Record,
+    record: DownloadRecord,
     keep: bool,
-    progress: Progress,
+    progress: OnProgress,
     say: Say,
 ) -> None:
     """Have one file, check it, and unpack it where it is an archive."""
@@ -171,7 +171,7 @@ def _get_file(
 
 
 def _download(
-    file: OriginFile, urls: Sequence[str], by_hand: str, place: Path, progress: Progress
+    file: OriginFile, urls: Sequence[str], by_hand: str, place: Path, progress: OnProgress
 ) -> tuple[Downloaded, str]:
     """Try the addresses one after the other."""
     reasons = []
@@ -194,7 +194,7 @@ def _download(
     )
 
 
-def _require(file: OriginFile, had: Downloaded, record: Record, theirs: bool) -> None:
+def _require(file: OriginFile, had: Downloaded, record: DownloadRecord, theirs: bool) -> None:
     """Raise `ChecksumError` unless a file is what was published, or what it was the last time.
 
     theirs: the user put it there, so that it is not removed.
@@ -213,7 +213,7 @@ def _require(file: OriginFile, had: Downloaded, record: Record, theirs: bool) ->
     )
 
 
-def _unpack(file: OriginFile, archive: Path, record: Record, progress: Progress) -> None:
+def _unpack(file: OriginFile, archive: Path, record: DownloadRecord, progress: OnProgress) -> None:
     """Unpack beside the final place, then move the folders over."""
     place = record.place
     unfinished = place / f".unpacking-{file.name}"

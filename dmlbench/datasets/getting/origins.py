@@ -31,7 +31,7 @@ class OriginFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class DatasetOrigin:
     """Everything that makes up a set.
 
     choices: lists of files, each of which is the whole set; the first is downloaded.
@@ -46,8 +46,8 @@ class Origin:
 
 _OXFORD = "https://www.robots.ox.ac.uk/~vgg/data"
 
-ORIGINS: Mapping[str, Origin] = {
-    "cub": Origin(
+ORIGINS: Mapping[str, DatasetOrigin] = {
+    "cub": DatasetOrigin(
         page="https://www.vision.caltech.edu/datasets/cub_200_2011/",
         choices=(
             (
@@ -60,7 +60,7 @@ ORIGINS: Mapping[str, Origin] = {
             ),
         ),
     ),
-    "cars": Origin(
+    "cars": DatasetOrigin(
         page="https://pytorch.org/vision/stable/generated/torchvision.datasets.StanfordCars.html",
         choices=(
             (
@@ -99,7 +99,7 @@ ORIGINS: Mapping[str, Origin] = {
         "anno_train.csv and anno_test.csv), with the devkit and "
         "cars_test_annos_withlabels.mat linked from https://github.com/pytorch/vision/issues/7545",
     ),
-    "sop": Origin(
+    "sop": DatasetOrigin(
         page="https://cvgl.stanford.edu/projects/lifted_struct/",
         choices=(
             (
@@ -120,7 +120,7 @@ ORIGINS: Mapping[str, Origin] = {
         "https://github.com/rksltnl/Deep-Metric-Learning-CVPR16 and their department's server. "
         "Where neither gives it, get the file in a browser from there",
     ),
-    "inshop": Origin(
+    "inshop": DatasetOrigin(
         page="https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html",
         choices=(
             (
@@ -132,7 +132,7 @@ ORIGINS: Mapping[str, Origin] = {
         "page, follow In-shop Clothes Retrieval Benchmark to its folder, and take Img/img.zip "
         "(not img_highres.zip) and Eval/list_eval_partition.txt (called Anno/ in older copies)",
     ),
-    "flowers": Origin(
+    "flowers": DatasetOrigin(
         page=f"{_OXFORD}/flowers/102/",
         choices=(
             (
@@ -150,7 +150,7 @@ ORIGINS: Mapping[str, Origin] = {
             ),
         ),
     ),
-    "pets": Origin(
+    "pets": DatasetOrigin(
         page=f"{_OXFORD}/pets/",
         choices=(
             (

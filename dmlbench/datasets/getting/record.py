@@ -30,7 +30,7 @@ def remember_place(name: str, folder: Path) -> None:
         _write_json(data_home() / PLACES, {key: str(path) for key, path in after.items()})
 
 
-class Record:
+class DownloadRecord:
     """What the files of one folder were.
 
     place: the folder. Raises `DatasetError` where its record cannot be read.

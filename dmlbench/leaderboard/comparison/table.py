@@ -138,7 +138,7 @@ _LEADING = ("entry_id", "rank", "tier", "losses", "combiner")
 _SETTINGS = ("dataset", "backbone", "pretrained", "recipe", "protocol", "width")
 _COUNTS = ("embedding_dim", "seeds", "failed")
 _TRAILING = ("train_seconds", "tries", "head_dims", "distributions", "failures")
-_ORIGIN = ("submitter", "concerns", "source", "group", "key", "short")
+_ORIGIN = ("submitter", "concerns", "source", "group", "key", "short", "name")
 
 
 def _columns(metrics: Sequence[str]) -> list[str]:
@@ -166,6 +166,7 @@ def _row(
         "key": labels.key(entry),
         "rank": rank,
         "tier": standing.tier,
+        "name": labels.row(entry),
         "losses": labels.losses(entry),
         "combiner": labels.component(entry.combiner) if entry.combiner else None,
         "dataset": labels.component(entry.dataset),

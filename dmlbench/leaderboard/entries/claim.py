@@ -25,6 +25,7 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import entry_path, leaderboard_folders
 from dmlbench.leaderboard.entries.trial import check_recall
 from dmlbench.plan.config import sha256_of
+from dmlbench.plan.expressions import row_name
 
 SCHEMA_VERSION = 1
 FOLDER = "_claims"
@@ -89,8 +90,8 @@ class Claim(Record):
 
     @property
     def label(self) -> str:
-        names = " + ".join(map(plain, self.losses))
-        return f"{plain(self.combiner)}({names})" if self.combiner else names
+        """A short name, such as ``wedl(triplet + multi-similarity)``."""
+        return row_name(plain(self.combiner) if self.combiner else None, map(plain, self.losses))
 
     @property
     def citation(self) -> str:
@@ -166,7 +167,8 @@ def claim_row(claim: Claim) -> dict[str, Any]:
         "key": claim.claim_id,
         "rank": None,
         "tier": "claimed",
-        "losses": " + ".join(map(plain, claim.losses)),
+        "name": claim.label,
+        "losses": row_name(None, map(plain, claim.losses)),
         "combiner": plain(claim.combiner) if claim.combiner else None,
         "dataset": plain(claim.dataset),
         "backbone": plain(claim.backbone),

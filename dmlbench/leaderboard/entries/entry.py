@@ -19,7 +19,7 @@ from dmlbench.leaderboard.entries.record import (
 )
 from dmlbench.leaderboard.entries.trial import Trial, keys_text
 from dmlbench.plan.config import sha256_of
-from dmlbench.plan.expressions import write_copies
+from dmlbench.plan.expressions import row_name
 from dmlbench.plan.identity import BUILT_IN, states_the_same
 
 SCHEMA_VERSION = 2
@@ -225,8 +225,9 @@ class Entry(Record):
     @property
     def label(self) -> str:
         """A short name, such as ``wedl(triplet + multi-similarity)``."""
-        names = " + ".join(write_copies(loss.name for loss in self.losses))
-        return f"{self.combiner.name}({names})" if self.combiner else names
+        return row_name(
+            self.combiner.name if self.combiner else None, [loss.name for loss in self.losses]
+        )
 
     def __repr__(self) -> str:
         """On one line, whatever the entry holds; `to_text` has everything."""

@@ -10,7 +10,7 @@ from typing import Any
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.plan.config import canonical_json
-from dmlbench.plan.expressions import write_copies
+from dmlbench.plan.expressions import row_name
 
 _OWN_DISTRIBUTION = "dmlbench"
 
@@ -46,7 +46,7 @@ class Labels:
 
     def losses(self, entry: Entry) -> str:
         """The losses' names joined by plus signs; whose claim it is, where there are several."""
-        return self._names(entry) + self._claim(entry)
+        return row_name(None, self._names(entry)) + self._claim(entry)
 
     def row(self, entry: Entry) -> str:
         """A name for the whole row, such as ``wedl(triplet + multi-similarity)``.
@@ -55,17 +55,15 @@ class Labels:
         """
         if entry.combiner is None:
             return self.losses(entry)
-        combiner, names = self.component(entry.combiner), self._names(entry)
-        combined = f"{combiner} of {names}" if combiner[-1] in ")]" else f"{combiner}({names})"
-        return f"{combined}{self._claim(entry)}"
+        return row_name(self.component(entry.combiner), self._names(entry)) + self._claim(entry)
 
     def key(self, entry: Entry) -> str:
         """The entry's id; with its content's hash, as in file names, where several claim it."""
         claims = self._claims.get(entry.entry_id, [])
         return entry.entry_id if len(claims) < 2 else entry.claim_key
 
-    def _names(self, entry: Entry) -> str:
-        return " + ".join(write_copies(self.component(loss) for loss in entry.losses))
+    def _names(self, entry: Entry) -> list[str]:
+        return [self.component(loss) for loss in entry.losses]
 
     def _claim(self, entry: Entry) -> str:
         """Who claims it, and the content's hash where one name claims several."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,14 +12,21 @@ from typing import Any
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.plan.config import canonical_json
-from dmlbench.plan.expressions import parse_assignment, parse_call, write_copies
+from dmlbench.plan.expressions import (
+    parse_assignment,
+    parse_call,
+    toml_document,
+    write_call,
+    write_copies,
+    write_value,
+)
 from dmlbench.plan.recipe import recipe_from_json, recipe_names
 
 RECIPE_FILE = "recipe.toml"
 
 
 @dataclass(frozen=True)
-class Reproduction:
+class RerunCommand:
     """How to train an entry again.
 
     lines: the command, an option a line; joined by a backslash and a newline they are one.
@@ -34,7 +41,7 @@ class Reproduction:
         return " \\\n  ".join(self.lines)
 
 
-def reproduction(entry: Entry) -> Reproduction:
+def rerun_command(entry: Entry) -> RerunCommand:
     """Spell every choice of an entry, defaults included, so that later defaults change nothing.
 
     Raises `UsageError` where the command line has no words for it, saying for what.
@@ -55,7 +62,7 @@ def reproduction(entry: Entry) -> Reproduction:
         f"--set {_assignment('protocol.validation_fraction', rules.get('validation_fraction'))}",
         f"--seeds {_seeds(entry)}",
     ]
-    return Reproduction(tuple(lines), recipe_text)
+    return RerunCommand(tuple(lines), recipe_text)
 
 
 @lru_cache(maxsize=64)
@@ -69,7 +76,7 @@ def _recipe(recipe_json: str) -> tuple[list[str], str | None]:
         changed = [f"--set {_assignment(f'recipe.{k}', v)}" for k, v in recipe.overrides().items()]
         return [f"--recipe {_argument(recipe.name)}", *changed], None
     values = {k: v for k, v in recipe.to_json().items() if k != "summary"}
-    return [f"--recipe {RECIPE_FILE}"], _toml_document(values)
+    return [f"--recipe {RECIPE_FILE}"], toml_document(values)
 
 
 def _seeds(entry: Entry) -> str:
@@ -83,14 +90,13 @@ def _seeds(entry: Entry) -> str:
 def _call(record: ComponentRecord) -> str:
     """``distribution:name(key=value, ...)``, made sure to be read as what it stands for."""
     name = f"{record.distribution}:{record.name}"
-    pairs = ", ".join(f"{key}={_toml(value)}" for key, value in sorted(record.params.items()))
-    text = f"{name}({pairs})" if pairs else name
+    text = write_call(name, dict(sorted(record.params.items())))
     _read_back(parse_call, text, (name, record.params), f"the parameters of {name}")
     return text
 
 
 def _assignment(key: str, value: Any) -> str:
-    text = f"{key}={_toml(value)}"
+    text = f"{key}={write_value(value)}"
     _read_back(parse_assignment, text, (key, value), f"the value of {key}")
     return _argument(text)
 
@@ -116,23 +122,3 @@ def _argument(text: str) -> str:
     if not text.isprintable():
         raise UsageError("A name or value of this entry has characters that do not print.")
     return shlex.quote(text)
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML; None, which TOML has not, as the command line's ``none``."""
-    if value is None:
-        return "none"
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{json.dumps(k)} = {_toml(v)}' for k, v in value.items())}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _toml_document(values: Mapping[str, Any]) -> str:
-    """Nested tables as a TOML file, plain values first."""
-    tables = {k: v for k, v in values.items() if isinstance(v, Mapping)}
-    lines = [f"{k} = {_toml(v)}" for k, v in values.items() if k not in tables]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{k} = {_toml(v)}" for k, v in table.items())]
-    return "\n".join(lines) + "\n"

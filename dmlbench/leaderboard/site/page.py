@@ -18,7 +18,7 @@ from dmlbench.leaderboard.entries.metrics import (
 )
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Trial
-from dmlbench.leaderboard.site.command import reproduction
+from dmlbench.leaderboard.site.command import rerun_command
 from dmlbench.leaderboard.site.training_course import charts, epoch_table
 from dmlbench.leaderboard.views.columns import duration, percent
 from dmlbench.leaderboard.views.describe import configuration_rows, environment_lines, memory
@@ -130,6 +130,6 @@ def _configuration(entry: Entry) -> list[tuple[str, list[str]]]:
 
 def _reproduction(entry: Entry) -> dict[str, Any]:
     try:
-        return {"reproduction": reproduction(entry), "no_reproduction": None}
+        return {"reproduction": rerun_command(entry), "no_reproduction": None}
     except DmlbenchError as error:
         return {"reproduction": None, "no_reproduction": plain(str(error), 500)}

@@ -176,14 +176,13 @@ def notes(rows: pandas.DataFrame) -> list[str]:
             f"{'every row' if unranked == len(rows) else f'{unranked} of {len(rows)} rows'}"
         )
     for row in rows.itertuples():
-        name = row.losses if row.combiner is None else f"{row.combiner}({row.losses})"
         if row.concerns:
             doubt = "not ranked, its checks fail: " if row.tier == "claimed" else ""
             more = f" (and {len(row.concerns) - 1} more)" if len(row.concerns) > 1 else ""
-            found.append(f"{name}: {doubt}{row.concerns[0]}{more}")
+            found.append(f"{row.name}: {doubt}{row.concerns[0]}{more}")
         if row.failures:
             found.append(
-                f"{name}: {row.seeds} of {row.seeds + row.failed} seeds completed; "
+                f"{row.name}: {row.seeds} of {row.seeds + row.failed} seeds completed; "
                 + "; ".join(row.failures)
             )
     return found

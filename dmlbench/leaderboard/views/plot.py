@@ -102,8 +102,7 @@ def _draw_group(axes: Axes, rows: pandas.DataFrame, metric: str, names: list[str
 
 def _label(row: object) -> str:
     """A row's name, broken where it is long."""
-    name = row.losses if row.combiner is None else f"{row.combiner}({row.losses})"
-    return textwrap.fill(name, _LABEL_WIDTH, subsequent_indent="  ")
+    return textwrap.fill(row.name, _LABEL_WIDTH, subsequent_indent="  ")
 
 
 def _step(label: str) -> float:
