@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Differences of fractions that are closer than this are rounding, not variance.
-_ROUNDING = 1e-12
+#: Differences of fractions that are closer than this are rounding, not variance.
+ROUNDING = 1e-12
 # With two differences an interval is so wide that it separates by luck alone, and equal ones, which
 # have no width, would separate always.
 FEWEST_PAIRS = 3
@@ -92,7 +92,7 @@ def paired_difference(
     if len(seeds) >= FEWEST_PAIRS:
         _, error = _mean_and_standard_error(differences)
         if error == 0:
-            p_value = 1.0 if abs(mean) <= _ROUNDING else 0.0
+            p_value = 1.0 if abs(mean) <= ROUNDING else 0.0
         else:
             from scipy.special import stdtr
 
@@ -126,7 +126,7 @@ def welch_difference(
     (mean_a, error_a), (mean_b, error_b) = map(_mean_and_standard_error, (a, b))
     mean, variance = mean_a - mean_b, error_a**2 + error_b**2
     if variance == 0:
-        mean = 0.0 if abs(mean) <= _ROUNDING else mean
+        mean = 0.0 if abs(mean) <= ROUNDING else mean
         return Difference(mean, mean, mean)
     from scipy.special import stdtrit
 
@@ -179,7 +179,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def _mean_and_standard_error(values: Sequence[float]) -> tuple[float, float]:
-    if max(values) - min(values) <= _ROUNDING:
+    if max(values) - min(values) <= ROUNDING:
         # The exact value, so that equal trials give an interval of exactly no width.
         return float(values[0]), 0.0
     n = len(values)

@@ -1,0 +1,258 @@
+"""Ranks as confidence sets: from which rows of a board a row is told apart, and by how much.
+
+Legend: n rows, U units: trials, or class splits where there are several.
+
+A board's value is row + unit + noise, with a variance of its own for each row: some losses collapse
+under some seeds. Five trials tell a variance badly, and a paired t-test over five trials sees only
+huge differences once it is corrected for sixty rows. Rows therefore lend each other information on
+their variances (empirical Bayes), as genes do in Smyth (Statistical Applications in Genetics and
+Molecular Biology 2004), within limits that simulations show to be needed
+(benchmarks/rank_simulation.py): the borrowed degrees of freedom are halved, a row whose variance is
+suspiciously large keeps its own, and a pair whose differences vary more than its two rows say is
+judged by its differences as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from dmlbench.statistics.intervals import ROUNDING
+
+#: A row needs so many trials for a rank.
+FEWEST_RANKED = 5
+LEVEL = 0.05
+POWER = 0.8
+#: With fewer rows there is not enough to borrow from: plain paired t-tests.
+_FEWEST_ROWS = 10
+# A row whose variance would be exceeded so rarely by a row of the board keeps its own.
+_WILD = 0.15
+# Share of the estimated prior degrees of freedom that is used.
+_PRIOR = 0.5
+# Degrees of freedom of a prior that the data say is exact.
+_EXACT = 1e4
+
+
+class RankRange(NamedTuple):
+    """The ranks that a row may have, from the best to the worst."""
+
+    low: int
+    high: int
+
+
+def rank_ranges(
+    rows: Sequence[Mapping[tuple[int, int], float]], of: Sequence[Hashable] | None = None
+) -> list[RankRange]:
+    """For each row the range 1 + (rows significantly better) to n − (rows significantly worse).
+
+    The range contains the row's true rank with a probability of at least 95 %: two-sided tests of
+    the row against every other one, corrected after Holm over that row's own comparisons (Mogstad,
+    Romano, Shaikh and Wilhelm, Review of Economic Studies 2024). It says nothing about other rows'
+    ranges holding at the same time.
+
+    rows: (split, seed) -> value, of `FEWEST_RANKED` trials or more each.
+    of: what each row is a submission of. Several of one configuration count as one row, which is
+        better or worse than another only if all of them are; they are never compared.
+
+        >>> board = [{(0, s): base + 0.01 * s for s in range(5)} for base in (0.5, 0.5, 0.3)]
+        >>> [tuple(found) for found in rank_ranges(board)]
+        [(1, 2), (1, 2), (3, 3)]
+    """
+    signs = separations(rows, of)
+    above, below = (signs < 0).sum(axis=1), (signs > 0).sum(axis=1)
+    return [
+        RankRange(1 + int(better), signs.shape[1] - int(worse))
+        for better, worse in zip(above, below, strict=True)
+    ]
+
+
+def separations(
+    rows: Sequence[Mapping[tuple[int, int], float]], of: Sequence[Hashable] | None = None
+) -> np.ndarray:
+    """(n, C) int: 1 where a row is significantly better than a configuration, −1 where worse.
+
+    Arguments as for `rank_ranges`; the C configurations in the order of their first rows.
+    """
+    keys = list(range(len(rows))) if of is None else list(of)
+    configurations = list(dict.fromkeys(keys))
+    found = np.zeros((len(rows), len(configurations)), int)
+    if len(configurations) < 2:
+        return found
+    differences, p_values = _compare_all(_units(rows))
+    members = [[i for i, key in enumerate(keys) if key == c] for c in configurations]
+    for row, key in enumerate(keys):
+        others = [c for c, name in enumerate(configurations) if name != key]
+        ps = np.array([p_values[row, members[c]].max() for c in others])
+        signs = np.array([_common_sign(differences[row, members[c]]) for c in others])
+        found[row, others] = np.where(_holm_rejects(ps, LEVEL), signs, 0)
+    return found
+
+
+def smallest_difference(rows: Sequence[Mapping[tuple[int, int], float]]) -> float | None:
+    """The difference between two typical rows that this board would find with 80 % power.
+
+    Under the first, strictest, step of Holm's correction. None for fewer than two rows.
+    """
+    if len(rows) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    values = _units(rows)
+    spread = _spread(values)
+    variance = float(np.median(spread.variances))
+    freedom = min(2 * float(np.median(spread.freedoms)), spread.total)
+    units = float(np.median(np.isfinite(values).sum(axis=1)))
+    critical = stdtrit(freedom, 1 - LEVEL / 2 / (len(rows) - 1)) + stdtrit(freedom, POWER)
+    return float(critical * np.sqrt(2 * variance / units))
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Variances (n,) of rows, their degrees of freedom (n,), and those of the whole board.
+
+    borrowed: degrees of freedom of the prior; 0 where nothing is borrowed.
+    """
+
+    variances: np.ndarray
+    freedoms: np.ndarray
+    total: float
+    borrowed: float
+
+
+def _units(rows: Sequence[Mapping[tuple[int, int], float]]) -> np.ndarray:
+    """Values (n, U), NaN where a row has none: of trials, or means over seeds of splits."""
+    splits = sorted({split for row in rows for split, _ in row})
+    if len(splits) > 1:
+        means = [
+            [[value for key, value in row.items() if key[0] == split] for split in splits]
+            for row in rows
+        ]
+        return np.array([[np.mean(v) if v else np.nan for v in row] for row in means])
+    keys = sorted({key for row in rows for key in row})
+    return np.array([[row.get(key, np.nan) for key in keys] for row in rows])
+
+
+def _compare_all(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean differences (n, n) over common units, and the p-values (n, n) of two-sided tests."""
+    from scipy.special import stdtr
+
+    paired = values[:, None] - values[None]  # (n, n, U)
+    there = np.isfinite(paired)
+    counts = there.sum(axis=2)
+    paired = np.where(there, paired, 0.0)
+    few = counts < 2
+    counts = np.maximum(counts, 2)
+    means = paired.sum(axis=2) / counts
+    own = (np.where(there, paired - means[..., None], 0.0) ** 2).sum(axis=2) / (counts - 1)
+    if len(values) < _FEWEST_ROWS:
+        variances, freedoms = own, counts - 1.0
+    else:
+        spread = _spread(values)
+        first, second = spread.variances[:, None], spread.variances[None]
+        variances = first + second
+        # Welch (1947) and Satterthwaite.
+        parts = first**2 / spread.freedoms[:, None] + second**2 / spread.freedoms[None]
+        freedoms = np.minimum(variances**2 / np.where(parts > 0, parts, 1.0), spread.total)
+        freedoms = np.where(parts > 0, freedoms, spread.total)
+        # Rows whose noise is opposed (of two families, say) differ by more than their variances.
+        weight = (counts - 1) / (counts - 1 + spread.borrowed)
+        variances = np.maximum(variances, (1 - weight) * variances + weight * own)
+    errors = np.sqrt(variances / counts)
+    exact = errors <= ROUNDING
+    p_values = 2 * stdtr(freedoms, -np.abs(means) / np.where(exact, 1.0, errors))
+    p_values = np.where(exact, np.where(np.abs(means) <= ROUNDING, 1.0, 0.0), p_values)
+    return means, np.where(few, 1.0, p_values)
+
+
+def _spread(values: np.ndarray) -> _Spread:
+    """The rows' variances around row + unit, those that are typical drawn towards each other."""
+    variances, freedoms = _own_variances(values, np.ones(len(values)))
+    typical = np.median(variances)
+    if typical > 0:
+        # Rows that vary more say less about what a unit adds to all.
+        weights = np.minimum(1.0, typical / np.maximum(variances, typical * 1e-6))
+        variances, freedoms = _own_variances(values, weights)
+    total = float(freedoms.sum())
+    if len(values) < _FEWEST_ROWS or typical <= ROUNDING**2:
+        return _Spread(variances, freedoms, total, 0.0)
+    from scipy.special import fdtrc
+
+    floored = np.maximum(variances, 1e-4 * typical)
+    prior, borrowed = _prior(floored, freedoms)
+    borrowed *= _PRIOR
+    drawn = (borrowed * prior + freedoms * floored) / (borrowed + freedoms)
+    wild = fdtrc(freedoms, borrowed, floored / prior) < _WILD
+    return _Spread(
+        np.where(wild, np.maximum(floored, drawn), drawn),
+        np.minimum(np.where(wild, freedoms, freedoms + borrowed), total),
+        total,
+        borrowed,
+    )
+
+
+def _own_variances(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each row's variance (n,) around row + unit, and its degrees of freedom (n,).
+
+    weights: (n,), of the rows in the units' effects.
+    """
+    there = np.isfinite(values)
+    filled = np.where(there, values, 0.0)
+    counts = there.sum(axis=1)
+    shares = there * weights[:, None]
+    shares = shares / np.maximum(shares.sum(axis=0), 1e-300)  # (n, U)
+    effects = np.zeros(values.shape[1])
+    for _ in range(100):  # one step does where every row has every unit
+        means = (filled - there * effects).sum(axis=1) / counts
+        found = (shares * (filled - there * means[:, None])).sum(axis=0)
+        settled = np.abs(found - effects).max() <= ROUNDING
+        effects = found
+        if settled:
+            break
+    residuals = there * (filled - means[:, None] - effects)
+    freedoms = (there * (1 - shares)).sum(axis=1) * (counts - 1) / counts
+    freedoms = np.maximum(freedoms, 1e-3)
+    return (residuals**2).sum(axis=1) / freedoms, freedoms
+
+
+def _prior(variances: np.ndarray, freedoms: np.ndarray) -> tuple[float, float]:
+    """The typical variance and the degrees of freedom it is worth (Smyth 2004, section 6.2)."""
+    from scipy.special import digamma, polygamma
+
+    logs = np.log(variances) - digamma(freedoms / 2) + np.log(freedoms / 2)
+    excess = float(logs.var(ddof=1) - polygamma(1, freedoms / 2).mean())
+    mean = float(logs.mean())
+    borrowed = min(_EXACT, 2 * _inverse_trigamma(excess)) if excess > 0 else _EXACT
+    return float(np.exp(mean + digamma(borrowed / 2) - np.log(borrowed / 2))), borrowed
+
+
+def _inverse_trigamma(value: float) -> float:
+    """x with trigamma(x) = value > 0, by Newton's method on 1 / trigamma."""
+    from scipy.special import polygamma
+
+    if value < 1e-6:
+        return 1 / value
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        trigamma = float(polygamma(1, x))
+        step = trigamma * (1 - trigamma / value) / float(polygamma(2, x))
+        x += step
+        if abs(step) < 1e-10 * x:
+            break
+    return x
+
+
+def _common_sign(differences: np.ndarray) -> int:
+    signs = set(np.sign(differences).astype(int).tolist())
+    return signs.pop() if len(signs) == 1 else 0
+
+
+def _holm_rejects(p_values: np.ndarray, level: float) -> np.ndarray:
+    """Which of a row's comparisons Holm's step-down procedure rejects, (n − 1,) bool."""
+    order = np.argsort(p_values, kind="stable")
+    limits = level / np.arange(len(p_values), 0, -1)
+    rejected = np.zeros(len(p_values), bool)
+    rejected[order] = np.logical_and.accumulate(p_values[order] <= limits)
+    return rejected
