@@ -10,6 +10,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from dmlbench.errors import UsageError
+
+
+def user_path(given: str | os.PathLike[str]) -> Path:
+    """A path as users write it, where ``~`` is the home folder.
+
+    Raises `UsageError` where there is no such home folder.
+    """
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{given} is in a home folder that is not known here: set HOME, or give a path "
+            f"without '~'."
+        ) from error
+
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file so that a reader finds the old one or the new one, never a part.

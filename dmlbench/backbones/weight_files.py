@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dmlbench.data.cache import cache_dir
 from dmlbench.errors import UsageError
+from dmlbench.files import user_path
 
 _REFERENCE = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -25,7 +26,7 @@ def weights_reference(given: str) -> str:
     """
     if _REFERENCE.fullmatch(given):
         return given
-    path = Path(given).expanduser()
+    path = user_path(given)
     digest = _sha256(path)
     link = _link(digest)
     try:

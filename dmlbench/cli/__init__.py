@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 
@@ -41,6 +42,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    _make_streams_usable()
     try:
         code = cli.main(args=arguments, prog_name="dmlbench", standalone_mode=False)
         # Here, so that a full disk is told: at the interpreter's end it would be a traceback.
@@ -73,6 +75,25 @@ def main(arguments: list[str] | None = None) -> None:
         _drop_stdout()
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _make_streams_usable() -> None:
+    """Let stdout and stderr take any text, and replace what was closed by the null device.
+
+    Without that, a file opened later would get the number of a closed stream, and what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            with contextlib.suppress(OSError):
+                os.fstat(number)
+                continue
+            # The lowest free number, which is this one.
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(descriptor, "w" if number else "r", encoding="utf-8"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # File names may hold bytes that are no text, and an encoding may lack a letter.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _plain(message: str) -> str:

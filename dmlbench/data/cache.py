@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 
 from dmlbench.data.images import DatasetError
+from dmlbench.errors import UsageError
+from dmlbench.files import user_path, write_atomically
 
 HASH_LIMIT_BYTES = 1 << 28
 """Arrays up to this size are hashed at each read; of larger ones the size is compared."""
@@ -39,16 +41,29 @@ _log = logging.getLogger(__name__)
 
 
 def cache_dir() -> Path:
-    """Return the folder of the cache: ``$DMLBENCH_CACHE``, or the platform's place for caches."""
+    """Return the folder of the cache: ``$DMLBENCH_CACHE``, or the platform's place for caches.
+
+    Raises `UsageError` where neither is known.
+    """
     given = os.environ.get("DMLBENCH_CACHE")
     if given:
-        return Path(given).expanduser()
+        return user_path(given)
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "dmlbench" / "Cache"
+        return (Path(local) if local else _home() / "AppData" / "Local") / "dmlbench" / "Cache"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "dmlbench"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dmlbench"
+        return _home() / "Library" / "Caches" / "dmlbench"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "dmlbench"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:  # neither HOME nor an entry in the list of users
+        raise UsageError(
+            "There is no home folder to keep the cache in. Name a folder for it with the "
+            "environment variable DMLBENCH_CACHE."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,22 @@ class CacheEntry:
             return None
         array = np.load(self.folder / "images.npy", mmap_mode=None if in_memory else "r")
         return array, self._facts()["notes"]
+
+    def confirm(self, name: str, still_holds: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Keep an entry on disk that was made from another value of `name`, if it still holds.
+
+        still_holds: called with the entry's notes, only where nothing but `name` differs.
+        """
+        try:
+            facts = self._facts()
+            before, now = dict(facts["made_from"]), dict(self.made_from or {})
+            differs = before.pop(name) != now.pop(name)
+            if before != now or not differs or not still_holds(facts["notes"]):
+                return
+            text = json.dumps({**facts, "made_from": self.made_from})
+            write_atomically(self.folder / "entry.json", lambda file: file.write(text.encode()))
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # damage is told when the entry is read
 
     def problem(self, hash_limit_bytes: float = float("inf")) -> str:
         """Return what is wrong with the entry on disk: "absent", a description, or ""."""

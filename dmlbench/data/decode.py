@@ -25,6 +25,7 @@ EXTENSIONS = frozenset(".bmp .gif .jfif .jpeg .jpg .pbm .pgm .png .ppm .tif .tif
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_MOST_BYTES = 1 << 30  # of one file
 _CHUNK = 256  # images decoded before they are written
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,9 @@ def decode_files(
 ) -> DecodedFiles:
     """Decode files, or take them from the cache if none has changed since.
 
-    A file has changed if its size or its time of modification has.
+    A file is unchanged if its size, its times of modification and of change, and its number on
+    the disk are. Where only the latter two differ, as in a copy of the folder, or on a file system
+    that gives other numbers whenever it is mounted, its content is hashed and compared.
 
     name: of the dataset, for the cache.
     root: folder of the dataset; another one has other images.
@@ -57,11 +60,15 @@ def decode_files(
     image_size: pixels a side, S.
     key: further JSON values that tell lists of files of one root apart.
     """
-    files = hashlib.sha256()
+    files, inodes = hashlib.sha256(), hashlib.sha256()
     for path in paths:
-        files.update(f"{os.fsencode(path.relative_to(root))!r} {_state(path)}\n".encode())
+        size, modified, *inode = _state(path)
+        files.update(f"{os.fsencode(path.relative_to(root))!r} {(size, modified)}\n".encode())
+        inodes.update(f"{inode}\n".encode())
     key = {"root": str(root.resolve()), "image_size": image_size, "decoding": DECODING, **key}
-    entry = CacheEntry.of(name, {**key, "files": files.hexdigest()}, key=key)
+    made_from = {**key, "files": files.hexdigest(), "inodes": inodes.hexdigest()}
+    entry = CacheEntry.of(name, made_from, key=key)
+    entry.confirm("inodes", lambda notes: _contents(paths) == notes["sha256"])
     found = entry.read()
     if found is None:
         failures: dict[int, str] = {}
@@ -93,7 +100,8 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
     """Decode one image: its middle square at `size` pixels a side, RGB, (3, size, size) uint8.
 
     The camera's orientation (EXIF) is applied, unless the EXIF data are damaged. Transparency is
-    composed on white. Of 16 bits the upper 8 are kept. The resize is bilinear with antialiasing.
+    composed on white. Of 12 or 16 bits the upper 8 are kept. Floating-point, 32-bit and signed
+    pixels are refused, because their range is not known. The resize is bilinear with antialiasing.
     Raises whatever Pillow raises where it cannot.
     """
     try:
@@ -105,8 +113,7 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
             raise
         opened = Image.open(io.BytesIO(rest))
     with opened:
-        image = _upright(opened)
-    image = _to_rgb(image)
+        image = _to_rgb(_upright(opened), _bits(opened))
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     square = image.resize(
@@ -139,13 +146,24 @@ def _upright(opened: Image.Image) -> Image.Image:
         return opened.copy()
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no range that is known; save them as 8 bits")
+def _bits(opened: Image.Image) -> int | None:
+    """How many bits the grey values of an image of mode "I" or "I;16" have; None if unknown."""
+    if opened.format == "TIFF":
+        (bits, *_), (sign, *_) = (opened.tag_v2.get(tag, (1,)) for tag in (258, 339))
+        return bits if bits <= 16 and sign == 1 else None
+    # In a PNG or a PPM, "I" holds 16 bits.
+    return 16 if opened.mode != "I" or opened.format in ("PNG", "PPM") else None
+
+
+def _to_rgb(image: Image.Image, bits: int | None) -> Image.Image:
+    """The image in RGB. bits: of its grey values, where there are more than 8."""
+    if image.mode == "F" or (image.mode == "I" and bits is None):
+        kind = "floating-point" if image.mode == "F" else "32-bit or signed integer"
+        raise ValueError(f"{kind} pixels have no range that is known; save them as 8 bits")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        # Converted by Pillow itself, 16 bits would be cut off at 255. Also "I" holds 16 of them.
+        # Converted by Pillow itself, 16 bits would be cut off at 255.
         values = np.asarray(image).clip(0, 2**16 - 1)
-        image = Image.fromarray((values >> 8).astype(np.uint8))
+        image = Image.fromarray((values >> ((bits or 16) - 8)).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, "white")
@@ -157,10 +175,7 @@ def _decode(path: Path, size: int) -> tuple[np.ndarray, str, str]:
     """Return a file's image, the hash of its content, and why it could not be decoded, or ""."""
     digest = ""
     try:
-        # A pipe would block, and a device never end.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ValueError("no regular file")
-        data = path.read_bytes()
+        data = _read(path)
         digest = hashlib.sha256(data).hexdigest()
         if not data:
             raise ValueError("the file is empty")
@@ -182,9 +197,32 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path) -> tuple[int, int, int, int, int]:
     try:
         state = path.stat()
     except OSError:  # a link to nowhere: decoding it will say so
-        return -1, -1
-    return state.st_size, state.st_mtime_ns
+        return -1, -1, -1, -1, -1
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_dev, state.st_ino
+
+
+def _contents(paths: Sequence[Path]) -> list[str]:
+    """The hash of each file's content; "" where it cannot be read."""
+
+    def sha256(path: Path) -> str:
+        try:
+            return hashlib.sha256(_read(path)).hexdigest()
+        except (OSError, ValueError):
+            return ""
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(sha256, paths))
+
+
+def _read(path: Path) -> bytes:
+    """The content of a regular file: a pipe would block, and a device never end."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("no regular file")
+    if status.st_size > _MOST_BYTES:
+        raise ValueError(f"larger than {_MOST_BYTES >> 20} MiB")
+    return path.read_bytes()

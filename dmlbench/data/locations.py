@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dmlbench.data.cache import cache_dir
 from dmlbench.data.images import DatasetError
+from dmlbench.files import user_path
 
 PLACES = "places.json"
 """The file of the data folder that says where sets lie that were given a folder of their own."""
@@ -18,7 +19,7 @@ PLACES = "places.json"
 def data_home() -> Path:
     """Return the folder of all downloaded sets: ``$DMLBENCH_DATA``, or ``data`` in the cache."""
     given = os.environ.get("DMLBENCH_DATA")
-    return Path(given).expanduser() if given else cache_dir() / "data"
+    return user_path(given) if given else cache_dir() / "data"
 
 
 def place_of(name: str, root: str | os.PathLike[str] | None = None) -> Path:
@@ -27,7 +28,7 @@ def place_of(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     root: what the user gave; else the folder remembered for it, else its own in `data_home`.
     """
     if root:
-        return Path(root).expanduser().absolute()
+        return user_path(root).absolute()
     return places().get(name) or data_home().absolute() / name
 
 

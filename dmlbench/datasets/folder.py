@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +14,15 @@ from dmlbench.data.images import DatasetError
 from dmlbench.data.listed_images import ListedDataset, ListedImage, counted, some
 from dmlbench.data.split import half_and_half
 from dmlbench.datasets.folder_csv import SPLITS, list_csv
+from dmlbench.files import user_path
+
+_LAYOUTS = ({"train", "test"}, {"train", "query", "gallery"})
+# Words of which the directories of splits are named by other tools, and those that need another.
+_SPLIT_EXTRAS = frozenset("all bounding box gt multi new set data images ids".split()) | {""}
+_SPLIT_WORDS = _SPLIT_EXTRAS | set(
+    "train training trainval val valid validation dev test testing query queries probe gallery "
+    "bbox index holdout".split()
+)
 
 
 class Folder(ListedDataset):
@@ -39,6 +50,12 @@ class Folder(ListedDataset):
         split: str = "auto",
         image_size: int = 256,
     ) -> None:
+        for name, value in (("root", root), ("csv", csv)):
+            if value is not None and not isinstance(value, str | os.PathLike):
+                raise DatasetError(
+                    f"folder: {name} must be text, not {value!r}. Put it in quotes: "
+                    f"--dataset 'folder({name}=\"{value}\")'."
+                )
         if not root:
             raise DatasetError(
                 "folder: no directory given. Name it: --dataset 'folder(root=PATH)', with a "
@@ -46,7 +63,7 @@ class Folder(ListedDataset):
             )
         if split not in ("auto", "half", "given"):
             raise DatasetError(f"folder: split must be auto, half or given, not {split!r}.")
-        base = Path(root).expanduser()
+        base = user_path(root)
         if not base.is_dir():
             raise DatasetError(
                 f"folder: root={root!r} is not a directory (looked at {base.absolute()})."
@@ -73,8 +90,10 @@ def _halved(listed: list[ListedImage], where: str) -> list[ListedImage]:
 def _from_directories(root: Path, split: str, report: list[str]) -> list[ListedImage]:
     """List the images of class directories; their split is "" where it is still to be made."""
     top = _directories(root)
+    if split == "auto":
+        _refuse_unknown_layout(root, top)
     given = [name for name in SPLITS if name in top]
-    whole = set(given) in ({"train", "test"}, {"train", "query", "gallery"})
+    whole = set(given) in _LAYOUTS
     if split == "given" and not whole:
         raise DatasetError(
             f"folder: split=given, but {root} has neither the directories train and test nor "
@@ -119,6 +138,27 @@ def _from_directories(root: Path, split: str, report: list[str]) -> list[ListedI
         what = counted(len(empty), "directory holds", "directories hold")
         report.append(f"{what} no image and is no class: {some(empty)}")
     return listed
+
+
+def _refuse_unknown_layout(root: Path, top: list[str]) -> None:
+    """Raise `DatasetError` where directories are named like splits, but not as one of our layouts.
+
+    Taken for classes, they would give a number that means nothing. One alone may be a class.
+    """
+    splits = [name for name in top if _is_named_like_a_split(name)]
+    if len(splits) < 2 or set(SPLITS).intersection(splits) in _LAYOUTS:
+        return
+    raise DatasetError(
+        f"folder: {root} has directories named like splits ({some(splits)}), but neither the "
+        "layout train, test nor the layout train, query, gallery. Rename or link the directories "
+        "so that exactly one of the two layouts is there, or list the images in a CSV file with "
+        "a column split (csv=FILE). With split=half every directory is taken as a class."
+    )
+
+
+def _is_named_like_a_split(name: str) -> bool:
+    parts = re.split(r"[^a-z]+", name.casefold())
+    return all(part in _SPLIT_WORDS for part in parts) and not _SPLIT_EXTRAS.issuperset(parts)
 
 
 def _directories(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dmlbench.data.images import DatasetError
 from dmlbench.data.listed_images import ListedImage, counted, some
+from dmlbench.files import user_path
 
 SPLITS = {"train": "train", "test": "test", "query": "test", "gallery": "gallery"}
 """The names of splits that a user may write, and the image set that each goes to."""
@@ -25,13 +26,18 @@ def list_csv(root: Path, csv: str, split: str) -> list[ListedImage]:
     split: "half", "given" or "auto" as for `dmlbench.datasets.folder.Folder`.
     Raises `DatasetError` that names the file and the line.
     """
-    places = [root / csv, Path(csv).expanduser()]
+    places = [root / csv, user_path(csv)]
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         raise DatasetError(
             f"folder: there is no CSV file {csv!r}, neither {places[0]} nor {places[1].absolute()}."
         )
     columns, rows = _read(file)
+    twice = [name for name in ("path", "label", "split") if columns.count(name) > 1]
+    if twice:
+        raise DatasetError(
+            f"folder: {file} has several columns {twice[0]!r}. Rename all but the one to be used."
+        )
     for needed in ("path", "label"):
         if needed not in columns:
             raise DatasetError(

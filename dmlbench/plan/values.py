@@ -11,6 +11,7 @@ from typing import Any
 
 from dmlbench.backbones.timm_names import check_timm_model
 from dmlbench.errors import UsageError
+from dmlbench.files import user_path
 from dmlbench.plugins.registry import KINDS, Registered
 
 _HEADER_BYTES = 8  # a safetensors file begins with the length of its header
@@ -55,12 +56,17 @@ def check_place(item: Registered, params: Mapping[str, Any]) -> None:
     if item.distribution != "dmlbench" or "root" not in params:
         return
     root = params["root"]
+    if root is not None and not isinstance(root, str):
+        raise UsageError(
+            f"{item.spec.name}: root must be text, not {root!r}. Put it in quotes: "
+            f"--dataset '{item.spec.name}(root=\"{root}\")'."
+        )
     if not root and item.spec.name == "folder":
         raise UsageError(
             "folder: no directory given. Name it: --dataset 'folder(root=PATH)', with a "
             "directory for each class in PATH."
         )
-    place = Path(str(root)).expanduser()
+    place = user_path(root or "")
     if root and not place.is_dir():
         raise UsageError(
             f"{item.spec.name}: root={root!r} is not a directory (looked at {place.absolute()})."
@@ -77,7 +83,7 @@ def check_backbone(item: Registered, params: Mapping[str, Any]) -> None:
     check_timm_model(str(model))
     # A hash stands for a file that was looked at before.
     if isinstance(weights, str) and not weights.startswith("sha256:"):
-        _check_weights_file(Path(weights).expanduser())
+        _check_weights_file(user_path(weights))
 
 
 def _check_weights_file(path: Path) -> None:

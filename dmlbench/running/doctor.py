@@ -93,12 +93,16 @@ def _plugins() -> list[Finding]:
 
 def _cache() -> Finding:
     from dmlbench.data.cache import cache_dir
+    from dmlbench.errors import UsageError
 
-    folder = cache_dir()
+    try:
+        folder = cache_dir()
+    except UsageError as error:
+        return Finding("cache", "problem", str(error))
     parent = folder
     while not parent.exists():
         parent = parent.parent
-    if not os.access(parent, os.W_OK):
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
         return Finding(
             "cache", "warning", f"{folder} cannot be written; set DMLBENCH_CACHE to one that can"
         )

@@ -109,6 +109,6 @@ def stdout_console() -> Console:
     from rich.console import Console
 
     console = Console()
-    if console.is_terminal or os.environ.get("COLUMNS"):
+    if (console.is_terminal or os.environ.get("COLUMNS")) and console.width > 0:
         return console
     return Console(width=120)
