@@ -20,7 +20,7 @@ class PCGrad(Combiner):
 
     Each g_i is projected, for the other j in random order, onto the normal plane of g_j where
     g_i · g_j < 0: g_i ← g_i − (g_i · g_j / ‖g_j‖²) g_j. The order is drawn from torch's global
-    random state, which a trial sets from seed and epoch. Proxies follow the mean loss.
+    random state, which a trial sets from seed and step. Proxies follow the mean loss.
 
     The paper has it at the shared parameters: backbone, and the head of one embedding. At the
     representation, the head's output, one pass back through the backbone is enough instead of M,

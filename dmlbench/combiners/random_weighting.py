@@ -18,7 +18,7 @@ from dmlbench.combiners.base import Combiner
 class RandomWeighting(Combiner):
     """Σ_j w_j l_j on one embedding, w = softmax(z), z ~ N(0, 1) drawn anew for every batch.
 
-    Draws from torch's global random state, which a trial sets from seed and epoch.
+    Draws from torch's global random state, which a trial sets from seed and step.
 
     num_losses: M.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
 from collections.abc import Mapping
@@ -17,13 +18,36 @@ def seed_for(seed: int, name: str) -> None:
     What one part of a trial draws then moves no other, so that configurations of one seed share
     the first weights of all that they share.
     """
-    digest = hashlib.sha256(name.encode()).digest()
-    words = np.random.SeedSequence(
-        [seed, *np.frombuffer(digest, np.uint32).tolist()]
-    ).generate_state(3, np.uint32)  # fmt: skip
-    torch.manual_seed(int(words[0]))
-    np.random.seed(int(words[1]))
-    random.seed(int(words[2]))
+    words = _words(seed, name)
+    torch.manual_seed(words[0])
+    np.random.seed(words[1])
+    random.seed(words[2])
+
+
+def seed_step(seed: int, name: str, step: int) -> None:
+    """Set the global random states for what is called `name` at one step of training.
+
+    Backbone, losses and combiner draw apart from each other in every step: a loss that samples
+    moves no dropout mask, and draws in an ensemble what it draws alone.
+    """
+    words = _words(seed, name, step)
+    # As `torch.manual_seed` without its look at every kind of device, which costs more than a draw.
+    torch.default_generator.manual_seed(words[0])
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(words[0])
+    np.random.seed(words[1])
+    random.seed(words[2])
+
+
+def _words(seed: int, name: str, *numbers: int) -> list[int]:
+    """Three seeds of 32 bits from a trial's seed and what they are for."""
+    sequence = np.random.SeedSequence([seed, *_digest(name), *numbers])
+    return sequence.generate_state(3, np.uint32).tolist()
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(name: str) -> tuple[int, ...]:
+    return tuple(np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32).tolist())
 
 
 def random_states() -> dict[str, Any]:

@@ -37,8 +37,16 @@ LOSS_INPUTS = ("embeddings", "unnormalised", "features")
 Backward = Callable[[TrainingModules, BackbonePass, LossPass, Tensor], None]
 
 
-def forward(parts: TrainingModules, features: Tensor, labels: Tensor) -> LossPass:
-    """The losses of features (B, F), each on the input that its attribute `takes` names."""
+def forward(
+    parts: TrainingModules,
+    features: Tensor,
+    labels: Tensor,
+    before_loss: Callable[[int], None] = lambda index: None,
+) -> LossPass:
+    """The losses of features (B, F), each on the input that its attribute `takes` names.
+
+    before_loss: called with the index of each loss before it is computed.
+    """
     features = features.detach().requires_grad_()
     outputs = parts.model.outputs(features)  # (B, D_j) each
     heads = parts.model.normalise(outputs)
@@ -47,6 +55,7 @@ def forward(parts: TrainingModules, features: Tensor, labels: Tensor) -> LossPas
     for index, (loss, taken) in enumerate(zip(parts.losses, takes, strict=True)):
         head = index if len(heads) > 1 else 0
         seen = {"embeddings": heads[head], "unnormalised": outputs[head], "features": features}
+        before_loss(index)
         losses.append(loss(seen[taken], labels).float())
     one_head = len(heads) == 1 and "features" not in takes
     return LossPass(features, heads, torch.stack(losses), outputs[0] if one_head else features)

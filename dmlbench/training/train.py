@@ -27,6 +27,7 @@ from dmlbench.training.backbone_pass import BackbonePass
 from dmlbench.training.embed import embed_images
 from dmlbench.training.optimizers import build_auxiliary_optimizer, build_optimizer
 from dmlbench.training.parts import TrainingModules
+from dmlbench.training.random_states import seed_step
 from dmlbench.training.step import choose_backward, forward, objective_of
 
 
@@ -71,6 +72,9 @@ class Trainer:
         self.sampler = _sampler(recipe, train.labels, seed)
         self.labels = torch.as_tensor(np.asarray(train.labels), device=parts.device)
         self.backward = choose_backward(parts)
+        names = list(parts.loss_names)
+        # By its name, not its place: an ensemble's loss draws what the loss alone draws.
+        self.loss_names = [f"loss {n} {names[:i].count(n)}" for i, n in enumerate(names)]
         self.backbone_parameters = [p for p in parts.model.backbone.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(parts, recipe)
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
@@ -155,7 +159,12 @@ class Trainer:
         images = parts.train_transform(stored.to(parts.device, non_blocking=True), generator)
         labels = self.labels[torch.as_tensor(batch, device=parts.device)]  # (B,)
         through = BackbonePass(parts.model.backbone, recipe, parts.device)
-        passed = forward(parts, through.forward(images), labels)
+        seed_step(self.seed, "backbone", step)
+        features = through.forward(images)
+        passed = forward(
+            parts, features, labels, lambda i: seed_step(self.seed, self.loss_names[i], step)
+        )
+        seed_step(self.seed, "combiner", step)
         self.optimizer.zero_grad(set_to_none=True)
         if parts.combiner.sees_gradients:  # which those of NaN would break
             self._check_finite(passed.losses.detach(), parts.loss_names, step)
