@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from dmlbench.errors import UsageError, VerificationError
@@ -15,7 +16,6 @@ from dmlbench.leaderboard.entries.attestation import (
     write_attestation,
 )
 from dmlbench.leaderboard.entries.claim import claim_files, read_claim
-from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders, read_entry
 from dmlbench.leaderboard.verification.agreement import Agreement, agreement, reproduced_together
@@ -51,47 +51,74 @@ def verify(
     target = Path(target)
     if target.is_file() and claim_files(target.parent.parent).count(target):
         return [_verify_claim(target)]
+    boards = _boards(target)
+    truths = GroundTruths(everything=rebuild)
+    for board in boards:
+        for verified in board.chosen:
+            if verified.entry is not None:
+                verify_one(verified, truths, embeddings)
+            watch(verified)
+        _verify_between(board.entries)
+    everywhere = [verified for board in boards for verified in board.entries]
+    names = _names([verified.path for verified in everywhere])
+    _mark(everywhere, copies([verified.entry for verified in everywhere], names))
+    return [verified for board in boards for verified in _judged(board, embeddings)]
+
+
+@dataclass(frozen=True)
+class _Board:
+    """The files of one leaderboard.
+
+    entries: those that could be read as entries; chosen: the files to verify, readable or not.
+    whole: whether the folder was asked for, and not a file in it.
+    """
+
+    folder: Path
+    entries: list[Verified]
+    chosen: list[Verified]
+    whole: bool
+
+
+def _boards(target: Path) -> list[_Board]:
+    """Read the leaderboards under a folder, or the one that a file is in."""
     if target.is_file() and target not in entry_files(target.parent):
         raise UsageError(
             f"{target} cannot be an entry: those are files ID.json or ID.HASH.json. Give one, or a "
             f"folder of leaderboards."
         )
-    truths = GroundTruths(everything=rebuild)
-    folders = [target.parent] if target.is_file() else leaderboard_folders(target)
-    boards = {folder: [_read(path) for path in entry_files(folder)] for folder in folders}
-    chosen = {
-        folder: [v for v in board if target.is_dir() or v.path.resolve() == target.resolve()]
-        for folder, board in boards.items()
-    }
-    for folder, board in boards.items():
-        entries = [v for v in board if v.entry is not None]
-        for verified, label in zip(entries, _labels([v.entry for v in entries]), strict=True):
-            verified.label = label
-        for verified in chosen[folder]:
-            if verified.entry is not None:
-                verify_one(verified, truths, embeddings)
-            watch(verified)
-        _verify_between(entries)
-    everywhere = [v for board in boards.values() for v in board if v.entry is not None]
-    names = _names([v.path for v in everywhere])
-    _mark(everywhere, copies([v.entry for v in everywhere], names))
-    found: list[Verified] = []
-    for folder in folders:
-        attestations = attestation_files(folder)
-        standing = Tiers(folder).standing
-        for verified in chosen[folder]:
-            if verified.entry is not None:
-                _verify_attestations(verified, attestations.get(verified.entry.entry_id, []))
-                if not embeddings and not verified.failures:
-                    verified.tier = standing(verified.entry).tier
-        if target.is_dir():
-            known = {v.entry.entry_id for v in boards[folder] if v.entry is not None}
-            for entry_id, paths in attestations.items():
-                if entry_id not in known:
-                    found += [_stray(path) for path in paths]
-            found += map(_verify_claim, claim_files(folder))
-        found += chosen[folder]
-    return found
+    boards = []
+    for folder in [target.parent] if target.is_file() else leaderboard_folders(target):
+        files = [_read(path) for path in entry_files(folder)]
+        entries = [verified for verified in files if verified.entry is not None]
+        labels = Labels(verified.entry for verified in entries)
+        for verified in entries:
+            verified.label = labels.row(verified.entry)
+        alone = [verified for verified in files if verified.path.resolve() == target.resolve()]
+        boards.append(
+            _Board(folder, entries, alone if target.is_file() else files, target.is_dir())
+        )
+    return boards
+
+
+def _judged(board: _Board, embeddings: bool) -> Iterator[Verified]:
+    """The files of a board with the tier that attestations give each entry.
+
+    Of a whole board also its published results and attestations of entries that are not there.
+    """
+    attestations = attestation_files(board.folder)
+    standing = Tiers(board.folder).standing
+    for verified in board.chosen:
+        if verified.entry is not None:
+            _verify_attestations(verified, attestations.get(verified.entry.entry_id, []))
+            if not embeddings and not verified.failures:
+                verified.tier = standing(verified.entry).tier
+    if board.whole:
+        known = {verified.entry.entry_id for verified in board.entries}
+        for entry_id, paths in attestations.items():
+            if entry_id not in known:
+                yield from map(_stray, paths)
+        yield from map(_verify_claim, claim_files(board.folder))
+    yield from board.chosen
 
 
 def attest(verified: Verified, who: str) -> Path | None:
@@ -166,11 +193,6 @@ def _names(paths: list[Path]) -> list[str]:
     return [path.name if alone else f"{path.parent.name}/{path.name}" for path in paths]
 
 
-def _labels(entries: list[Entry]) -> list[str]:
-    labels = Labels(entries)
-    return [labels.row(entry) for entry in entries]
-
-
 def _verify_between(entries: list[Verified]) -> None:
     read = [v.entry for v in entries]
     names = [v.path.name for v in entries]
@@ -189,33 +211,33 @@ def _mark(entries: list[Verified], found: Iterable[Clash]) -> None:
 
 def _verify_attestations(verified: Verified, paths: list[Path]) -> None:
     """Judge what others attested, and give the tier that holds now."""
-    entry = verified.entry
     attested, problems = read_attestations(paths)
     for problem in problems:
         verified.fail("attestation", problem)
+    entry = verified.entry
     content = entry.content_sha256()
     seeds = {trial.seed for trial in entry.completed}
+    numbers_hold = bool(seeds) and verified.recomputed.keys() == seeds
     again: list[tuple[Attestation, Agreement]] = []
-    held = "recomputed" if seeds and verified.recomputed.keys() == seeds else "checked"
     for attestation in attested:
         of = f"{attestation.kind} by {attestation.who} on {attestation.made[:10]}"
         if not attestation.is_of(entry, content):
             verified.notes.append(f"void, for the entry was changed since: {of}")
-        elif attestation.kind == "recomputed":
-            if recomputed(entry, attestation):
-                held = max(held, "recomputed", key=TIERS.index)
-                verified.notes.append(of)
-            else:
-                verified.fail("attestation", f"{of}: its numbers are not the entry's")
-        else:
+        elif attestation.kind == "reproduced":
             outcome = agreement(entry, attestation)
             again.append((attestation, outcome))
             verified.notes.append(f"{of}: {outcome.sentence}")
+        elif recomputed(entry, attestation):
+            numbers_hold = True
+            verified.notes.append(of)
+        else:
+            verified.fail("attestation", f"{of}: its numbers are not the entry's")
     reproduced, part = reproduced_together(entry, again)
-    if reproduced:
-        held = "reproduced"
-    elif part is not None:
+    if part is not None and not reproduced:
         verified.notes.append(part)
     if verified.failures:
-        held = "claimed" if check_entry(entry) else "checked"
-    verified.tier = held
+        verified.tier = "claimed" if check_entry(entry) else "checked"
+    elif reproduced:
+        verified.tier = "reproduced"
+    else:
+        verified.tier = "recomputed" if numbers_hold else "checked"
