@@ -6,21 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dmlbench.evaluate.metrics import metric_spec, recall_depth
 from dmlbench.leaderboard.entries.claim import Claim
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
-from dmlbench.leaderboard.entries.metrics import metric_title
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.table import LEADING, TRAILING, TableColumn
 
 if TYPE_CHECKING:
     import pandas
 
     from dmlbench.leaderboard.comparison.outcome import Verdict
 
-#: What stands where in a row; "intervals" has mean, low and high of each metric in turn.
+#: What stands where in a row. "intervals" has mean, low and high of each metric in turn. Then the
+#: columns of every table: of text its value, of others the text and the value to sort by.
 ROW = (
-    "id", "hasPage", "group", "rank", "rankText", "tier", "losses", "lossNames", "combiner",
-    "combinerName", "dim", "dimText", "seeds", "seedsText", "seconds", "intervals",
+    "id", "hasPage", "group", "name", "lossNames", "combinerName", "seconds", "intervals",
+    *(column.id for column in (*LEADING, *TRAILING)),
 )  # fmt: skip
 # What says most stands first: of many verdicts, the page shows a few at once.
 _OUTCOMES = ("beats", "worse", "not separated", "incomplete", "undecided")
@@ -47,9 +49,17 @@ def board_data(
         "by": by,
         "row": list(ROW),
         "metrics": [
-            {"id": m, "short": metric_title(m, short=True), "title": metric_title(m)}
-            for m in metrics
+            {
+                "id": metric,
+                "short": metric_spec(metric).heading,
+                "title": metric_spec(metric).title,
+                # Of Recall@K the least K says enough at first.
+                "rest": metric != by and (recall_depth(metric) or 1) > 1,
+            }
+            for metric in metrics
         ],
+        "leading": list(map(_column, LEADING)),
+        "trailing": list(map(_column, TRAILING)),
         "groups": groups,
         "rows": rows,
     }
@@ -77,7 +87,14 @@ def _group(key: str, rows: pandas.DataFrame, verdicts: Sequence[Verdict]) -> dic
         "about": cells.group_title(rows).removeprefix(f"{dataset} · "),
         "verdicts": [[v.key, v.outcome, v.sentence] for v in found],
         "notes": cells.notes(rows),
+        # Columns that say nothing about these rows.
+        "without": [column.id for column in (*LEADING, *TRAILING) if not column.cells(rows)],
     }
+
+
+def _column(column: TableColumn) -> dict[str, Any]:
+    names = ("id", "title", "text", "ascending", "screen")
+    return {name: getattr(column, name) for name in names}
 
 
 def _rows(
@@ -88,29 +105,38 @@ def _rows(
 ) -> list[list[Any]]:
     columns = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
     numbers = rows[columns].to_numpy(dtype=float)
-    texts = (cells.rank_cells(rows), cells.width_cells(rows), cells.seed_cells(rows))
+    listed = zip(*(_values(rows, column) for column in (*LEADING, *TRAILING)), strict=True)
     found = []
-    for row, values, rank, dim, seeds in zip(rows.to_dict("records"), numbers, *texts, strict=True):
+    for row, values, columns in zip(rows.to_dict("records"), numbers, listed, strict=True):
         source = sources[row["key"]]
         found.append([
             row["key"],
             row["source"] is None,
             group,
-            _number(row["rank"]),
-            rank.strip(),
-            row["tier"],
-            row["losses"],
+            row["name"],
             sorted({filter_name(loss) for loss in source.losses}),
-            row["combiner"],
             filter_name(source.combiner) if source.combiner else None,
-            int(row["embedding_dim"]),
-            dim,
-            int(row["seeds"]),
-            seeds,
             _number(row["train_seconds"]),
             [_number(value) for value in values],
+            *columns,
         ])  # fmt: skip
     return found
+
+
+def _values(rows: pandas.DataFrame, column: TableColumn) -> list[Any]:
+    """What a row's array has of a column."""
+    found = rows[column.field].astype(object)
+    values = list(found.where(found.notna(), None))
+    if column.text:
+        return values
+    texts = column.cells(rows) or [""] * len(rows)
+    return [[text.strip(), _sorted_by(value)] for text, value in zip(texts, values, strict=True)]
+
+
+def _sorted_by(value: Any) -> Any:
+    if isinstance(value, list):
+        return max(value, default=None)
+    return value if isinstance(value, str) else _number(value)
 
 
 def _number(value: Any) -> int | float | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dmlbench.leaderboard.entries.metrics import metric_title
 from dmlbench.leaderboard.views import columns as cells
@@ -18,19 +18,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column: its title, and the text of its cell in each row of a group.
+    """A column: its name and title, and the text of its cell in each row of a group.
 
     cells: gives no cells at all where the column says nothing about a group.
+    field: the column of the frame that the page for the browser sorts by.
     text: words, which may wrap and stand on the left; numbers stand on the right.
     left: stands on the left in documents though it is no text.
     always: stays on a terminal however narrow.
+    ascending: the first click on the page sorts from the lowest.
+    screen: on the page "narrow" is hidden on phones, "wide" is for wide screens alone, and "rest"
+        is shown with all metrics.
     """
 
+    id: str
     title: str
     cells: Callable[[pandas.DataFrame], Sequence[str]]
+    field: str
     text: bool = False
     left: bool = False
     always: bool = False
+    ascending: bool = False
+    screen: Literal["narrow", "wide", "rest"] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,23 +55,36 @@ class ShownColumn:
 
 #: Before the metrics.
 LEADING = [
-    TableColumn("Rank", cells.rank_cells, always=True),
-    TableColumn("Losses", lambda rows: list(rows["losses"]), text=True, always=True),
+    TableColumn("rank", "Rank", cells.rank_cells, "rank", always=True, ascending=True),
     TableColumn(
+        "losses", "Losses", lambda rows: list(rows["losses"]), "losses", text=True, always=True
+    ),
+    TableColumn(
+        "combiner",
         "Combiner",
         lambda rows: [name or cells.NOTHING for name in rows["combiner"]],
+        "combiner",
         text=True,
         always=True,
+        screen="narrow",
     ),
-    TableColumn("Tier", lambda rows: list(rows["tier"]), text=True, always=True),
+    TableColumn(
+        "tier",
+        "Tier",
+        lambda rows: list(rows["tier"]),
+        "tier",
+        text=True,
+        always=True,
+        screen="narrow",
+    ),
 ]
 #: After the metrics.
 TRAILING = [
-    TableColumn("Dim", cells.width_cells),
-    TableColumn("Tries", cells.tries_cells),
-    TableColumn("Seeds", cells.seed_cells),
-    TableColumn("Train", cells.time_cells),
-    TableColumn("Entry", cells.entry_cells, left=True),
+    TableColumn("dim", "Dim", cells.width_cells, "embedding_dim", ascending=True, screen="rest"),
+    TableColumn("tries", "Tries", cells.tries_cells, "tries", screen="rest"),
+    TableColumn("seeds", "Seeds", cells.seed_cells, "seeds", screen="wide"),
+    TableColumn("train", "Train", cells.time_cells, "train_seconds", ascending=True, screen="wide"),
+    TableColumn("entry", "Entry", cells.entry_cells, "short", left=True, screen="rest"),
 ]
 
 

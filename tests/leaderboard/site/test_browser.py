@@ -257,7 +257,11 @@ def _enlarged(text: str, groups: int) -> dict:
     board["rows"] = []
     for i in range(5000):
         row = list(template)
-        row[at["id"]], row[at["group"]], row[at["rank"]] = f"{i:016x}", i % groups, 1 + i // groups
+        row[at["id"]], row[at["group"]], row[at["rank"]] = (
+            f"{i:016x}",
+            i % groups,
+            ["", 1 + i // groups],
+        )
         row[at["losses"]], row[at["lossNames"]] = f"loss-{i}", [f"loss-{i % 50}"]
         board["rows"].append(row)
     return board

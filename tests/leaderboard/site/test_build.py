@@ -57,12 +57,12 @@ def test_a_page_an_entry_and_the_board_of_all(site, entries):
     assert set(rows) == {e.entry_id for e in entries}
     best = rows[entries[2].entry_id]
     assert best[at("losses")] == "triplet + ms" and best[at("combinerName")] == "wedl"
-    assert best[at("rank")] == 1 and best[at("seconds")] == 12
+    assert best[at("rank")][1] == 1 and best[at("seconds")] == 12
     assert board["by"] == board["metrics"][0]["id"] == "map_at_r"
     assert best[at("intervals")][0] == pytest.approx((0.58 + 0.59 + 0.601) / 3)
     # Rows that do not compare stand in different groups, with ranks of their own.
     assert [g["dataset"] for g in board["groups"]].count("glyphs") == 2
-    assert sorted(row[at("rank")] or 0 for row in board["rows"]) == [0, 1, 1, 1, 1, 3, 4]
+    assert sorted(row[at("rank")][1] or 0 for row in board["rows"]) == [0, 1, 1, 1, 1, 3, 4]
 
 
 @pytest.mark.parametrize("which", [3, 4, 6])
@@ -170,7 +170,7 @@ def test_claims_stand_apart_without_rank_page_or_link(entries, tmp_path, hostile
     assert written.num_entries == 3 and written.num_groups == 2
     board = json.loads(Reader(tmp_path / "out" / "index.html").data[0])
     row = dict(zip(board["row"], board["rows"][-1], strict=True))
-    assert row["tier"] == "claimed" and row["rank"] is None and row["hasPage"] is False
+    assert row["tier"] == "claimed" and row["rank"] == ["–", None] and row["hasPage"] is False
     assert row["group"] == 1 and row["lossNames"] == ["triplet"]
     assert "epoch picked on test data" in board["groups"][1]["notes"][0]
     assert {path.stem for path in (tmp_path / "out" / "entries").iterdir()} == {

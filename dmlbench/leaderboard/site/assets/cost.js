@@ -7,7 +7,7 @@ site.drawCost = function (place, rows, board, width) {
   const points = rows
     .map((row) => ({
       id: row.id,
-      name: row.combiner === null ? row.losses : `${row.combiner}(${row.losses})`,
+      name: row.name,
       short: row.combiner === null ? row.losses : `${row.combiner} of ${row.lossNames.length}`,
       kind: row.combiner === null ? "one loss" : "combination",
       seconds: row.seconds,
