@@ -21,7 +21,7 @@ from dmlbench.plugins.registry import KINDS, Registered, Registry
 _OFFERS = {
     "losses": {"num_classes", "embedding_dim"},
     "combiners": {"num_losses", "head_dims", "embedding_dim"},
-    "datasets": {"image_size"},
+    "datasets": {"image_size", "whole_images"},
     "backbones": {"image_size"},
 }
 _KITS = {"losses": check_loss, "combiners": check_combiner}

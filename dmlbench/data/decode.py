@@ -1,4 +1,4 @@
-"""Image files to square RGB images, once: decoded into the cache, read from there afterwards."""
+"""Image files to RGB images, once: decoded into the cache, read from there afterwards."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from dmlbench.data.cache import CacheEntry
+from dmlbench.data.whole import MAX_ASPECT, WholeImages, stored_size
 
 DECODING = 2
 """Version of the decoding: any change of the pixels raises it."""
@@ -26,6 +27,7 @@ EXTENSIONS = frozenset(".bmp .gif .jfif .jpeg .jpg .pbm .pgm .png .ppm .tif .tif
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _MOST_BYTES = 1 << 30  # of one file
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _CHUNK = 256  # images decoded before they are written
 
 _log = logging.getLogger(__name__)
@@ -35,18 +37,24 @@ _log = logging.getLogger(__name__)
 class DecodedFiles:
     """The images of files, in their order.
 
-    images: (N, 3, S, S), uint8, a memory map; zeros where a file could not be decoded.
+    images: (N, 3, S, S), uint8, a memory map, or `WholeImages`; zeros where a file could not be
+        decoded.
     failures: why, by the index of the file.
     sha256: of the content of each file; "" where it could not be read.
     """
 
-    images: np.ndarray
+    images: np.ndarray | WholeImages
     failures: dict[int, str]
     sha256: tuple[str, ...]
 
 
 def decode_files(
-    name: str, root: Path, paths: Sequence[Path], image_size: int, **key: Any
+    name: str,
+    root: Path,
+    paths: Sequence[Path],
+    image_size: int,
+    whole: bool = False,
+    **key: Any,
 ) -> DecodedFiles:
     """Decode files, or take them from the cache if none has changed since.
 
@@ -58,6 +66,7 @@ def decode_files(
     root: folder of the dataset; another one has other images.
     paths: the files below `root`, N of them.
     image_size: pixels a side, S.
+    whole: keep whole images, the short side at S pixels, instead of their middle squares.
     key: further JSON values that tell lists of files of one root apart.
     """
     files, inodes = hashlib.sha256(), hashlib.sha256()
@@ -66,39 +75,73 @@ def decode_files(
         files.update(f"{os.fsencode(path.relative_to(root))!r} {(size, modified)}\n".encode())
         inodes.update(f"{inode}\n".encode())
     key = {"root": str(root.resolve()), "image_size": image_size, "decoding": DECODING, **key}
+    if whole:
+        key["whole"] = MAX_ASPECT
     made_from = {**key, "files": files.hexdigest(), "inodes": inodes.hexdigest()}
     entry = CacheEntry.of(name, made_from, key=key)
     entry.confirm("inodes", lambda notes: _contents(paths) == notes["sha256"])
     found = entry.read()
     if found is None:
-        failures: dict[int, str] = {}
-        hashes: list[str] = []
-
-        def chunks() -> Iterator[np.ndarray]:
-            failures.clear()
-            hashes.clear()
-            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-                for start in range(0, len(paths), _CHUNK):
-                    some = paths[start : start + _CHUNK]
-                    decoded = list(pool.map(lambda path: _decode(path, image_size), some))
-                    for i, (_, digest, failure) in enumerate(decoded, start):
-                        hashes.append(digest)
-                        if failure:
-                            failures[i] = failure
-                    _log.info("%s: %d of %d images decoded", name, len(hashes), len(paths))
-                    yield np.stack([image for image, _, _ in decoded])
-
-        shape = (len(paths), 3, image_size, image_size)
-        found = entry.make(shape, chunks, lambda: {"failures": failures, "sha256": hashes})
+        work = _Decoding(name, paths, image_size, whole)
+        found = entry.make(work.shape, work.chunks, work.notes)
     images, notes = found
-    return DecodedFiles(
-        images, {int(i): why for i, why in notes["failures"].items()}, tuple(notes["sha256"])
-    )
+    failures = {int(i): why for i, why in notes["failures"].items()}
+    if whole:
+        sizes = np.array(notes["sizes"], dtype=np.int64).reshape(-1, 2)
+        return DecodedFiles(WholeImages(images, sizes), failures, tuple(notes["sha256"]))
+    return DecodedFiles(images, failures, tuple(notes["sha256"]))
 
 
-def decode_image(data: bytes, size: int) -> np.ndarray:
-    """Decode one image: its middle square at `size` pixels a side, RGB, (3, size, size) uint8.
+class _Decoding:
+    """The decoding of a list of files, piece by piece."""
 
+    def __init__(self, name: str, paths: Sequence[Path], image_size: int, whole: bool) -> None:
+        self.name, self.paths, self.whole = name, paths, whole
+        self.failures: dict[int, str] = {}
+        self.hashes: list[str] = []
+        if whole:
+            with self._pool() as pool:
+                found = pool.map(lambda path: _whole_size(path, image_size), paths)
+                self.sizes = list(found)
+            pixels = sum(3 * height * width for height, width in self.sizes)
+            self.shape: tuple[int, ...] = (pixels,)
+        else:
+            self.sizes = [(image_size, image_size)] * len(paths)
+            self.shape = (len(paths), 3, image_size, image_size)
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        self.failures.clear()
+        self.hashes.clear()
+        with self._pool() as pool:
+            for start in range(0, len(self.paths), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                decoded = list(pool.map(_decode, self.paths[part], self.sizes[part]))
+                for i, (_, digest, failure) in enumerate(decoded, start):
+                    self.hashes.append(digest)
+                    if failure:
+                        self.failures[i] = failure
+                _log.info(
+                    "%s: %d of %d images decoded", self.name, len(self.hashes), len(self.paths)
+                )
+                images = [image for image, _, _ in decoded]
+                yield (
+                    np.concatenate([i.ravel() for i in images]) if self.whole else np.stack(images)
+                )
+
+    def notes(self) -> dict[str, Any]:
+        notes = {"failures": self.failures, "sha256": self.hashes}
+        return {**notes, "sizes": self.sizes} if self.whole else notes
+
+    @staticmethod
+    def _pool() -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+
+
+def decode_image(data: bytes, size: int | tuple[int, int]) -> np.ndarray:
+    """Decode one image, RGB, (3, height, width) uint8.
+
+    size: height and width, or one number for both. The largest box of that shape in the middle of
+        the image is resized to it.
     The camera's orientation (EXIF) is applied, unless the EXIF data are damaged. Transparency is
     composed on white. Of 12 or 16 bits the upper 8 are kept. Floating-point, 32-bit and signed
     pixels are refused, because their range is not known. The resize is bilinear with antialiasing.
@@ -114,12 +157,34 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
         opened = Image.open(io.BytesIO(rest))
     with opened:
         image = _to_rgb(_upright(opened), _bits(opened))
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    square = image.resize(
-        (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+    height, width = (size, size) if isinstance(size, int) else size
+    scale = min(image.height / height, image.width / width)
+    box_width, box_height = width * scale, height * scale
+    left, top = (image.width - box_width) / 2, (image.height - box_height) / 2
+    resized = image.resize(
+        (width, height),
+        Image.Resampling.BILINEAR,
+        box=(left, top, left + box_width, top + box_height),
     )
-    return np.asarray(square).transpose(2, 0, 1)
+    return np.asarray(resized).transpose(2, 0, 1)
+
+
+def _whole_size(path: Path, short: int) -> tuple[int, int]:
+    """Height and width to store a file's whole image at, from its header; square if unknown."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file, Image.open(file) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+            width, height = image.size[::-1] if turned else image.size
+            return stored_size(height, width, short)
+    except MemoryError:
+        raise
+    except Exception:  # decoding will say what is wrong with it, or read it without its EXIF data
+        return short, short
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; of a pipe without a writer this gives nothing to read, at once."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _png_without_exif(data: bytes) -> bytes:
@@ -171,7 +236,7 @@ def _to_rgb(image: Image.Image, bits: int | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _decode(path: Path, size: int) -> tuple[np.ndarray, str, str]:
+def _decode(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, str, str]:
     """Return a file's image, the hash of its content, and why it could not be decoded, or ""."""
     digest = ""
     try:
@@ -185,7 +250,7 @@ def _decode(path: Path, size: int) -> tuple[np.ndarray, str, str]:
     except MemoryError:
         raise
     except Exception as error:  # broken files make Pillow's decoders raise nearly anything
-        return np.zeros((3, size, size), np.uint8), digest, _reason(error)
+        return np.zeros((3, *size), np.uint8), digest, _reason(error)
 
 
 def _reason(error: Exception) -> str:

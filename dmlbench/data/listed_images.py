@@ -47,6 +47,7 @@ class ListedDataset:
     root: its folder.
     listed: the files; sorted here by id, so that their order on disk does not matter.
     image_size: pixels a side that images are stored at.
+    whole: store whole images, their short side at that, instead of their middle squares.
     report: decisions taken while listing.
     key: further JSON values that tell lists of files of one root apart in the cache.
     Raises `DatasetError` for a file listed twice, or a class in training and in testing.
@@ -59,6 +60,7 @@ class ListedDataset:
         listed: Iterable[ListedImage],
         image_size: int,
         report: Iterable[str] = (),
+        whole: bool = False,
         **key: Any,
     ) -> None:
         if type(image_size) is not int or image_size < 1:
@@ -68,7 +70,8 @@ class ListedDataset:
         items = sorted(listed, key=lambda item: item.id)
         _refuse_repeats(name, items)
         _refuse_seen_classes(name, items)
-        files = decode_files(name, root, [item.path for item in items], image_size, **key)
+        paths = [item.path for item in items]
+        files = decode_files(name, root, paths, image_size, whole, **key)
         _refuse_undecoded(name, items, files)
         lines = [*report, *_decoding_report(items, files)]
         rows = [i for i in range(len(items)) if i not in files.failures]

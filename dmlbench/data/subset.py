@@ -25,6 +25,12 @@ class ImageView:
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         return self.images[self.indices[index]]
 
+    @property
+    def sizes(self) -> np.ndarray | None:
+        """Height and width of each image (n, 2), int64, where they differ; else None."""
+        sizes = getattr(self.images, "sizes", None)
+        return None if sizes is None else sizes[self.indices]
+
 
 def subset(images: ImageSet, indices: np.ndarray) -> ImageSet:
     """The images at `indices` (n,) int64; their classes are numbered anew, from 0, in order."""

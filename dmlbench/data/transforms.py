@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -43,8 +44,9 @@ class TestTransform:
         self._bias = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(-1, 1, 1)
         self._format = torch.channels_last if channels_last else torch.contiguous_format
 
-    def __call__(self, images: Tensor) -> Tensor:
-        return self._normalise(centre_crop(images, self.size))
+    def __call__(self, images: Tensor, covered: Tensor | None = None) -> Tensor:
+        """covered: (B, 2) height and width of each image in `images`, where it does not fill it."""
+        return self._normalise(centre_crop(images, self.size, covered))
 
     def _normalise(self, images: Tensor) -> Tensor:
         self._scale, self._bias = self._scale.to(images.device), self._bias.to(images.device)
@@ -74,14 +76,43 @@ class TrainTransform(TestTransform):
         super().__init__(size, mean, std, channels_last)
         self._steps = [_bind(step, size) for step in augment]
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        for step in self._steps:
+    def __call__(
+        self, images: Tensor, generator: torch.Generator, covered: Tensor | None = None
+    ) -> Tensor:
+        """covered: as for `TestTransform`. A random crop as the first step sees whole images."""
+        steps = self._steps
+        if covered is not None:
+            if steps and steps[0].func is random_resized_crop:
+                images = steps[0](images, generator=generator, covered=covered)
+                steps = steps[1:]
+            else:
+                images = centre_crop(images, int(covered.min()), covered)
+        for step in steps:
             images = step(images, generator=generator)
         return super().__call__(images)
 
 
-def centre_crop(images: Tensor, size: int) -> Tensor:
-    """Return the middle `size` × `size` pixels of each image (B, C, H, W)."""
+def batch_of(images: Any, index: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """The stored images at `index` (B,) on a device, (B, C, H, W) uint8, and what they cover.
+
+    images: what an `ImageSet` holds as images.
+    The second is (B, 2) int64 on the CPU, height and width of each image in the batch, or None
+    where every image fills it.
+    """
+    stored = torch.from_numpy(np.ascontiguousarray(images[index]))
+    sizes = getattr(images, "sizes", None)
+    covered = None if sizes is None else torch.from_numpy(sizes[index])
+    return stored.to(device, non_blocking=True), covered
+
+
+def centre_crop(images: Tensor, size: int, covered: Tensor | None = None) -> Tensor:
+    """Return the middle `size` × `size` pixels of each image (B, C, H, W).
+
+    covered: (B, 2) height and width of each image, which lies at the top left; None: all of it.
+    """
+    if covered is not None:
+        sides = zip(images, covered.tolist(), strict=True)
+        return torch.cat([centre_crop(one[None, :, :h, :w], size) for one, (h, w) in sides])
     height, width = images.shape[-2:]
     if height < size or width < size:
         raise UsageError(
@@ -120,11 +151,13 @@ def random_resized_crop(
     scale: Sequence[float] = (0.08, 1.0),
     ratio: Sequence[float] = (3 / 4, 4 / 3),
     generator: torch.Generator,
+    covered: Tensor | None = None,
 ) -> Tensor:
     """Cut a box of random area and shape from each image and resize it to `size` × `size`.
 
     scale: smallest and largest share of the image's area.
     ratio: smallest and largest width over height.
+    covered: (B, 2) height and width of each image, which lies at the top left; None: all of it.
     The resize is bilinear with antialiasing: its triangle widens where a box is larger than `size`.
     """
     if not 0 < scale[0] <= scale[1] <= 1 or not 0 < ratio[0] <= ratio[1]:
@@ -132,7 +165,9 @@ def random_resized_crop(
             "random_resized_crop: scale must be two ascending shares up to 1 and ratio two "
             f"ascending positive numbers, not {tuple(scale)} and {tuple(ratio)}."
         )
-    boxes = _boxes(images.shape, scale, ratio, generator)  # (B, 4): top, left, height, width
+    if covered is None:
+        covered = torch.tensor(images.shape[2:]).expand(len(images), 2)
+    boxes = _boxes(covered, scale, ratio, generator)  # (B, 4): top, left, height, width
     if images.is_cuda:
         return _resize_together(images, boxes.to(images.device), size)
     # On a CPU the resize of one byte image is many times faster than products of dense matrices.
@@ -193,20 +228,20 @@ def _mirrored(length: int, pixels: int, device: torch.device) -> Tensor:
 
 
 def _boxes(
-    shape: torch.Size, scale: Sequence[float], ratio: Sequence[float], generator: torch.Generator
+    sizes: Tensor, scale: Sequence[float], ratio: Sequence[float], generator: torch.Generator
 ) -> Tensor:
-    """Draw boxes (B, 4) of top, left, height, width in pixels, inside images of `shape`."""
-    batch, _, height, width = shape
-    area, shape_draw, top, left = _uniform((4, batch), generator).double()
+    """Draw boxes (B, 4) of top, left, height, width in pixels, inside images of sizes (B, 2)."""
+    height, width = sizes.to(generator.device).double().unbind(1)
+    area, shape_draw, top, left = _uniform((4, len(sizes)), generator).double()
     area = height * width * (scale[0] + area * (scale[1] - scale[0]))
     low, high = math.log(ratio[0]), math.log(ratio[1])
     aspect = (low + shape_draw * (high - low)).exp()  # width over height
     # A box that would stick out is narrowed in its shape, not in its area, until it fits.
     aspect = torch.minimum(torch.maximum(aspect, area / height**2), width**2 / area)
-    heights = (area / aspect).sqrt().round().clamp(1, height)
-    widths = (area * aspect).sqrt().round().clamp(1, width)
-    tops = (top * (height - heights + 1)).floor().clamp_max(height - heights)
-    lefts = (left * (width - widths + 1)).floor().clamp_max(width - widths)
+    heights = (area / aspect).sqrt().round().clamp_min(1).minimum(height)
+    widths = (area * aspect).sqrt().round().clamp_min(1).minimum(width)
+    tops = (top * (height - heights + 1)).floor().minimum(height - heights)
+    lefts = (left * (width - widths + 1)).floor().minimum(width - widths)
     return torch.stack([tops, lefts, heights, widths], dim=1).long()
 
 

@@ -21,6 +21,7 @@ class BenchmarkDataset(ListedDataset):
 
     root: the folder of the set, or the one above; None looks where `dmlbench data list` says.
     image_size: pixels a side that the middle square of each image is stored at.
+    whole_images: store whole images instead, their short side at `image_size`.
     Raises `DatasetError` that says what is missing and where it was looked for.
     """
 
@@ -29,7 +30,9 @@ class BenchmarkDataset(ListedDataset):
     """Names that the set's folder usually has below the one that the user gives."""
     layouts: ClassVar[tuple[Layout, ...]]
 
-    def __init__(self, root: str | None = None, image_size: int = 256) -> None:
+    def __init__(
+        self, root: str | None = None, image_size: int = 256, whole_images: bool = False
+    ) -> None:
         found = self.find(root)
         listed = self.listed(found)
         self.require_present(listed, found)
@@ -38,7 +41,13 @@ class BenchmarkDataset(ListedDataset):
             for difference in count_differences(listed, PUBLISHED[self.name])
         ]
         super().__init__(
-            self.name, found.base, listed, image_size, report, layout=found.layout.name
+            self.name,
+            found.base,
+            listed,
+            image_size,
+            report,
+            whole_images,
+            layout=found.layout.name,
         )
 
     @classmethod

@@ -40,6 +40,7 @@ class Folder(ListedDataset):
     split: "half" (the first half of the sorted classes trains), "given" (by the directories
         or the column ``split``), or "auto": given where it is there, else half.
     image_size: pixels a side that the middle square of each image is stored at.
+    whole_images: store whole images instead, their short side at `image_size`.
     Raises `DatasetError` for what cannot be meant; what can be worked around is in `report`.
     """
 
@@ -49,6 +50,7 @@ class Folder(ListedDataset):
         csv: str | None = None,
         split: str = "auto",
         image_size: int = 256,
+        whole_images: bool = False,
     ) -> None:
         for name, value in (("root", root), ("csv", csv)):
             if value is not None and not isinstance(value, str | os.PathLike):
@@ -72,7 +74,9 @@ class Folder(ListedDataset):
         listed = list_csv(base, csv, split) if csv else _from_directories(base, split, report)
         if not listed[0].split:
             listed = _halved(listed, f"folder: {root}")
-        super().__init__("folder", base, listed, image_size, report, csv=csv, split=split)
+        super().__init__(
+            "folder", base, listed, image_size, report, whole_images, csv=csv, split=split
+        )
 
 
 def _halved(listed: list[ListedImage], where: str) -> list[ListedImage]:

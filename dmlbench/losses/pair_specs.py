@@ -87,6 +87,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
     LossSpec(
         name="margin",
         target="dmlbench.losses.margin:MarginLoss",
+        learns=True,
         summary="Positives inside and negatives outside of a learned boundary, sampled by distance",
         reference="Wu, Manmatha, Smola, Krähenbühl, Sampling Matters in Deep Embedding Learning, "
         "ICCV 2017 (arXiv 1706.07567)",

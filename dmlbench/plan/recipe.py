@@ -59,10 +59,15 @@ class Optimizer:
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """Images are stored at `resize` pixels a side; the network sees `size` of them."""
+    """Images are stored at `resize` pixels a side; the network sees `size` of them.
+
+    keep: "middle" stores the middle square of an image, "whole" all of it, its short side at
+        `resize`: a random crop may then be taken anywhere. Tests see the middle either way.
+    """
 
     size: int = 32
     resize: int = 32
+    keep: Literal["middle", "whole"] = "middle"
 
 
 @dataclass(frozen=True, kw_only=True)

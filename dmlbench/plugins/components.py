@@ -40,13 +40,23 @@ def create_loss(
 
 
 def create_dataset(
-    registry: Registry, name: str, params: Mapping[str, Any], image_size: int | None = None
+    registry: Registry,
+    name: str,
+    params: Mapping[str, Any],
+    image_size: int | None = None,
+    whole_images: bool = False,
 ) -> Any:
-    """Build and check a dataset; `image_size` None leaves the dataset's own default."""
+    """Build and check a dataset; both sizes reach it where its signature asks for them.
+
+    image_size: pixels a side of stored images; None leaves the dataset's own default.
+    whole_images: store whole images, their short side at `image_size`.
+    """
     from dmlbench.data.images import check_dataset
 
     item = registry.resolve("datasets", name)
-    offers = {} if image_size is None else {"image_size": image_size}
+    offers: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
+    if whole_images:
+        offers["whole_images"] = True
     dataset = create(item, item.resolve_params(params), **offers)
     check_dataset(dataset, item.id)
     return dataset

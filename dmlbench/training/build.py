@@ -228,7 +228,7 @@ def _made_from(
     }
 
 
-def _as_they_are(features: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def _as_they_are(features: Tensor, *_: object) -> Tensor:
     """The transform of features."""
     return features
 

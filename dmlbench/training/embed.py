@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dmlbench.data.images import ImageSet
+from dmlbench.data.transforms import batch_of
 from dmlbench.plan.recipe import Recipe
 from dmlbench.training.parts import TrainingModules
 
@@ -33,7 +34,7 @@ def embed_images(parts: TrainingModules, recipe: Recipe, images: ImageSet) -> Te
 @torch.no_grad()
 def backbone_features(
     backbone: nn.Module,
-    transform: Callable[[Tensor], Tensor],
+    transform: Callable[[Tensor, Tensor | None], Tensor],
     recipe: Recipe,
     device: torch.device,
     images: ImageSet,
@@ -46,8 +47,7 @@ def backbone_features(
     step = _BATCH if device.type == "cuda" else max(16, min(_BATCH, _CPU_PIXELS // size**2))
     for start in range(0, len(images.labels), step):
         rows = np.arange(start, min(start + step, len(images.labels)))
-        stored = torch.from_numpy(np.ascontiguousarray(images.images[rows]))
-        batch = transform(stored.to(device))  # (B, 3, S, S)
+        batch = transform(*batch_of(images.images, rows, device))  # (B, 3, S, S)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             features = backbone(batch)  # (B, F)
         yield features.float()

@@ -53,7 +53,7 @@ class FrozenFeatures:
     def __init__(
         self,
         backbone: nn.Module,
-        transform: Callable[[Tensor], Tensor],
+        transform: Callable[[Tensor, Tensor | None], Tensor],
         recipe: Recipe,
         device: torch.device,
         made_from: Mapping[str, Any],

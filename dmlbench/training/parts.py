@@ -20,7 +20,8 @@ class TrainingModules:
     """What is trained together, on one device.
 
     losses: M modules, (input (B, ·), labels (B,)) -> scalar; `takes` says which input.
-    train_transform: (uint8 images (B, C, H, W), generator) -> network input (B, 3, S, S); of a
+    train_transform: (uint8 images (B, C, H, W), generator, what the images cover of it: (B, 2) or
+        None) -> network input (B, 3, S, S); test_transform the same without a generator; of a
         frozen backbone, whose features are the input, both transforms leave them as they are.
     """
 
@@ -28,8 +29,8 @@ class TrainingModules:
     losses: nn.ModuleList
     loss_names: Sequence[str]
     combiner: Combiner
-    train_transform: Callable[[Tensor, torch.Generator], Tensor]
-    test_transform: Callable[[Tensor], Tensor]
+    train_transform: Callable[[Tensor, torch.Generator, Tensor | None], Tensor]
+    test_transform: Callable[[Tensor, Tensor | None], Tensor]
     device: torch.device
 
     def modules(self) -> dict[str, nn.Module]:

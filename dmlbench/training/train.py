@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from dmlbench.data.images import ImageSet
 from dmlbench.data.sampler import ClassBalancedSampler, RandomSampler
+from dmlbench.data.transforms import batch_of
 from dmlbench.errors import TrialFailure
 from dmlbench.plan.recipe import Recipe
 from dmlbench.training.backbone_pass import BackbonePass
@@ -155,8 +156,8 @@ class Trainer:
     def _step(self, batch: np.ndarray, generator: torch.Generator, step: int) -> Tensor:
         """One update on the images `batch` (B,); gives objective and losses, (1 + M,) float64."""
         parts, recipe = self.parts, self.recipe
-        stored = torch.from_numpy(np.ascontiguousarray(self.train_set.images[batch]))
-        images = parts.train_transform(stored.to(parts.device, non_blocking=True), generator)
+        stored, covered = batch_of(self.train_set.images, batch, parts.device)
+        images = parts.train_transform(stored, generator, covered)
         labels = self.labels[torch.as_tensor(batch, device=parts.device)]  # (B,)
         through = BackbonePass(parts.model.backbone, recipe, parts.device)
         seed_step(self.seed, "backbone", step)

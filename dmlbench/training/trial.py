@@ -43,6 +43,7 @@ def load_data(configuration: Configuration, registry: Registry) -> Any:
         configuration.dataset.id,
         configuration.dataset.params,
         image_size=configuration.recipe.input.resize,
+        whole_images=configuration.recipe.input.keep == "whole",
     )
 
 

@@ -9,6 +9,8 @@ from PIL import Image
 
 from dmlbench.data import decode
 from dmlbench.data.decode import decode_files, decode_image
+from dmlbench.data.subset import ImageView
+from dmlbench.data.whole import WholeImages, stored_size
 
 
 @pytest.fixture(autouse=True)
@@ -143,3 +145,48 @@ def test_more_files_than_fit_a_chunk_keep_their_order(tmp_path, monkeypatch):
     monkeypatch.setattr(decode, "_CHUNK", 4)
     found = decode_files("toy", tmp_path / "a", files(tmp_path / "a", 11), 6)
     assert [int(i.max()) for i in found.images] == list(range(11))
+
+
+def test_whole_images_keep_their_ends(tmp_path):
+    """Of each shape, upright or turned by the camera, beside a damaged file and a copy."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wide, tall = gradient(8, 20), gradient(24, 8)
+    (tmp_path / "a.png").write_bytes(encoded(wide))
+    (tmp_path / "b.png").write_bytes(encoded(wide, exif=exif))
+    (tmp_path / "c.png").write_bytes(b"no image")
+    (tmp_path / "d.png").write_bytes(encoded(tall))
+    paths = [tmp_path / name for name in ("a.png", "b.png", "c.png", "d.png")]
+    for _ in range(2):  # decoded, then from the cache
+        files = decode_files("tiny", tmp_path, paths, 8, whole=True)
+        assert files.images.sizes.tolist() == [[8, 20], [20, 8], [8, 8], [24, 8]]
+        assert list(files.failures) == [2]
+        a, b, c, d = (files.images[np.array([i])][0].transpose(1, 2, 0) for i in range(4))
+        assert np.array_equal(a, wide) and np.array_equal(b, np.rot90(wide, -1))
+        assert not c.any() and np.array_equal(d, tall)
+    padded = files.images[np.array([0, 3])]
+    assert padded.shape == (2, 3, 24, 20) and not padded[0, :, 8:].any()
+    assert np.array_equal(padded[1, :, :, :8].transpose(1, 2, 0), tall)
+    assert ImageView(files.images, np.array([3, 1])).sizes.tolist() == [[24, 8], [20, 8]]
+    squares = decode_files("tiny", tmp_path, paths, 8)
+    assert squares.images.shape == (4, 3, 8, 8)  # beside it, in a store of its own
+
+
+def test_the_middle_of_a_whole_image_is_the_middle_square():
+    data = encoded(gradient(97, 160))
+    whole = decode_image(data, stored_size(97, 160, 32))
+    square = decode_image(data, 32)
+    left = (whole.shape[2] - 32) // 2
+    assert whole.shape == (3, 32, 53)
+    middle = whole[:, :, left : left + 32].astype(int)
+    assert np.abs(middle - square).max() <= 2  # shifted by half a pixel at most
+
+
+def test_a_very_long_image_is_cut_to_three_short_sides():
+    assert stored_size(10, 500, 16) == (16, 48) and stored_size(500, 10, 16) == (48, 16)
+    assert decode_image(encoded(gradient(10, 200)), (16, 48)).shape == (3, 16, 48)
+
+
+def test_a_batch_of_no_whole_images_is_empty():
+    images = WholeImages(np.zeros(0, np.uint8), np.zeros((0, 2), np.int64))
+    assert len(images) == 0 and len(images[np.zeros(0, np.int64)]) == 0

@@ -119,16 +119,45 @@ def test_a_crop_that_covers_all_is_the_identity(together):
     images = noise(height=16, width=16)
     full = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
     if together:
-        boxes = transforms._boxes(images.shape, *full.values(), generator())
+        boxes = transforms._boxes(sizes_of(images), *full.values(), generator())
         out = transforms._resize_together(images, boxes, 16)
     else:
         out = transforms.random_resized_crop(images, size=16, **full, generator=generator())
     assert torch.equal(out, images)
 
 
+def sizes_of(images):
+    return torch.tensor(images.shape[2:]).expand(len(images), 2)
+
+
+@pytest.mark.parametrize("height, width", [(16, 40), (40, 16)])
+def test_whole_images_are_cropped_anywhere_and_tested_in_the_middle(height, width):
+    """A batch pads images of different sizes; no crop ever reaches into what pads them."""
+    one, other = noise(1, 3, height, width), noise(1, 3, 16, 16)
+    batch = torch.zeros(2, 3, 40, 40, dtype=torch.uint8)
+    batch[0, :, :height, :width], batch[1, :, :16, :16] = one[0], other[0]
+    covered = torch.tensor([[height, width], [16, 16]])
+    crop = transforms.centre_crop(batch, 16, covered)
+    assert torch.equal(crop[0], transforms.centre_crop(one, 16)[0])
+    assert torch.equal(crop[1], other[0])
+    boxes = torch.cat(
+        [transforms._boxes(covered, (0.2, 1.0), (0.5, 2.0), generator(i)) for i in range(300)]
+    ).view(300, 2, 4)
+    ends = boxes[:, :, :2] + boxes[:, :, 2:]
+    assert (ends <= covered).all() and (ends[:, 0].max(0).values == covered[0]).all()
+    bright = torch.where(batch > 0, 255, 0).to(torch.uint8)
+    bright[0, :, :height, :width] = bright[1, :, :16, :16] = 255
+    train = transforms.TrainTransform(
+        [{"name": "random_resized_crop"}, {"name": "flip"}], 16, [0.0] * 3, [1.0] * 3
+    )
+    assert (train(bright, generator(), covered) == 1.0).all()
+    shifted = transforms.TrainTransform([{"name": "shift"}], 16, [0.0] * 3, [1.0] * 3)
+    assert (shifted(bright, generator(), covered) == 1.0).all()
+
+
 def test_boxes_lie_inside_and_keep_to_the_ranges():
-    shape = torch.Size((5000, 3, 200, 300))
-    boxes = transforms._boxes(shape, (0.1, 0.9), (0.75, 4 / 3), generator()).double()
+    sizes = torch.tensor([200, 300]).expand(5000, 2)
+    boxes = transforms._boxes(sizes, (0.1, 0.9), (0.75, 4 / 3), generator()).double()
     tops, lefts, heights, widths = boxes.T
     assert (tops >= 0).all() and (lefts >= 0).all()
     assert (tops + heights <= 200).all() and (lefts + widths <= 300).all()
@@ -144,8 +173,8 @@ def test_boxes_lie_inside_and_keep_to_the_ranges():
 
 @pytest.mark.parametrize(("height", "width"), [(200, 300), (300, 200)])
 def test_a_box_that_would_stick_out_changes_its_shape_and_keeps_its_area(height, width):
-    shape = torch.Size((500, 3, height, width))
-    boxes = transforms._boxes(shape, (0.8, 0.8), (0.75, 4 / 3), generator()).double()
+    sizes = torch.tensor([height, width]).expand(500, 2)
+    boxes = transforms._boxes(sizes, (0.8, 0.8), (0.75, 4 / 3), generator()).double()
     share = boxes[:, 2] * boxes[:, 3] / 60_000
     assert (share - 0.8).abs().max() < 0.005
 
@@ -153,7 +182,7 @@ def test_a_box_that_would_stick_out_changes_its_shape_and_keeps_its_area(height,
 @pytest.mark.parametrize("size", [12, 40, 64])
 def test_both_resizes_are_that_of_pillow(size):
     images = smooth()
-    boxes = transforms._boxes(images.shape, (0.1, 1.0), (0.75, 4 / 3), generator())
+    boxes = transforms._boxes(sizes_of(images), (0.1, 1.0), (0.75, 4 / 3), generator())
     together = transforms._resize_together(images, boxes, size)
     one_by_one = transforms.random_resized_crop(
         images, size=size, scale=(0.1, 1.0), generator=generator()
@@ -243,4 +272,5 @@ def test_the_known_parameters_are_those_of_the_functions():
     for name, defaults in AUGMENTATIONS.items():
         parameters = inspect.signature(getattr(transforms, name)).parameters.values()
         offered = {p.name: p.default for p in parameters if p.default is not p.empty}
+        offered.pop("covered", None)  # of the batch, not of the recipe
         assert offered == defaults
