@@ -166,8 +166,12 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         summary="The angle at the negative of every triplet stays under a bound",
         reference="Wang, Zhou, Wen, Liu, Lin, Deep Metric Learning with Angular Loss, ICCV 2017 "
         "(arXiv 1708.01682)",
-        defaults={"alpha_degrees": 40.0},
-        search={"alpha_degrees": {"low": 20.0, "high": 60.0}},
+        defaults={"alpha_degrees": 40.0, "n_pairs": False, "weight": 2.0, "l2_weight": 0.02},
+        search={
+            "alpha_degrees": {"low": 20.0, "high": 60.0},
+            "n_pairs": [False, True],
+            "weight": {"low": 0.5, "high": 8.0, "log": True},
+        },
         family="triplet",
     ),
     LossSpec(

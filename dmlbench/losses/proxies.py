@@ -64,7 +64,7 @@ class ProxyLoss(nn.Module):
         if embeddings.shape[1] != width:
             raise ValueError(
                 f"loss {self.name!r}: embeddings have shape {tuple(embeddings.shape)}, but they "
-                f"must be (batch, {width}), embedding_dim wide"
+                f"must be (batch, {width}), as wide as the loss was built for"
             )
         check_labels(self.name, labels, classes)
 
@@ -103,9 +103,13 @@ def cosine_to_proxies(embeddings: Tensor, proxies: Tensor) -> Tensor:
     Both are computed in the wider of their two types.
     """
     dtype = torch.promote_types(embeddings.dtype, proxies.dtype)
-    directions = unit_rows(proxies.to(dtype)).flatten(0, -2)
-    cosine = unit_rows(embeddings.to(dtype)) @ directions.T
-    return cosine.unflatten(1, proxies.shape[:-1])
+    return cosine_to_units(embeddings.to(dtype), unit_rows(proxies.to(dtype)))
+
+
+def cosine_to_units(embeddings: Tensor, units: Tensor) -> Tensor:
+    """`cosine_to_proxies` for proxies (..., C, D) of length 1, of the embeddings' type."""
+    cosine = unit_rows(embeddings) @ units.flatten(0, -2).T
+    return cosine.unflatten(1, units.shape[:-1])
 
 
 def scaled_cross_entropy(

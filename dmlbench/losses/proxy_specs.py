@@ -43,12 +43,12 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
     LossSpec(
         name="cross-entropy",
         target="dmlbench.losses.cross_entropy:CrossEntropyLoss",
-        summary="Label-smoothed cross-entropy of a linear classifier on the embedding",
+        summary="Label-smoothed cross-entropy of a linear classifier on embedding or features",
         reference="Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, Rethinking the Inception "
         "Architecture for Computer Vision, CVPR 2016 (arXiv 1512.00567)",
-        defaults={"smoothing": 0.15},
+        defaults={"smoothing": 0.15, "on": "embedding"},
         aliases=("label-smoothed-cross-entropy",),
-        search={"smoothing": {"low": 0.0, "high": 0.3}},
+        search={"smoothing": {"low": 0.0, "high": 0.3}, "on": ["embedding", "unnormalised"]},
         family="classification",
     ),
     LossSpec(
@@ -96,7 +96,13 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         summary="Softmax over classes of several centres each, an item softly assigned to them",
         reference="Qian, Shang, Sun, Hu, Li, Jin, SoftTriple Loss: Deep Metric Learning Without "
         "Triplet Sampling, ICCV 2019 (arXiv 1909.05235)",
-        defaults={"centers_per_class": 10, "scale": 20.0, "gamma": 0.1, "margin": 0.01},
+        defaults={
+            "centers_per_class": 10,
+            "scale": 20.0,
+            "gamma": 0.1,
+            "margin": 0.01,
+            "tau": 0.2,
+        },
         aliases=("softtriple",),
         search={
             "scale": {"low": 5.0, "high": 50.0, "log": True},

@@ -27,6 +27,8 @@ VARIANTS = {
         {"start": 0, "loss": "multi-similarity"},
     ],
     "n-pairs": [{"scale": 16.0}],
+    "angular": [{"n_pairs": True}],
+    "cross-entropy": [{"on": "features"}],
     "lifted-structure": [{"scale": 8.0, "l2_weight": 0.1}],
     "proxy-nca": [{"smoothing": 0.1}],
 }
@@ -63,7 +65,7 @@ def build(name):
     spec, parameters = EVERY[name]
     module, _, attribute = spec.target.partition(":")
     found = getattr(importlib.import_module(module), attribute)
-    offers = {"num_classes": C, "embedding_dim": D}
+    offers = {"num_classes": C, "embedding_dim": D, "num_features": D}
     asked = inspect.signature(found).parameters
     with torch.random.fork_rng():
         torch.manual_seed(0)

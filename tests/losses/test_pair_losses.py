@@ -45,6 +45,11 @@ def hardest(margin):
     return mined(pml.TripletMarginLoss(margin=margin), miners.BatchHardMiner())
 
 
+def normalised(loss):
+    """PML's angular loss leaves negatives as long as they come."""
+    return lambda embeddings, labels: loss(torch.nn.functional.normalize(embeddings), labels)
+
+
 AGAINST_PML = {
     "contrastive": (ContrastiveLoss(), pml.ContrastiveLoss()),
     "contrastive, other margins": (ContrastiveLoss(0.3, 1.5), pml.ContrastiveLoss(0.3, 1.5)),
@@ -134,8 +139,8 @@ AGAINST_PML = {
             4 * torch.nn.functional.normalize(embeddings), labels
         ),
     ),
-    "angular": (AngularLoss(), pml.AngularLoss()),
-    "angular, 55 degrees": (AngularLoss(55.0), pml.AngularLoss(55)),
+    "angular": (AngularLoss(), normalised(pml.AngularLoss())),
+    "angular, 55 degrees": (AngularLoss(55.0), normalised(pml.AngularLoss(55))),
     "tuplet-margin": (TupletMarginLoss(), pml.TupletMarginLoss()),
     "tuplet-margin, other parameters": (TupletMarginLoss(20.0, 8.0), pml.TupletMarginLoss(20, 8)),
 }
@@ -145,6 +150,7 @@ OURS |= {
     "triplet, two margins": TripletLoss(1.0, "semi-hard", mining_margin=0.1),
     "triplet, hard": TripletLoss(mining="hard"),
     "triplet, batch-hard": TripletLoss(mining="batch-hard"),
+    "angular, n-pairs": AngularLoss(n_pairs=True),
     "n-pairs": NPairsLoss(),
     "n-pairs, scale": NPairsLoss(scale=16.0),
     "lifted-structure, scale": LiftedStructureLoss(scale=8.0),
@@ -370,7 +376,7 @@ def test_backward_within_autocast_changes_nothing(name):
     reset(loss)
     with torch.autocast("cpu", torch.bfloat16):
         loss(leaf, labels).backward()
-    if not name.startswith("n-pairs"):  # its backward is PyTorch's own
+    if "n-pairs" not in name:  # its backward is PyTorch's own
         torch.testing.assert_close(leaf.grad, expected)
 
 
@@ -403,6 +409,19 @@ def test_what_has_no_scale_asks_for_embeddings_before_normalisation(loss):
     assert loss()(2 * embeddings, labels) != loss()(embeddings, labels)
     scaled = loss(scale=8.0)
     torch.testing.assert_close(scaled(2 * embeddings, labels), scaled(embeddings, labels))
+
+
+def test_angular_beside_n_pairs_takes_one_pair_per_class():
+    embeddings, labels = batch("unequal classes")
+    loss = AngularLoss(45.0, n_pairs=True, weight=3.0, l2_weight=0.1)
+    assert loss.takes == "unnormalised" and AngularLoss().takes == "embeddings"
+    a, p = (torch.nn.functional.normalize(embeddings[items]) for items in first_two(labels))
+    costs = []
+    for c in range(len(a)):  # tan 45° is 1
+        others = [4 * (a[c] + p[c]) @ p[k] - 4 * a[c] @ p[c] for k in range(len(a)) if k != c]
+        costs.append(torch.stack(others).exp().sum().add(1).log())
+    expected = NPairsLoss(l2_weight=0.1)(embeddings, labels) + 3 * torch.stack(costs).mean()
+    torch.testing.assert_close(loss(embeddings, labels), expected)
 
 
 def test_n_pairs_penalises_squared_lengths_of_its_pairs_alone():
@@ -489,6 +508,8 @@ def test_bad_batches_are_refused(name, embeddings, labels, message):
         (NPairsLoss, {"scale": -1}, "above 0"),
         (NPairsLoss, {"l2_weight": "none"}, "finite number"),
         (AngularLoss, {"alpha_degrees": 90}, "below 90"),
+        (AngularLoss, {"n_pairs": 1}, "true or false"),
+        (AngularLoss, {"weight": -2}, "at least 0"),
         (TupletMarginLoss, {"margin_degrees": -1}, "at least 0"),
         (TupletMarginLoss, {"scale": 0}, "above 0"),
     ],

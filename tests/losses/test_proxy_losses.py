@@ -97,11 +97,18 @@ AGAINST_PML = {
         "W",
         as_grouped_columns,
     ),
-    "soft-triple": (SoftTripleLoss, pml.SoftTripleLoss, {}, {}, "fc", as_grouped_columns),
+    "soft-triple": (
+        SoftTripleLoss,
+        pml.SoftTripleLoss,
+        {"tau": 0},
+        {},
+        "fc",
+        as_grouped_columns,
+    ),
     "soft-triple, other parameters": (
         SoftTripleLoss,
         pml.SoftTripleLoss,
-        {"centers_per_class": 2, "scale": 5.0, "gamma": 0.5, "margin": 0.3},
+        {"centers_per_class": 2, "scale": 5.0, "gamma": 0.5, "margin": 0.3, "tau": 0},
         {"centers_per_class": 2, "la": 5.0, "gamma": 0.5, "margin": 0.3},
         "fc",
         as_grouped_columns,
@@ -137,6 +144,8 @@ BAD_PARAMETERS = [
     ("subcenter-arcface", "scale", None, "finite number"),
     ("subcenter-arcface", "sub_centers", 0, "whole number of at least 1"),
     ("soft-triple", "centers_per_class", 2.0, "whole number of at least 1"),
+    ("soft-triple", "tau", -0.2, "at least 0"),
+    ("cross-entropy", "on", "logits", "'features'"),
     ("soft-triple", "scale", -1, "above 0"),
     ("soft-triple", "gamma", 0, "above 0"),
     ("soft-triple", "margin", -0.01, "at least 0"),
@@ -411,3 +420,40 @@ def test_proxy_nca_keeps_an_item_of_vanishing_probability():
     value, gradient = value_and_gradients(loss, torch.tensor([[0.0, 1.0]]), torch.tensor([0]))
     torch.testing.assert_close(value, torch.tensor(200.0))
     assert functional.cosine_similarity(gradient, torch.tensor([[-1.0, 0.0]])) > 0.99
+
+
+def test_soft_triple_pulls_the_centres_of_a_class_together():
+    torch.manual_seed(0)
+    loss = SoftTripleLoss(C, D, centers_per_class=4, tau=0.3).double()
+    alone = SoftTripleLoss(C, D, centers_per_class=4, tau=0).double()
+    alone.load_state_dict(loss.state_dict())
+    embeddings, labels = torch.randn(B, D, dtype=torch.float64), torch.arange(B) % C
+    value = loss(embeddings, labels) - alone(embeddings, labels)
+    units = functional.normalize(loss.proxies.detach(), dim=-1)  # (K, C, D)
+    between = torch.stack(
+        [torch.pdist(units[:, one]).square().add(1e-5).sqrt().sum() for one in range(C)]
+    )
+    torch.testing.assert_close(value, 0.3 * between.sum() / (C * 4 * 3))
+    classification = torch.autograd.grad(alone(embeddings, labels), alone.proxies)[0]
+    gradient = torch.autograd.grad(loss(embeddings, labels), loss.proxies)[0] - classification
+    leaf = loss.proxies.detach().requires_grad_()
+    units = functional.normalize(leaf, dim=-1)
+    apart = (2 + 1e-5 - 2 * torch.einsum("kcd,lcd->ckl", units, units)).sqrt()
+    expected = torch.autograd.grad(0.3 * apart.triu(1).sum() / (C * 4 * 3), leaf)[0]
+    torch.testing.assert_close(gradient, expected)
+    loss.proxies.data[1] = loss.proxies.data[0]  # two centres in one place
+    loss(embeddings, labels).backward()
+    assert loss.proxies.grad.isfinite().all()
+    assert SoftTripleLoss(C, D, centers_per_class=1)(embeddings, labels).isfinite()
+
+
+def test_cross_entropy_on_features_is_as_wide_as_they_are():
+    loss = CrossEntropyLoss(C, D, on="features", num_features=33)
+    assert loss.takes == "features" and loss.proxies.shape == (C, 33)
+    assert loss(torch.randn(B, 33), torch.arange(B) % C) > 0
+    with pytest.raises(ValueError, match=r"must be \(batch, 33\)"):
+        loss(torch.randn(B, D), torch.arange(B) % C)
+    with pytest.raises(ValueError, match="num_features is None.*on='features'"):
+        CrossEntropyLoss(C, D, on="features")
+    takes = {on: CrossEntropyLoss(C, D, on=on).takes for on in ("embedding", "unnormalised")}
+    assert takes == {"embedding": "embeddings", "unnormalised": "unnormalised"}
