@@ -43,13 +43,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "evaluate":
-        return importlib.import_module("dmlbench.evaluate")
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'dmlbench' has no attribute {name!r}")
+if not TYPE_CHECKING:  # so that a type checker refuses a name that is not there
+
+    def __getattr__(name: str) -> Any:
+        if name == "evaluate":
+            return importlib.import_module("dmlbench.evaluate")
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        raise AttributeError(f"module 'dmlbench' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
