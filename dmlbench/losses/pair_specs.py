@@ -20,7 +20,12 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         reference="Schroff, Kalenichenko, Philbin, FaceNet: A Unified Embedding for Face "
         "Recognition and Clustering, CVPR 2015 (arXiv 1503.03832)",
         defaults={"margin": None, "mining": "all", "squared": False, "mining_margin": None},
-        search={"margin": {"low": 0.02, "high": 0.6, "log": True}},
+        search={
+            "margin": {"low": 0.02, "high": 1.0, "log": True},
+            "mining": ["all", "semi-hard", "batch-hard"],
+            "mining_margin": [None, 0.05, 0.1, 0.2],
+            "squared": [False, True],
+        },
         family="triplet",
     ),
     LossSpec(
@@ -32,10 +37,11 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         defaults={"alpha": 2.0, "beta": 50.0, "base": 0.5, "mining": True, "epsilon": 0.1},
         aliases=("ms",),
         search={
-            "alpha": {"low": 0.5, "high": 10.0, "log": True},
-            "beta": {"low": 10.0, "high": 100.0, "log": True},
+            "alpha": {"low": 0.5, "high": 25.0, "log": True},
+            "beta": {"low": 10.0, "high": 200.0, "log": True},
             "base": {"low": 0.2, "high": 0.9},
-            "epsilon": {"low": 0.02, "high": 0.4},
+            "mining": [True, False],
+            "epsilon": {"low": 0.02, "high": 0.8},
         },
         family="pair",
     ),
@@ -61,7 +67,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         "of Visual Representations, ICML 2020 (arXiv 2002.05709)",
         defaults={"temperature": 0.07},
         aliases=("infonce",),
-        search={"temperature": {"low": 0.02, "high": 0.5, "log": True}},
+        search={"temperature": {"low": 0.0001, "high": 0.5, "log": True}},
         family="pair",
     ),
     LossSpec(

@@ -24,7 +24,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         "Learning using Proxies, ICCV 2017 (arXiv 1703.07464)",
         defaults={"softmax_scale": 1.0, "smoothing": 0.0},
         search={
-            "softmax_scale": {"low": 1.0, "high": 20.0, "log": True},
+            "softmax_scale": {"low": 1.0, "high": 50.0, "log": True},
             "smoothing": {"low": 0.0, "high": 0.2},
         },
         family="proxy",
@@ -59,8 +59,8 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         "for Deep Face Recognition, CVPR 2018 (arXiv 1801.09414)",
         defaults={"margin": 0.35, "scale": 64.0},
         search={
-            "margin": {"low": 0.0, "high": 0.5},
-            "scale": {"low": 8.0, "high": 128.0, "log": True},
+            "margin": {"low": 0.0, "high": 0.8},
+            "scale": {"low": 8.0, "high": 256.0, "log": True},
         },
         family="classification",
     ),
@@ -73,7 +73,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         defaults={"margin_degrees": 28.6, "scale": 64.0},
         search={
             "margin_degrees": {"low": 0.0, "high": 40.0},
-            "scale": {"low": 8.0, "high": 128.0, "log": True},
+            "scale": {"low": 8.0, "high": 256.0, "log": True},
         },
         family="classification",
     ),
@@ -86,7 +86,8 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         defaults={"margin_degrees": 28.6, "scale": 64.0, "sub_centers": 3},
         search={
             "margin_degrees": {"low": 0.0, "high": 40.0},
-            "scale": {"low": 8.0, "high": 128.0, "log": True},
+            "scale": {"low": 8.0, "high": 256.0, "log": True},
+            "sub_centers": [1, 2, 3, 5],
         },
         family="classification",
     ),
@@ -105,9 +106,11 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         },
         aliases=("softtriple",),
         search={
-            "scale": {"low": 5.0, "high": 50.0, "log": True},
+            "centers_per_class": [2, 5, 10, 20],
+            "scale": {"low": 5.0, "high": 150.0, "log": True},
             "gamma": {"low": 0.05, "high": 0.3, "log": True},
-            "margin": {"low": 0.0, "high": 0.1},
+            "margin": {"low": 0.0, "high": 0.8},
+            "tau": {"low": 0.0, "high": 0.5},
         },
         family="proxy",
     ),
@@ -118,7 +121,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
         reference="Cakir, He, Xia, Kulis, Sclaroff, Deep Metric Learning to Rank, CVPR 2019",
         defaults={"num_bins": 10},
         aliases=("fast-ap",),
-        search={"num_bins": [5, 10, 20, 40]},
+        search={"num_bins": {"low": 5, "high": 100, "log": True}},
         family="listwise",
     ),
     LossSpec(

@@ -181,7 +181,7 @@ def _check_inputs(
         raise UsageError(
             f"{', '.join(on_features)} looks at the backbone's features, so that its embedding "
             f"would learn nothing. Put it beside another loss on one embedding, such as with "
-            f"--combiner wel, or let it look at embeddings."
+            f"--combiner wel --no-singles, or let it look at embeddings."
         )
 
 

@@ -3,6 +3,7 @@
 import pytest
 from torch import nn
 
+import dmlbench
 from dmlbench.errors import UsageError
 from dmlbench.plan.config import Component
 from dmlbench.training.build import _check_inputs
@@ -37,3 +38,13 @@ def test_a_head_that_would_learn_nothing_is_refused(takes, heads):
 
 def test_a_loss_on_features_beside_one_on_the_embedding_is_fine():
     _check_inputs(Configured, [Taking("unnormalised"), Taking("features")], 1)
+
+
+def test_losses_on_each_input_train_on_one_embedding(tiny, tmp_path):
+    """A classifier on the features, n-pairs before normalisation, and a memory with a start."""
+    losses = ["cross-entropy(on=features)", "n-pairs", "xbm(start=1)", "margin"]
+    options = {**tiny, "losses": losses, "combiners": ["wel"], "seeds": 1, "out": tmp_path}
+    (entry,) = dmlbench.run(**options, singles=False)
+    assert [trial.status for trial in entry.trials] == ["completed"]
+    history = [value for epoch in entry.trials[0].history for value in epoch.losses]
+    assert len(history) % 4 == 0 and all(value > 0 for value in history)
