@@ -5,8 +5,9 @@ Only parameters that are not the default are named, as one types them on the com
 
 from __future__ import annotations
 
-from dmlbench.plan.config import Component, Configuration, canonical_json
+from dmlbench.plan.config import Component, Configuration
 from dmlbench.plan.expressions import row_name, write_call
+from dmlbench.plan.identity import same
 from dmlbench.plugins.registry import Registry
 
 
@@ -27,6 +28,6 @@ def _named(kind: str, component: Component, registry: Registry) -> str:
     own = {
         name: value
         for name, value in component.params.items()
-        if name not in defaults or canonical_json(value) != canonical_json(defaults[name])
+        if name not in defaults or not same(value, defaults[name])
     }
     return write_call(component.name, own)

@@ -130,7 +130,7 @@ def _named_losses(
     for written in request.losses:
         copies, text = parse_copies(written)
         loss = _resolve(registry, "losses", text, usual)[1]
-        if any(loss == other for _, _, other in named):
+        if any(loss.identity() == other.identity() for _, _, other in named):
             raise UsageError(
                 f"The loss {loss.id} is named twice with the same parameters. For copies on "
                 f"purpose write --losses 2*{loss.name}."

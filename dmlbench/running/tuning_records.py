@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.entry import TuningRecord
 from dmlbench.plan.config import Configuration
-from dmlbench.plan.identity import canonical_json, sha256_of
+from dmlbench.plan.identity import same, sha256_of
 from dmlbench.plan.search_space import fixed_identity, search_space, values_of, with_values
 from dmlbench.plugins.registry import Registry
 from dmlbench.training.trial_folder import TRIALS
@@ -100,9 +100,7 @@ def tuning_of(out: Path, configuration: Configuration) -> list[TuningRecord]:
             continue
         setting = Setting(configuration, record.space)
         chosen = values_of(configuration, record.best.params)
-        if setting.sha256 == record.setting_sha256 and canonical_json(chosen) == canonical_json(
-            record.best.params
-        ):
+        if setting.sha256 == record.setting_sha256 and same(chosen, record.best.params):
             found.append(record)
     return found
 

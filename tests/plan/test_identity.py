@@ -6,13 +6,16 @@ import dataclasses
 
 import pytest
 
+from dmlbench.errors import UsageError
 from dmlbench.plan import config
 from dmlbench.plan.code import code_sha256, component_sources, with_defaults
 from dmlbench.plan.config import configuration_from_json
 from dmlbench.plan.identity import code_identity, states_the_same, without_defaults
+from dmlbench.plan.labels import label
 from dmlbench.plan.recipe import Recipe
-from dmlbench.plan.request import Request, configurations_of
+from dmlbench.plan.request import Request, configurations_of, rows_of
 from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.tuning_records import setting_of
 from dmlbench.version import RESULTS_VERSION
 
 
@@ -89,3 +92,30 @@ def test_true_is_not_one_and_equal_numbers_are_one():
     assert without_defaults({"a": True, "b": 2.0, "c": (1, 2)}, {"a": 1, "b": 2, "c": [1, 2]}) == {
         "a": True
     }
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("arcface", "arcface(scale=64)"),
+        ("arcface(scale=64)", "arcface(scale=64.0)"),
+        ("recall-at-k-surrogate", "recall-at-k-surrogate(ks=[1, 2, 4, 8, 16])"),
+    ],
+)
+def test_two_ways_to_write_a_loss_are_one_row_of_one_name(registry, one, other):
+    with pytest.raises(UsageError, match="named twice"):
+        rows_of(Request(losses=(one, other)), registry)
+    (first,), (second,) = of(registry, one), of(registry, other)
+    assert first.entry_id == second.entry_id
+    assert label(first, registry) == label(second, registry) == first.losses[0].name
+    (tuned,) = {setting_of(c, registry).sha256 for c in (first, second)}
+    assert tuned
+
+
+def test_two_ways_to_write_a_combiner_are_one_row(registry):
+    request = Request(
+        losses=("triplet", "ms"),
+        combiners=("wedl", "learned", "wedl(diversity=0.05)", "wedl(penalty=10000)"),
+        singles=False,
+    )
+    assert len(configurations_of(request, registry)) == 1

@@ -9,8 +9,8 @@ from typing import Any
 
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.plan.config import canonical_json
 from dmlbench.plan.expressions import row_name
+from dmlbench.plan.identity import canonical_json, one_form
 
 _OWN_DISTRIBUTION = "dmlbench"
 
@@ -117,17 +117,22 @@ def _components(entry: Entry) -> list[ComponentRecord]:
 
 def _varying_names(uses: list[Mapping[str, Any]]) -> set[str]:
     """The parameters that do not have one and the same value everywhere."""
-    texts = [{name: canonical_json(value) for name, value in params.items()} for params in uses]
+    texts = [{name: _text(value) for name, value in params.items()} for params in uses]
     names = set().union(*texts)
     return {name for name in names if len({text.get(name) for text in texts}) > 1}
 
 
 def _commonest(uses: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The parameters of two thirds of the uses; None where none are so common."""
-    ((first, most),) = Counter(map(canonical_json, uses)).most_common(1)
+    ((first, most),) = Counter(map(_text, uses)).most_common(1)
     if 3 * most < 2 * len(uses):
         return None
-    return next(params for params in uses if canonical_json(params) == first)
+    return next(params for params in uses if _text(params) == first)
+
+
+def _text(value: Any) -> str:
+    """One text for equal values."""
+    return canonical_json(one_form(value))
 
 
 def _in_brackets(values: Mapping[str, Any]) -> str:

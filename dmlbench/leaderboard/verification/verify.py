@@ -137,7 +137,7 @@ def attest(verified: Verified, who: str) -> Path | None:
         if attestation.who == who and attestation.is_of(entry, content):
             if recomputed(entry, attestation):
                 return None
-    from dmlbench.plugins.sources import source_sha256
+    from dmlbench.plan.identity import current_code
     from dmlbench.version import __version__
 
     attestation = Attestation(
@@ -148,7 +148,7 @@ def attest(verified: Verified, who: str) -> Path | None:
         who=who,
         made=now(),
         dmlbench_version=__version__,
-        code_sha256=source_sha256("dmlbench.evaluate.retrieval"),
+        code_sha256=current_code({}),
         fingerprint=verified.fingerprint,
         trials=[
             AttestedTrial(
