@@ -65,6 +65,7 @@ def assemble_entry(
         }
 
     identity = configuration.to_json()
+    rates = facts.get("loss_rates") or [None] * len(configuration.losses)
     return Entry.model_validate(
         {
             "schema_version": 2,
@@ -76,7 +77,10 @@ def assemble_entry(
                 "rules": configuration.protocol.to_json(),
             },
             "dataset": record("datasets", configuration.dataset, **facts["dataset"]),
-            "losses": [record("losses", loss) for loss in configuration.losses],
+            "losses": [
+                record("losses", loss, learning_rate=rate)
+                for loss, rate in zip(configuration.losses, rates, strict=True)
+            ],
             "combiner": (
                 record("combiners", configuration.combiner) if configuration.combiner else None
             ),
@@ -120,5 +124,5 @@ def carried_on(stored: Entry | None, assembled: Entry, origin: Origin) -> Entry:
 
 
 def _differ(one: Any, other: Any, name: str) -> bool:
-    """Whether two trials saw different facts; trials of an older dmlbench count no parameters."""
-    return one != other and not (name == "head_parameters" and None in (one, other))
+    """Whether two trials saw different facts; those of an older dmlbench do not state them all."""
+    return one != other and not (name in ("head_parameters", "loss_rates") and None in (one, other))

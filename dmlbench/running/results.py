@@ -77,6 +77,7 @@ def _result(entry: Entry, trial: dict[str, Any]) -> dict[str, Any]:
             "embedding_dim": entry.embedding_dim,
             "head_dims": entry.head_dims,
             "head_parameters": entry.head_parameters,
+            "loss_rates": [loss.learning_rate for loss in entry.losses],
         },
         "trial": trial,
     }

@@ -6,6 +6,7 @@ Legend: F feature width, M losses.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -164,7 +165,15 @@ def build_objective(
 def _check_inputs(
     configuration: Configuration, losses: Sequence[nn.Module], num_heads: int
 ) -> None:
-    """Refuse a loss that names no input, and a head that would learn nothing."""
+    """Refuse a loss that names no input or rate, and a head that would learn nothing."""
+    for component, loss in zip(configuration.losses, losses, strict=True):
+        rate = getattr(loss, "learning_rate", None)
+        number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        if rate is not None and not (number and 0 < rate < math.inf):
+            raise UsageError(
+                f"The loss {component.id} has learning_rate = {rate!r}; it must be a number above "
+                f"0, or None for the recipe's."
+            )
     takes = [loss_input(loss) for loss in losses]
     for component, taken in zip(configuration.losses, takes, strict=True):
         if taken not in LOSS_INPUTS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from dmlbench.plan.recipe import Recipe
 from dmlbench.training.parts import TrainingModules
@@ -18,10 +19,7 @@ def parameter_groups(parts: TrainingModules, recipe: Recipe) -> list[dict[str, A
     groups = [
         (parts.model.backbone.parameters(), rates.backbone_lr, decay),
         (parts.model.heads.parameters(), rates.head_lr, decay),
-        *(
-            (loss.parameters(), getattr(loss, "learning_rate", None) or rates.loss_lr, decay)
-            for loss in parts.losses
-        ),
+        *((loss.parameters(), own_rate(loss) or rates.loss_lr, decay) for loss in parts.losses),
         (
             (p for p in parts.combiner.parameters() if p not in own),
             rates.combiner_lr,
@@ -33,6 +31,13 @@ def parameter_groups(parts: TrainingModules, recipe: Recipe) -> list[dict[str, A
         for params, lr, decay in groups
     ]
     return [group for group in listed if group["params"]]
+
+
+def own_rate(loss: nn.Module) -> float | None:
+    """The rate that a loss sets for its own parameters; None without them, or for the recipe's."""
+    rate = getattr(loss, "learning_rate", None)
+    has_some = any(parameter.requires_grad for parameter in loss.parameters())
+    return None if rate is None or not has_some else float(rate)
 
 
 def build_optimizer(parts: TrainingModules, recipe: Recipe) -> torch.optim.Optimizer:

@@ -32,6 +32,7 @@ from dmlbench.training.environment import (
     peak_memory_bytes,
     reset_peak_memory,
 )
+from dmlbench.training.optimizers import own_rate
 from dmlbench.training.train import NotFinite, Trainer, validation_map_at_r
 from dmlbench.training.trial_folder import TrialFolder
 
@@ -306,4 +307,5 @@ def _facts(built: Built, dataset: Any) -> dict[str, Any]:
         "embedding_dim": parts.combiner.embed(heads).shape[1],
         "head_dims": [head.shape[1] for head in heads],
         "head_parameters": parts.head_parameters(),
+        "loss_rates": [own_rate(loss) for loss in parts.losses],
     }

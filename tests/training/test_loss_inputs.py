@@ -5,6 +5,9 @@ from torch import nn
 
 import dmlbench
 from dmlbench.errors import UsageError
+from dmlbench.leaderboard.comparison.table import leaderboard_frame
+from dmlbench.leaderboard.views.describe import configuration_rows
+from dmlbench.leaderboard.views.table import shown_columns
 from dmlbench.plan.config import Component
 from dmlbench.training.build import _check_inputs
 
@@ -23,6 +26,14 @@ class Taking(nn.Module):
 def test_an_input_that_there_is_not_is_refused():
     with pytest.raises(UsageError, match="some:two has takes = 'logits'"):
         _check_inputs(Configured, [Taking(), Taking("logits")], 1)
+
+
+@pytest.mark.parametrize("rate", ["fast", 0, -0.1, True, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(rate):
+    loss = Taking()
+    loss.learning_rate = rate
+    with pytest.raises(UsageError, match="some:two has learning_rate = "):
+        _check_inputs(Configured, [Taking(), loss], 1)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +56,13 @@ def test_losses_on_each_input_train_on_one_embedding(tiny, tmp_path):
     losses = ["cross-entropy(on=features)", "n-pairs", "xbm(start=1)", "margin"]
     options = {**tiny, "losses": losses, "combiners": ["wel"], "seeds": 1, "out": tmp_path}
     (entry,) = dmlbench.run(**options, singles=False)
+    # What a loss sets for its own parameters is told wherever the entry is.
+    assert [loss.learning_rate for loss in entry.losses] == [None, None, None, 0.0005]
+    assert "learning rate of 0.0005" in dict(configuration_rows(entry)[3:])["loss"]
+    (column,) = [
+        c for c in shown_columns(leaderboard_frame([entry]), "map_at_r") if c.title == "Loss lr"
+    ]
+    assert column.cells == ["–+–+–+0.0005"]
     assert [trial.status for trial in entry.trials] == ["completed"]
     history = [value for epoch in entry.trials[0].history for value in epoch.losses]
     assert len(history) % 4 == 0 and all(value > 0 for value in history)

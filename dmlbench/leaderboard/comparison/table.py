@@ -137,7 +137,7 @@ def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataF
 _LEADING = ("entry_id", "rank", "tier", "losses", "combiner")
 _SETTINGS = ("dataset", "backbone", "pretrained", "recipe", "protocol", "width")
 _COUNTS = ("embedding_dim", "seeds", "failed")
-_TRAILING = ("train_seconds", "tries", "head_dims", "distributions", "failures")
+_TRAILING = ("train_seconds", "tries", "loss_rates", "head_dims", "distributions", "failures")
 _ORIGIN = ("submitter", "concerns", "source", "group", "key", "short", "name")
 
 
@@ -180,6 +180,7 @@ def _row(
         "failed": len(entry.trials) - len(entry.completed),
         "train_seconds": sum(seconds) / len(seconds) if seconds else None,
         "tries": entry.tuning_budgets,
+        "loss_rates": [loss.learning_rate for loss in entry.losses],
         "head_dims": list(entry.head_dims),
         "distributions": distributions(entry),
         "failures": failures(entry),

@@ -181,6 +181,7 @@ def claim_row(claim: Claim) -> dict[str, Any]:
         "failed": 0,
         **metrics.model_dump(exclude={"recall_at"}),
         "tries": [],
+        "loss_rates": [],
         "head_dims": [],
         "distributions": [],
         "failures": [],

@@ -42,6 +42,12 @@ class ComponentRecord(Record):
     source_sha256: Sha256 | None = None
 
 
+class LossRecord(ComponentRecord):
+    """A loss; `learning_rate` is what it sets for its own parameters, None for the recipe's."""
+
+    learning_rate: Annotated[float, Field(gt=0.0)] | None = None
+
+
 class ProtocolRecord(Record):
     """The protocol's name, its rules and their hash."""
 
@@ -143,7 +149,7 @@ class Entry(Record):
     entry_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     protocol: ProtocolRecord
     dataset: DatasetRecord
-    losses: Annotated[list[ComponentRecord], Field(min_length=1)]
+    losses: Annotated[list[LossRecord], Field(min_length=1)]
     combiner: ComponentRecord | None
     backbone: BackboneRecord
     recipe: dict[str, JsonValue]

@@ -113,6 +113,16 @@ def tries_cells(rows: pandas.DataFrame) -> list[str]:
     return ["+".join(map(str, tries)) or NOTHING for tries in rows["tries"]]
 
 
+def loss_rate_cells(rows: pandas.DataFrame) -> list[str]:
+    """Rates that losses set for their own parameters; empty where no loss of the group does."""
+    if not any(rate is not None for rates in rows["loss_rates"] for rate in rates):
+        return []
+    return [
+        "+".join(NOTHING if rate is None else f"{rate:g}" for rate in rates) or NOTHING
+        for rates in rows["loss_rates"]
+    ]
+
+
 def time_cells(rows: pandas.DataFrame) -> list[str]:
     """Mean training time of a trial, in the unit that suits it."""
     return [duration(seconds) for seconds in rows["train_seconds"]]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry, TuningRecord
+from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry, LossRecord, TuningRecord
 from dmlbench.leaderboard.entries.labels import Labels, failures, recipe_label
 from dmlbench.leaderboard.entries.metrics import (
     metric_interval,
@@ -47,7 +47,7 @@ def show_entry(entry: Entry, console: Console) -> None:
 def configuration_rows(entry: Entry) -> list[tuple[str, str]]:
     """What was trained: a name and a line of text each; no name goes on with the one above."""
     dataset, backbone = entry.dataset, entry.backbone
-    rows = [("loss", _component(loss)) for loss in entry.losses]
+    rows = [("loss", _loss(loss)) for loss in entry.losses]
     if entry.combiner is not None:
         rows.append(("combiner", _component(entry.combiner)))
     gallery = f", {dataset.num_gallery_images} in the gallery" * bool(dataset.num_gallery_images)
@@ -96,6 +96,12 @@ def _component(record: ComponentRecord) -> str:
     origin = plain(f"{record.distribution} {record.version}")
     source = f", source {record.source_sha256[:12]}" if record.source_sha256 else ""
     return f"{plain(record.name)}({params}) from {origin}{source}"
+
+
+def _loss(record: LossRecord) -> str:
+    rate = record.learning_rate
+    own = "" if rate is None else f", its parameters at a learning rate of {rate:g}"
+    return _component(record) + own
 
 
 def _tuning(record: TuningRecord) -> str:
