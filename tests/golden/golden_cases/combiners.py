@@ -22,7 +22,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "fixed": [{"weights": [0.5, 1.0, 0.25]}],
     "wel": [{"rescale": "gradient"}, {"rescale": "none", "prior": [2.0, 1.0, 1.0]}],
     "wedl": [{"rescale": "gradient"}, {"rescale": "none", "prior": [2.0, 1.0, 1.0]}],
-    "wedl-c": [{"hidden_dim": 5}],
+    "wedl-c": [{"hidden_dim": 5}, {"compressor": "authors"}],
     "pcgrad": [{"at": "representation"}],
     "mgda-ub": [{"normalise": "l2"}],
 }

@@ -47,9 +47,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"start": 0, "loss": "multi-similarity", "memory_size": 24},
     ],
     "n-pairs": [{"scale": 16.0}],
+    "angular": [{"n_pairs": True}],
+    "soft-triple": [{"tau": 0.0}],
     "lifted-structure": [{"scale": 8.0, "l2_weight": 0.1}],
     "proxy-nca": [{"smoothing": 0.1}],
-    "cross-entropy": [{"smoothing": 0.0}],
+    "cross-entropy": [{"smoothing": 0.0}, {"on": "features"}],
     "recall-at-k-surrogate": [{"ks": (4,)}],
 }
 
@@ -60,12 +62,18 @@ def named(name: str, parameters: dict[str, Any]) -> str:
     return f"{name}({given})" if given else name
 
 
-def build_loss(name: str, num_classes: int = NUM_CLASSES, width: int = WIDTH, **given) -> nn.Module:
+def build_loss(
+    name: str,
+    num_classes: int = NUM_CLASSES,
+    width: int = WIDTH,
+    num_features: int = WIDTH,
+    **given,
+) -> nn.Module:
     """A built-in loss with fixed weights."""
     (spec,) = (spec for spec in LOSSES if spec.name == name)
     module, _, attribute = spec.target.partition(":")
     found = getattr(importlib.import_module(module), attribute)
-    offers = {"num_classes": num_classes, "embedding_dim": width, "num_features": width}
+    offers = {"num_classes": num_classes, "embedding_dim": width, "num_features": num_features}
     asked = inspect.signature(found).parameters
     with weights_to_be_replaced():
         loss = found(**given, **{key: value for key, value in offers.items() if key in asked})

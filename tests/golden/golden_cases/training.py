@@ -84,8 +84,8 @@ def train(
 ) -> dict[str, Any]:
     """How far three steps move every module's weights, and what the epochs record.
 
-    losses: each called with num_classes and width. combiner: called with num_losses, and with
-        head_dims and embedding_dim where it asks for them.
+    losses: each called with num_classes, width and num_features.
+    combiner: called with num_losses, and head_dims and embedding_dim where it asks for them.
     """
     chosen = recipe(overrides)
     head_dims = _class_of(combiner).head_dims(WIDTH, len(losses), "fair")
@@ -94,7 +94,10 @@ def train(
         model = EmbeddingModel(Backbone(), head_dims, chosen.layer_norm)
     fix_weights(model)
     joined = build_combiner(combiner, len(losses), head_dims, WIDTH)
-    built = [build(num_classes=CLASSES, width=dim) for build, dim in zip(losses, dims, strict=True)]
+    built = [
+        build(num_classes=CLASSES, width=dim, num_features=Backbone.num_features)
+        for build, dim in zip(losses, dims, strict=True)
+    ]
     shape = (SIZE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), False)
     parts = TrainingModules(
         model=model,
