@@ -45,7 +45,8 @@ returns a scalar; a batch with nothing to learn from gives 0.
 
 B batch, D width of the evaluated embedding, M losses, l_j the value of loss j in a batch, w_j its
 weight, e_j (B, D_j) the L2-normalised embedding of head j, g_j the gradient of loss j at the shared
-features.
+representation: the head's output before normalisation where there is one embedding, the features
+where there is a head per loss.
 
 A combiner is called as `combiner(losses, heads)` with losses (M,) and heads (B, D_j), and returns
 the objective, a scalar; `embed(heads)` gives the evaluated embedding (B, D). Heads are shared, one

@@ -22,6 +22,11 @@ class GradNorm(Combiner):
     r_j = (l_j / l_j(0)) / mean_i(l_i / l_i(0)) how slowly loss j trains. The weights descend
     Σ_j |‖w_j g_j‖ − Ḡ r_j^α|, the target a constant, and are kept at sum M.
 
+    Authors' code: none was published. The gradient of the weights is that of LibMTL, value for
+    value. Deviation from LibMTL: as in the paper the weights themselves are learned and brought to
+    sum M again, where it learns their softmax and starts after an epoch of equal weights. It needs
+    steps: norms of losses may differ by 300 times, and Adam moves a weight by its rate each step.
+
     num_losses: M.
     asymmetry: α; 0 asks for equal norms.
     """

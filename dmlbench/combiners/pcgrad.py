@@ -24,7 +24,14 @@ class PCGrad(Combiner):
 
     The paper has it at the shared parameters: backbone, and the head of one embedding. At the
     representation, the head's output, one pass back through the backbone is enough instead of M,
-    but gradients are seldom in conflict there and the method hardly acts.
+    but the method hardly acts there. Measured with Multi-Similarity, Proxy-Anchor and Smooth-AP
+    (recipe quick, first 60 steps, one core): a step of the equal sum costs 26 ms, at the
+    representation 29 ms, at the parameters 70 ms. The last two losses conflict in 63 % of the
+    batches at the representation and in 78 % at the parameters, and the first and the last in none
+    and in 32 %; the cosine of the step to the plain mean is 0.996 or more there, 0.92 or more here.
+
+    Authors' code: not compared. Equal to LibMTL's in direction, with the same order of projections;
+    theirs steps along the sum, ours along the mean. LibMTL refuses the representation.
 
     num_losses: M.
     at: "parameters", or "representation" for the cheaper approximation.

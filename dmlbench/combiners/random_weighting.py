@@ -20,6 +20,8 @@ class RandomWeighting(Combiner):
 
     Draws from torch's global random state, which a trial sets from seed and step.
 
+    Authors' code (LibMTL): equal, up to what is drawn.
+
     num_losses: M.
     """
 

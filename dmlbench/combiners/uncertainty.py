@@ -20,6 +20,8 @@ class UncertaintyWeighting(Combiner):
 
     A loss that stays at l has its optimum at σ² = l: large losses count for less.
 
+    Authors' code: not compared. Equal to LibMTL's, which starts at s = −0.5 where ours starts at 0.
+
     num_losses: M.
     """
 

@@ -23,6 +23,10 @@ class DiverseEnsemble(WeightedEnsemble):
     The mean is over head pairs and batch. Evaluated embedding: the concatenation of sqrt(w_j) e_j,
     so that its squared Euclidean distance is Σ_j w_j d_j².
 
+    Authors' code: equal, value and gradients, with diversity = 0.01 and batches in which no loss is
+    0. Deviations: heads share the width of one embedding unless the width of the paper is asked
+    for, and the evaluated embedding has the current weights, theirs those of the epoch before.
+
     num_losses: M.
     prior, penalty, rescale: as for `WeightedEnsemble`.
     diversity: λ, 0.01 to 0.1 in the paper.

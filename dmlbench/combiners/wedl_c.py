@@ -27,6 +27,10 @@ class CompressedEnsemble(DiverseEnsemble):
     whatever M is, and nothing is normalised: they compare by Euclidean distance. Its rows are wider
     than a single loss's, and ranked apart.
 
+    Authors' code: equal, output, value and gradients, with compressor = "authors" on the same
+    embeddings. Deviation: theirs takes its step on embeddings computed again after the ensemble's
+    step, ours on those that the losses saw.
+
     num_losses: M.
     embedding_dim: D.
     head_dims: widths of the heads, D_j.

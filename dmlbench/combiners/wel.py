@@ -32,6 +32,10 @@ class WeightedEnsemble(Combiner):
     alone. With `rescale="gradient"` l̄_j is the running norm of the loss's gradient at the shared
     representation instead, which no constant in the loss can change.
 
+    Authors' code: equal, value and gradients, on batches in which no loss is 0. Deviation: theirs
+    counts zeros in a running mean. Their cross-entropy looks at the backbone's features:
+    `cross-entropy(on=features)`.
+
     num_losses: M.
     prior: M positive numbers that the weights start in proportion to; None for equal ones.
     penalty: η.

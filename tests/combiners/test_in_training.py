@@ -94,7 +94,7 @@ class Step:
             losses=nn.ModuleList(modules),
             loss_names=["one", "two", "three"],
             combiner=combiner,
-            train_transform=lambda stored, generator: stored.float() / 255,
+            train_transform=lambda stored, *_: stored.float() / 255,
             test_transform=lambda stored: stored.float() / 255,
             device=torch.device("cpu"),
         )

@@ -124,7 +124,7 @@ def test_a_step_of_training_computes_one_product_for_losses_on_one_head(products
         losses=torch.nn.ModuleList(THREE),
         loss_names=("contrastive", "triplet", "ms"),
         combiner=combiner(3),
-        train_transform=lambda stored, generator: stored.float() / 255,
+        train_transform=lambda stored, *_: stored.float() / 255,
         test_transform=lambda stored: stored.float() / 255,
         device=torch.device("cpu"),
     )

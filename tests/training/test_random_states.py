@@ -88,7 +88,7 @@ def drawn_in_training(names, counts):
         losses=nn.ModuleList(Drawing(n, kept[name]) for name, n in zip(names, counts, strict=True)),
         loss_names=names,
         combiner=combiner,
-        train_transform=lambda stored, generator: stored.float(),
+        train_transform=lambda stored, *_: stored.float(),
         test_transform=lambda stored: stored.float(),
         device=torch.device("cpu"),
     )

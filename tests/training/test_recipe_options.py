@@ -53,7 +53,7 @@ def snapshots(overrides, combiner=EqualSum, validation=None):
         losses=nn.ModuleList([ProxyAnchorLoss(4, 3), ProxyAnchorLoss(4, 3, alpha=16.0)]),
         loss_names=["one", "two"],
         combiner=combiner(2),
-        train_transform=lambda stored, generator: stored.float() / 255,
+        train_transform=lambda stored, *_: stored.float() / 255,
         test_transform=lambda stored: stored.float() / 255,
         device=torch.device("cpu"),
     )
