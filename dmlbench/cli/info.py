@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dmlbench.cli.options import json_option, out_option, without_option
+from dmlbench.plan.identity import BUILT_IN
 
 if TYPE_CHECKING:
     from dmlbench.plan.recipe import Recipe
@@ -133,7 +134,7 @@ def _show_parameters(item: Registered, meant: dict[str, str]) -> None:
 
 def _documentation(item: Registered) -> str:
     """Where more is said: our page, or the class that is built."""
-    if item.distribution == "dmlbench" and item.kind in ("losses", "combiners"):
+    if item.distribution == BUILT_IN and item.kind in ("losses", "combiners"):
         return f"docs/{item.kind}/{item.spec.name}.md"
     return f"{item.spec.target} of {item.distribution}"
 

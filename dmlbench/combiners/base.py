@@ -61,7 +61,7 @@ class Combiner(nn.Module):
 
     def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:
         """The objective, a scalar, from loss values (M,) and L2-normalised heads, (B, D_j) each."""
-        raise TypeError(f"{type(self).__name__} does not say how it combines losses")
+        raise NotImplementedError(f"{type(self).__name__} does not say how it combines losses")
 
     def embed(self, heads: Sequence[Tensor]) -> Tensor:
         """The evaluated embedding (B, D) from the L2-normalised heads, (B, D_j) each."""
@@ -84,7 +84,7 @@ class Combiner(nn.Module):
         At the parameters they are (M, P), P numbers in those of backbone and head; at the
         representation (M, B, R). Parameters of a loss, such as proxies, follow the objective.
         """
-        raise TypeError(f"{type(self).__name__} does not combine gradients")
+        raise NotImplementedError(f"{type(self).__name__} does not combine gradients")
 
     def auxiliary_loss(self, heads: Sequence[Tensor]) -> Tensor | None:
         """A scalar that trains `auxiliary` from detached heads, or None."""

@@ -12,6 +12,7 @@ from typing import Any
 from dmlbench.backbones.timm_names import check_timm_model
 from dmlbench.errors import UsageError
 from dmlbench.files import user_path
+from dmlbench.plan.identity import BUILT_IN
 from dmlbench.plugins.registry import KINDS, Registered
 
 _HEADER_BYTES = 8  # a safetensors file begins with the length of its header
@@ -53,7 +54,7 @@ def check_place(item: Registered, params: Mapping[str, Any]) -> None:
 
     Another plugin's dataset may well make its own.
     """
-    if item.distribution != "dmlbench" or "root" not in params:
+    if item.distribution != BUILT_IN or "root" not in params:
         return
     root = params["root"]
     if root is not None and not isinstance(root, str):

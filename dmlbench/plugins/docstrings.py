@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from dmlbench.hookspecs import Spec
-from dmlbench.plugins.sources import _file_of  # finds a module's file without importing it
+from dmlbench.plugins.sources import module_file
 
 _PARAMETER = re.compile(r"(?P<names>[a-z]\w*(?:, [a-z]\w*)*): (?P<text>.*)")
 
@@ -34,7 +34,7 @@ def meanings(spec: Spec, targets: Iterable[str]) -> dict[str, str]:
 def paragraphs(target: str) -> tuple[str, ...]:
     """The docstring of ``"package.module:Class"``, split at blank lines; empty without source."""
     module, _, name = target.partition(":")
-    path = _file_of(module)
+    path = module_file(module)
     if path is None or path.suffix != ".py":
         return ()
     try:

@@ -21,8 +21,8 @@ def source_sha256(target: str) -> str:
     (a compiled extension) enters by name only.
     """
     digest = hashlib.sha256()
-    for name in sorted(_closure(target.partition(":")[0])):
-        path = _file_of(name)
+    for name in sorted(own_modules(target.partition(":")[0])):
+        path = module_file(name)
         content = _code(path) if path else b""
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
@@ -57,20 +57,20 @@ def _written(node: object) -> str:
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def _closure(module: str) -> set[str]:
+def own_modules(module: str) -> set[str]:
     """The module and all it imports, directly or not, from its own package."""
     found, waiting = set(), [module]
     while waiting:
         name = waiting.pop()
-        if name not in found and _file_of(name) is not None:
+        if name not in found and module_file(name) is not None:
             found.add(name)
-            waiting.extend(_imports(name))
+            waiting.extend(own_imports(name))
     return found or {module}
 
 
 @functools.cache
-def _imports(module: str) -> tuple[str, ...]:
-    path = _file_of(module)
+def own_imports(module: str) -> tuple[str, ...]:
+    path = module_file(module)
     if path is None or path.suffix != ".py":
         return ()
     top = module.partition(".")[0]
@@ -94,7 +94,7 @@ def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
 
 
 @functools.cache
-def _file_of(module: str) -> Path | None:
+def module_file(module: str) -> Path | None:
     """The file of a module. Only its top-level package is looked up: finding more would import."""
     top, *rest = module.split(".")
     try:

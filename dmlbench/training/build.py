@@ -158,13 +158,11 @@ def build_objective(
                 num_images=len(train.labels),
             )
         )  # fmt: skip
-    _check_inputs(configuration, losses, len(head_dims))
+    check_inputs(configuration, losses, len(head_dims))
     return combiner, losses, head_dims
 
 
-def _check_inputs(
-    configuration: Configuration, losses: Sequence[nn.Module], num_heads: int
-) -> None:
+def check_inputs(configuration: Configuration, losses: Sequence[nn.Module], num_heads: int) -> None:
     """Refuse a loss that names no input or rate, and a head that would learn nothing."""
     for component, loss in zip(configuration.losses, losses, strict=True):
         rate = getattr(loss, "learning_rate", None)

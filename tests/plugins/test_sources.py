@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dmlbench.plugins.sources import _closure, _file_of, _imports, source_sha256
+from dmlbench.plugins.sources import module_file, own_imports, own_modules, source_sha256
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def package(tmp_path, monkeypatch):
 
 
 def digest(target="pkgsrc.loss:Loss"):
-    _file_of.cache_clear()
-    _imports.cache_clear()
+    module_file.cache_clear()
+    own_imports.cache_clear()
     return source_sha256(target)
 
 
@@ -44,7 +44,7 @@ def test_the_results_version_stands_for_what_a_plugin_takes_from_dmlbench(packag
     with open(package / "loss.py", "a") as stream:
         stream.write("from dmlbench.combiners.base import Combiner\n")
     digest()
-    assert not any(name.startswith("dmlbench") for name in _closure("pkgsrc.loss"))
+    assert not any(name.startswith("dmlbench") for name in own_modules("pkgsrc.loss"))
 
 
 def test_comments_docstrings_and_layout_do_not_matter(package):

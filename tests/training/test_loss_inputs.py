@@ -9,7 +9,7 @@ from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.views.describe import configuration_rows
 from dmlbench.leaderboard.views.table import shown_columns
 from dmlbench.plan.config import Component
-from dmlbench.training.build import _check_inputs
+from dmlbench.training.build import check_inputs
 
 
 class Configured:
@@ -25,7 +25,7 @@ class Taking(nn.Module):
 
 def test_an_input_that_there_is_not_is_refused():
     with pytest.raises(UsageError, match="some:two has takes = 'logits'"):
-        _check_inputs(Configured, [Taking(), Taking("logits")], 1)
+        check_inputs(Configured, [Taking(), Taking("logits")], 1)
 
 
 @pytest.mark.parametrize("rate", ["fast", 0, -0.1, True, float("nan"), float("inf")])
@@ -33,7 +33,7 @@ def test_a_rate_that_is_none_is_refused(rate):
     loss = Taking()
     loss.learning_rate = rate
     with pytest.raises(UsageError, match="some:two has learning_rate = "):
-        _check_inputs(Configured, [Taking(), loss], 1)
+        check_inputs(Configured, [Taking(), loss], 1)
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_a_rate_that_is_none_is_refused(rate):
 )
 def test_a_head_that_would_learn_nothing_is_refused(takes, heads):
     with pytest.raises(UsageError, match="some:two looks at the backbone's features") as caught:
-        _check_inputs(Configured, [Taking(one) for one in takes], heads)
+        check_inputs(Configured, [Taking(one) for one in takes], heads)
     assert "would learn nothing" in str(caught.value)
 
 
 def test_a_loss_on_features_beside_one_on_the_embedding_is_fine():
-    _check_inputs(Configured, [Taking("unnormalised"), Taking("features")], 1)
+    check_inputs(Configured, [Taking("unnormalised"), Taking("features")], 1)
 
 
 def test_losses_on_each_input_train_on_one_embedding(tiny, tmp_path):

@@ -10,9 +10,7 @@ from typing import Any
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.plan.expressions import row_name
-from dmlbench.plan.identity import canonical_json, one_form
-
-_OWN_DISTRIBUTION = "dmlbench"
+from dmlbench.plan.identity import BUILT_IN, canonical_json, one_form
 
 
 class Labels:
@@ -40,7 +38,7 @@ class Labels:
             varying = _varying_names([usual, record.params])
         shown = {k: v for k, v in sorted(record.params.items()) if k in varying}
         text = plain(record.name) + _in_brackets(shown)
-        if record.distribution != _OWN_DISTRIBUTION:
+        if record.distribution != BUILT_IN:
             text += f" [{plain(f'{record.distribution} {record.version}')}]"
         return text
 

@@ -12,6 +12,7 @@ from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.table import LEADING, TRAILING, TableColumn
+from dmlbench.plan.identity import BUILT_IN
 
 if TYPE_CHECKING:
     import pandas
@@ -70,7 +71,7 @@ def filter_name(record: ComponentRecord | str) -> str:
     if isinstance(record, str):
         return plain(record)
     name = plain(record.name)
-    return name if record.distribution == "dmlbench" else f"{name} [{plain(record.distribution)}]"
+    return name if record.distribution == BUILT_IN else f"{name} [{plain(record.distribution)}]"
 
 
 def _group(key: str, rows: pandas.DataFrame, verdicts: Sequence[Verdict]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dmlbench.datasets.published import PUBLISHED
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.plan.config import canonical_json
+from dmlbench.plan.identity import BUILT_IN, canonical_json
 
 _GLYPHS = {"classes": 400, "images_per_class": 24, "seed": 0}
 
@@ -48,7 +48,7 @@ def known_dataset(entry: Entry) -> dict[str, Any]:
     known = _KNOWN.get(dataset_key(entry))
     if known is not None:
         return known
-    sizes = PUBLISHED.get(dataset.name) if dataset.distribution == "dmlbench" else None
+    sizes = PUBLISHED.get(dataset.name) if dataset.distribution == BUILT_IN else None
     if sizes is None:
         return {}
     published = {
