@@ -78,6 +78,8 @@ class Recipe:
     frozen: the backbone stays as it is. Its features are computed once
         (`dmlbench.training.frozen_features`), and only heads, losses and combiner learn.
     embedding_dim: width of a single loss's embedding, the budget that combiners share.
+    pca_dim: the evaluated embedding is reduced to this width by PCA on the training images; 0 for
+        none (`dmlbench.training.reduction`).
     precision: "float32", or "bfloat16" for autocast of the backbone.
     augment: transforms of `dmlbench.data.transforms`, in order: tables with `name` and parameters.
     parameters: name of a loss or combiner -> its parameters where the user gives none. They are
@@ -92,6 +94,7 @@ class Recipe:
     frozen_epochs: int = 0
     layer_norm: bool = False
     embedding_dim: int = 64
+    pca_dim: int = 0
     epochs: int = 20
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = True
@@ -116,6 +119,8 @@ class Recipe:
         for key, value in positive.items():
             if value < 1:
                 raise UsageError(f"recipe.{key} must be at least 1, not {value}.")
+        if self.pca_dim < 0:
+            raise UsageError(f"recipe.pca_dim must not be negative: {self.pca_dim}.")
         if self.batch.micro < 0:
             raise UsageError(f"recipe.batch.micro must not be negative: {self.batch.micro}.")
         if self.frozen and (self.augment or self.batch.micro):

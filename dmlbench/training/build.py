@@ -30,6 +30,7 @@ from dmlbench.training.frozen_features import FrozenFeatures, Precomputed
 from dmlbench.training.model import EmbeddingModel
 from dmlbench.training.parts import TrainingModules
 from dmlbench.training.random_states import seed_for
+from dmlbench.training.reduction import ReducedByPca
 from dmlbench.training.step import LOSS_INPUTS, loss_input
 
 Emit = Callable[[str, Mapping[str, Any]], None]
@@ -143,6 +144,8 @@ def build_objective(
         head_dims=head_dims,
         embedding_dim=recipe.embedding_dim,
     )
+    if recipe.pca_dim:
+        combiner = ReducedByPca(combiner, recipe.pca_dim, head_dims)
     train, _ = training_split(configuration, dataset.train, seed)
     num_classes = len(train.class_names)
     dims = head_dims * num_losses if len(head_dims) == 1 else head_dims

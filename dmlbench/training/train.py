@@ -29,6 +29,7 @@ from dmlbench.training.embed import embed_images
 from dmlbench.training.optimizers import build_auxiliary_optimizer, build_optimizer
 from dmlbench.training.parts import TrainingModules
 from dmlbench.training.random_states import seed_step
+from dmlbench.training.reduction import fit_reduction
 from dmlbench.training.step import choose_backward, forward, objective_of
 
 
@@ -99,6 +100,7 @@ class Trainer:
             self.progress.train_seconds += time.perf_counter() - started
             self.progress.process_seconds += time.process_time() - used
             yield record
+        fit_reduction(self.parts, self.recipe, self.train_set, self.progress.best_state)
 
     def restore_best(self) -> None:
         """Put the state with the best validation MAP@R back into the modules."""

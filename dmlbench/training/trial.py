@@ -33,6 +33,7 @@ from dmlbench.training.environment import (
     reset_peak_memory,
 )
 from dmlbench.training.optimizers import own_rate
+from dmlbench.training.reduction import evaluated_width
 from dmlbench.training.train import NotFinite, Trainer, validation_map_at_r
 from dmlbench.training.trial_folder import TrialFolder
 
@@ -304,7 +305,7 @@ def _facts(built: Built, dataset: Any) -> dict[str, Any]:
             "report": list(dataset.report),
         },
         "backbone": built.backbone_facts,
-        "embedding_dim": parts.combiner.embed(heads).shape[1],
+        "embedding_dim": evaluated_width(parts.combiner, heads),
         "head_dims": [head.shape[1] for head in heads],
         "head_parameters": parts.head_parameters(),
         "loss_rates": [own_rate(loss) for loss in parts.losses],

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Parts of a recipe that do not decide whether rows compare: its name is a label; the backbone used
 # and the evaluated width stand in the key themselves.
-_NOT_COMPARED = ("name", "summary", "backbone", "embedding_dim")
+_NOT_COMPARED = ("name", "summary", "backbone", "embedding_dim", "pca_dim")
 
 
 def group_key(entry: Entry) -> str:
