@@ -16,8 +16,9 @@ from dmlbench.plan.request import Request
 from dmlbench.plugins.components import create_dataset, create_loss
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.assemble import Origin
+from dmlbench.running.jobs import Resources
 from dmlbench.running.planning import make_plan
-from dmlbench.running.runner import Resources, carry_out
+from dmlbench.running.runner import execute_plan
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,6 +44,7 @@ def run(
     threads: int = 1,
     device: str = "auto",
     clustering: bool = True,
+    trial_timeout: float | None = None,
     without: Sequence[str] = (),
     retry_failed: bool = False,
     submitter: str | None = None,
@@ -60,6 +62,7 @@ def run(
     overrides: values by dotted key, such as ``{"recipe.epochs": 4, "protocol.width": "paper"}``.
     tuned: take the parameters that `dmlbench tune` found in `out`.
     clustering: whether to compute NMI and AMI, which can cost more than all retrieval metrics.
+    trial_timeout: seconds without progress after which a trial is ended; it leaves no result.
     submitter, paper, code: who stands behind the entries, and the addresses (http or https) of
         paper and code.
     watch: called with every event of every trial.
@@ -88,10 +91,16 @@ def run(
         tuned=tuned,
         out=Path(out),
     )
-    outcome = carry_out(
+    outcome = execute_plan(
         make_plan(request, registry),
         registry,
-        Resources(jobs=jobs, threads=threads, device=device, clustering=clustering),
+        Resources(
+            jobs=jobs,
+            threads=threads,
+            device=device,
+            clustering=clustering,
+            trial_timeout=trial_timeout,
+        ),
         without=without,
         retry_failed=retry_failed,
         origin=origin,

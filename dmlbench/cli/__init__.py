@@ -11,6 +11,7 @@ import click
 
 from dmlbench.cli.lazy import LazyGroup
 from dmlbench.errors import DmlbenchError
+from dmlbench.running.executors.descriptors import open_standard_streams
 
 #: Each command with the one line that --help shows, so that help imports none of them.
 COMMANDS = {
@@ -78,18 +79,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _make_streams_usable() -> None:
-    """Let stdout and stderr take any text, and replace what was closed by the null device.
-
-    Without that, a file opened later would get the number of a closed stream, and what is printed.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            with contextlib.suppress(OSError):
-                os.fstat(number)
-                continue
-            # The lowest free number, which is this one.
-            descriptor = os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, open(descriptor, "w" if number else "r", encoding="utf-8"))
+    """Replace streams that were closed by the null device, and let the others take any text."""
+    open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # File names may hold bytes that are no text, and an encoding may lack a letter.

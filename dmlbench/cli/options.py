@@ -22,6 +22,12 @@ out_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the leaderboards.",
 )
+timeout_option = click.option(
+    "--trial-timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(1),
+    help="End a trial that shows no progress for so long; it leaves no result.  [default: never]",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 
@@ -219,4 +225,5 @@ _RESOURCES = [
         show_default=True,
         help="cpu, cuda, cuda:1, ...; auto takes CUDA where it is there.",
     ),
+    timeout_option,
 ]

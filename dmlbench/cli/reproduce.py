@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.options import json_option, out_option, read_seeds, without_option
+from dmlbench.cli.options import json_option, out_option, read_seeds, timeout_option, without_option
 
 # The exit code of each verdict; what could not be decided is not a success.
 _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
@@ -25,6 +25,7 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
     "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one a core; 1 on a GPU]"
 )
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
+@timeout_option
 @click.option(
     "--who", default="unnamed", show_default=True, help="Who trained it again, for the record."
 )
@@ -44,6 +45,7 @@ def reproduce_command(
     seeds: str | None,
     jobs: int | None,
     device: str,
+    trial_timeout: float | None,
     who: str,
     no_record: bool,
     scratch: Path | None,
@@ -80,7 +82,14 @@ def reproduce_command(
     plan = plan_again(found, None if seeds is None else read_seeds(seeds), place, registry)
     with watch_run(plan, False) as watch:
         result = reproduce(
-            found, plan, registry, who=who.strip(), jobs=jobs, device=device, watch=watch
+            found,
+            plan,
+            registry,
+            who=who.strip(),
+            jobs=jobs,
+            device=device,
+            trial_timeout=trial_timeout,
+            watch=watch,
         )
     recorded = None
     if result.attestation is not None and not no_record:

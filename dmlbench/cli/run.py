@@ -35,8 +35,9 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     from dmlbench.cli.report import show_outcome
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.assemble import Origin
+    from dmlbench.running.jobs import Resources
     from dmlbench.running.planning import make_plan
-    from dmlbench.running.runner import Resources, carry_out
+    from dmlbench.running.runner import execute_plan
 
     origin = Origin(
         submitter=options["submitter"], paper=options.pop("paper"), code=options.pop("code")
@@ -49,6 +50,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
         threads=options["threads"],
         device=options["device"],
         clustering=options["clustering"],
+        trial_timeout=options["trial_timeout"],
     )
     if not any(plan.pending(options["retry_failed"])):
         click.echo(
@@ -58,7 +60,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
         )
     try:
         with watch_run(plan, options["retry_failed"]) as watch:
-            outcome = carry_out(
+            outcome = execute_plan(
                 plan,
                 registry,
                 resources,

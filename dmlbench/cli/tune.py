@@ -47,7 +47,7 @@ def tune_command(
     """
     from dmlbench.plan.request import rows_of
     from dmlbench.plugins.loading import load_plugins
-    from dmlbench.running.runner import Resources
+    from dmlbench.running.jobs import Resources
     from dmlbench.running.tune import tune
     from dmlbench.running.tuning_records import setting_of
 
@@ -56,6 +56,7 @@ def tune_command(
         jobs=options.pop("jobs"),
         threads=options.pop("threads"),
         device=options.pop("device"),
+        trial_timeout=options.pop("trial_timeout"),
         clustering=False,  # validation knows MAP@R alone
     )
     request = read_request({**options, "seeds": "1", "tuned": False})

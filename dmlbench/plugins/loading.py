@@ -15,7 +15,14 @@ import pluggy
 from dmlbench import hookspecs
 from dmlbench.errors import PluginError
 from dmlbench.plugins.guard import own_faults
-from dmlbench.plugins.registry import KINDS, PluginRecord, Registered, Registry, check_spec
+from dmlbench.plugins.registry import (
+    KINDS,
+    Listener,
+    PluginRecord,
+    Registered,
+    Registry,
+    check_spec,
+)
 
 _SPEC_TYPES = {
     "losses": hookspecs.LossSpec,
@@ -63,7 +70,7 @@ def load_plugins(without: Collection[str] = ()) -> Registry:
         components.extend(offered)
         taken.update((item.kind, name) for item in offered for name in _full_names(item))
         if hasattr(plugin, "dmlbench_trial_event"):
-            listeners.append(plugin.dmlbench_trial_event)
+            listeners.append(Listener(distribution, plugin.dmlbench_trial_event))
         records.append(
             PluginRecord(entry.name, distribution, version, "ok", offers=_offers(offered))
         )

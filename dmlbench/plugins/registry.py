@@ -72,12 +72,23 @@ class PluginRecord:
 
 
 @dataclass(frozen=True)
+class Listener:
+    """What a plugin follows trials with.
+
+    notify: the plugin's `dmlbench_trial_event`.
+    """
+
+    distribution: str
+    notify: Callable[[TrialEvent], None]
+
+
+@dataclass(frozen=True)
 class Registry:
     """Everything that plugins offer, built by `load_plugins` and passed on."""
 
     plugins: tuple[PluginRecord, ...]
     components: tuple[Registered, ...]
-    listeners: tuple[Callable[[TrialEvent], None], ...] = ()
+    listeners: tuple[Listener, ...] = ()
 
     def of_kind(self, kind: str) -> list[Registered]:
         """The components of one kind ("losses", "combiners", "datasets", "backbones"), by name."""

@@ -100,7 +100,7 @@ def assemble_entry(
     )
 
 
-def carried_on(stored: Entry | None, assembled: Entry, origin: Origin) -> Entry:
+def merge_with_stored(stored: Entry | None, assembled: Entry, origin: Origin) -> Entry:
     """The entry to be on file: the stored one wherever its trials are all there is.
 
     An attestation holds for exactly the content that it names, so that a new commit or a submitter

@@ -23,8 +23,9 @@ from dmlbench.plan.code import code_sha256, with_defaults
 from dmlbench.plan.config import Configuration, configuration_from_json
 from dmlbench.plan.identity import states_the_same
 from dmlbench.plugins.registry import Registry
+from dmlbench.running.jobs import Resources
 from dmlbench.running.planning import Plan, PlannedTrial
-from dmlbench.running.runner import Resources, carry_out
+from dmlbench.running.runner import execute_plan
 from dmlbench.statistics.formatting import listed
 from dmlbench.training.trial_folder import TrialFolder
 from dmlbench.version import __version__
@@ -72,6 +73,7 @@ def reproduce(
     who: str,
     jobs: int | None = None,
     device: str = "auto",
+    trial_timeout: float | None = None,
     watch: Callable[[TrialEvent], None] | None = None,
 ) -> Reproduction:
     """Carry out a plan of `plan_again`, with the threads that the entry had, and compare.
@@ -81,8 +83,14 @@ def reproduce(
     """
     threads = max((threads_of(trial) for trial in entry.trials), default=1)
     clustering = any(trial.metrics.clustered for trial in entry.completed)
-    resources = Resources(jobs=jobs, threads=threads, device=device, clustering=clustering)
-    outcome = carry_out(plan, registry, resources, watch=watch)
+    resources = Resources(
+        jobs=jobs,
+        threads=threads,
+        device=device,
+        clustering=clustering,
+        trial_timeout=trial_timeout,
+    )
+    outcome = execute_plan(plan, registry, resources, watch=watch)
     unfinished = tuple(
         f"seed {trial.seed}: {reason}"
         for trial, reason in outcome.failures

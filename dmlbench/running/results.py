@@ -38,7 +38,7 @@ def stored_entry(out: Path, configuration: Configuration, code: str) -> Entry | 
     return entry if entry is not None and entry_code(entry) == code else None
 
 
-def set_aside(out: Path, configuration: Configuration, code: str) -> Path | None:
+def archive_superseded(out: Path, configuration: Configuration, code: str) -> Path | None:
     """Move an entry that other code made, or that cannot be read, out of the way of a new one.
 
     Gives its new place, or None where nothing had to move.

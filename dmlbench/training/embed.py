@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from dmlbench.data.images import ImageSet
 from dmlbench.data.transforms import batch_of
 from dmlbench.plan.recipe import Recipe
+from dmlbench.training import heartbeat
+from dmlbench.training.failures import own_work
 from dmlbench.training.parts import TrainingModules
 
 _BATCH = 256
@@ -20,14 +22,16 @@ _CPU_PIXELS = 256 * 64 * 64  # more at once costs a CPU memory and saves no time
 @torch.no_grad()
 def embed_images(parts: TrainingModules, recipe: Recipe, images: ImageSet) -> Tensor:
     """The combiner's embedding (N, D) float32 of every image, in evaluation mode, on the CPU."""
-    for module in parts.modules().values():
-        module.eval()
+    with own_work():
+        for module in parts.modules().values():
+            module.eval()
     blocks = []
     for features in backbone_features(
         parts.model.backbone, parts.test_transform, recipe, parts.device, images
     ):
-        heads = parts.model.embed(features)
-        blocks.append(parts.combiner.embed(heads).float().cpu())
+        with own_work():
+            heads = parts.model.embed(features)
+            blocks.append(parts.combiner.embed(heads).float().cpu())
     return torch.cat(blocks)
 
 
@@ -48,6 +52,8 @@ def backbone_features(
     for start in range(0, len(images.labels), step):
         rows = np.arange(start, min(start + step, len(images.labels)))
         batch = transform(*batch_of(images.images, rows, device))  # (B, 3, S, S)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        bfloat16 = recipe.precision == "bfloat16"
+        with own_work(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             features = backbone(batch)  # (B, F)
+        heartbeat.moved()
         yield features.float()

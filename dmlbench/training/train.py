@@ -24,8 +24,10 @@ from dmlbench.data.sampler import ClassBalancedSampler, RandomSampler
 from dmlbench.data.transforms import batch_of
 from dmlbench.errors import TrialFailure
 from dmlbench.plan.recipe import Recipe
+from dmlbench.training import heartbeat
 from dmlbench.training.backbone_pass import BackbonePass
 from dmlbench.training.embed import embed_images
+from dmlbench.training.failures import own_work
 from dmlbench.training.optimizers import build_auxiliary_optimizer, build_optimizer
 from dmlbench.training.parts import TrainingModules
 from dmlbench.training.random_states import seed_step
@@ -104,13 +106,16 @@ class Trainer:
 
     def restore_best(self) -> None:
         """Put the state with the best validation MAP@R back into the modules."""
-        for name, module in self.parts.modules().items():
-            module.load_state_dict(self.progress.best_state[name])
+        with own_work():
+            for name, module in self.parts.modules().items():
+                module.load_state_dict(self.progress.best_state[name])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that resuming needs, as tensors and plain containers."""
+        with own_work():
+            modules = {name: m.state_dict() for name, m in self.parts.modules().items()}
         return {
-            "modules": {name: m.state_dict() for name, m in self.parts.modules().items()},
+            "modules": modules,
             "optimizer": self.optimizer.state_dict(),
             "auxiliary_optimizer": self.auxiliary_optimizer
             and self.auxiliary_optimizer.state_dict(),
@@ -119,8 +124,9 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
-        for name, module in self.parts.modules().items():
-            module.load_state_dict(state["modules"][name])
+        with own_work():
+            for name, module in self.parts.modules().items():
+                module.load_state_dict(state["modules"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.auxiliary_optimizer is not None:
             self.auxiliary_optimizer.load_state_dict(state["auxiliary_optimizer"])
@@ -128,8 +134,9 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         generator = _seed_everything(self.seed, epoch, self.parts.device)
-        for module in self.parts.modules().values():
-            module.train()
+        with own_work():
+            for module in self.parts.modules().values():
+                module.train()
         if self.recipe.freeze_batch_norm:
             self.parts.model.freeze_batch_norm()
         for parameter in self.backbone_parameters:
@@ -143,9 +150,10 @@ class Trainer:
             for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
                 group["lr"] = base * factor
             totals += self._step(batch, generator, step)
-        self.parts.combiner.end_epoch()
+        with own_work():
+            self.parts.combiner.end_epoch()
+            weights = self.parts.combiner.weights()
         means = (totals / steps).tolist()
-        weights = self.parts.combiner.weights()
         return {
             "epoch": epoch + 1,
             "objective": means[0],
@@ -157,10 +165,18 @@ class Trainer:
 
     def _step(self, batch: np.ndarray, generator: torch.Generator, step: int) -> Tensor:
         """One update on the images `batch` (B,); gives objective and losses, (1 + M,) float64."""
-        parts, recipe = self.parts, self.recipe
+        parts = self.parts
         stored, covered = batch_of(self.train_set.images, batch, parts.device)
         images = parts.train_transform(stored, generator, covered)
         labels = self.labels[torch.as_tensor(batch, device=parts.device)]  # (B,)
+        with own_work():
+            values = self._update(images, labels, step)
+        heartbeat.moved()
+        return values
+
+    def _update(self, images: Tensor, labels: Tensor, step: int) -> Tensor:
+        """What losses, combiner and backbone do with a batch, (B, 3, S, S) and (B,)."""
+        parts, recipe = self.parts, self.recipe
         through = BackbonePass(parts.model.backbone, recipe, parts.device)
         seed_step(self.seed, "backbone", step)
         features = through.forward(images)

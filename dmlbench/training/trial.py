@@ -5,10 +5,8 @@ Legend: B batch, D embedding width, M losses, N test items.
 
 from __future__ import annotations
 
-import contextlib
 import time
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import safetensors.torch
@@ -16,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dmlbench.data.images import fingerprint, image_sets
-from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
+from dmlbench.errors import TrialFailure, UsageError
 from dmlbench.evaluate.clustering import ClusteringResult, FaissMissing, clustering
 from dmlbench.evaluate.metrics import metric_values
 from dmlbench.evaluate.retrieval import retrieval
@@ -24,7 +22,14 @@ from dmlbench.files import file_sha256, write_atomically
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.components import create_dataset
 from dmlbench.plugins.registry import Registry
+from dmlbench.training import heartbeat
 from dmlbench.training.build import Built, Emit, build, training_split
+from dmlbench.training.checkpoint import (
+    DamagedCheckpoint,
+    read_checkpoint,
+    set_aside,
+    write_checkpoint,
+)
 from dmlbench.training.embed import embed_images
 from dmlbench.training.environment import (
     describe_environment,
@@ -32,6 +37,7 @@ from dmlbench.training.environment import (
     peak_memory_bytes,
     reset_peak_memory,
 )
+from dmlbench.training.failures import own_work
 from dmlbench.training.optimizers import own_rate
 from dmlbench.training.reduction import evaluated_width
 from dmlbench.training.train import NotFinite, Trainer, validation_map_at_r
@@ -80,35 +86,31 @@ def run_trial(
 ) -> dict[str, Any]:
     """Train and test one seed, going on from its checkpoint; gives and records its result.
 
+    folder: locked by the caller, without a result.
     cluster: whether to compute NMI and AMI.
     The result is ``{"facts": ..., "trial": ...}``, JSON values. A loss that becomes NaN gives a
     result whose trial is "failed".
     """
-    with folder.locked():
-        finished = folder.read_result()
-        if finished is not None:
-            return finished
-        reset_peak_memory(device)
-        built = build(configuration, registry, dataset, device, seed, emit)
-        facts = _facts(built, dataset)
-        try:
-            with _failing():
-                trainer = _train(configuration, seed, built, dataset, facts, folder, emit)
-                outcome = _test(configuration, built, trainer, dataset, folder, cluster)
-        except TrialFailure as failure:
-            outcome = _failed(failure)
-        result = {
-            "facts": facts,
-            "trial": {
-                "seed": seed,
-                **outcome,
-                "environment": describe_environment(device),
-                "finished_at": now(),
-            },
-        }
-        result["trial"]["cost"].update(peak_memory_bytes(device))
-        folder.write_result(result)
-        return result
+    reset_peak_memory(device)
+    built = build(configuration, registry, dataset, device, seed, emit)
+    facts = _facts(built, dataset)
+    try:
+        trainer = _train(configuration, seed, built, dataset, facts, folder, emit)
+        outcome = _test(configuration, built, trainer, dataset, folder, cluster)
+    except TrialFailure as failure:
+        outcome = _failed(failure)
+    result = {
+        "facts": facts,
+        "trial": {
+            "seed": seed,
+            **outcome,
+            "environment": describe_environment(device),
+            "finished_at": now(),
+        },
+    }
+    result["trial"]["cost"].update(peak_memory_bytes(device))
+    folder.write_result(result)
+    return result
 
 
 def run_validation(
@@ -124,41 +126,19 @@ def run_validation(
 
     The result is ``{"validation_map_at_r": float | None, "reason": str | None, "train_seconds"}``.
     """
-    with folder.locked():
-        finished = folder.read_result()
-        if finished is not None:
-            return finished
-        try:
-            built = build(configuration, registry, dataset, device, seed, emit)
-            facts = _facts(built, dataset)
-            with _failing():
-                trainer = _train(configuration, seed, built, dataset, facts, folder, emit)
-            progress = trainer.progress
-            result = {
-                "validation_map_at_r": progress.best_value,
-                "reason": None,
-                "train_seconds": progress.train_seconds,
-            }
-        except (TrialFailure, UsageError) as failure:  # parameters that cannot be are a try too
-            result = {"validation_map_at_r": None, "reason": str(failure), "train_seconds": 0.0}
-        folder.write_result(result)
-        return result
-
-
-@contextlib.contextmanager
-def _failing() -> Iterator[None]:
-    """Make an exception of a plugin's code a failure of the trial, which the entry then records.
-
-    What the machine lacks (memory, room on the disk) is none: the next run tries again.
-    """
     try:
-        yield
-    except (DmlbenchError, OSError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        traceback.print_exc()  # to the trial's log
-        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise TrialFailure(what) from error
+        built = build(configuration, registry, dataset, device, seed, emit)
+        facts = _facts(built, dataset)
+        progress = _train(configuration, seed, built, dataset, facts, folder, emit).progress
+        result = {
+            "validation_map_at_r": progress.best_value,
+            "reason": None,
+            "train_seconds": progress.train_seconds,
+        }
+    except (TrialFailure, UsageError) as failure:  # parameters that cannot be are a try too
+        result = {"validation_map_at_r": None, "reason": str(failure), "train_seconds": 0.0}
+    folder.write_result(result)
+    return result
 
 
 def _train(
@@ -177,21 +157,31 @@ def _train(
     trainer = Trainer(
         parts, recipe, train, seed, lambda: validation_map_at_r(parts, recipe, held_out)
     )
-    if folder.checkpoint_file.exists():
-        state = torch.load(folder.checkpoint_file, map_location=parts.device, weights_only=True)
-        if state.pop("facts") == facts:
-            trainer.load_state_dict(state)
-        else:
-            print("the data or the weights have changed since the checkpoint; training anew")
+    state = _checkpoint_of(folder, facts, parts.device)
+    if state is not None:
+        trainer.load_state_dict(state)
     emit("trial_started", {"epoch": trainer.progress.epoch, "epochs": recipe.epochs})
     for record in trainer.run():
-        write_atomically(
-            folder.checkpoint_file,
-            lambda file: torch.save({**trainer.state_dict(), "facts": facts}, file),
-        )
+        folder.end_if_forked()
+        write_checkpoint(folder.checkpoint_file, {**trainer.state_dict(), "facts": facts})
         emit("epoch_finished", record)
     trainer.restore_best()
     return trainer
+
+
+def _checkpoint_of(
+    folder: TrialFolder, facts: Mapping[str, Any], device: torch.device
+) -> dict[str, Any] | None:
+    """The state to go on from, or None where there is none, of these data and weights, in order."""
+    try:
+        state = read_checkpoint(folder.checkpoint_file, device)
+    except DamagedCheckpoint as error:
+        print(f"{error}; it is kept as {set_aside(folder.checkpoint_file)}, and training begins")
+        return None
+    if state is None or state.pop("facts") == facts:
+        return state
+    print("the data or the weights have changed since the checkpoint; training anew")
+    return None
 
 
 def _test(
@@ -217,6 +207,7 @@ def _test(
         tensors["gallery"] = gallery["gallery"]
         tensors["gallery_labels"] = torch.as_tensor(dataset.gallery.labels)
     _require_finite(tensors)
+    heartbeat.enter("computing metrics", patient=True)
     scores = retrieval(
         embeddings,
         dataset.test.labels,
@@ -227,7 +218,8 @@ def _test(
     clusters = _cluster(embeddings, dataset.test.labels) if cluster else None
     content = safetensors.torch.save(tensors)
     write_atomically(folder.embeddings_file, lambda file: file.write(content))
-    weights = parts.combiner.weights()
+    with own_work():
+        weights = parts.combiner.weights()
     return {
         "status": "completed",
         "reason": None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class TrialFolder:
         self.checkpoint_file = self.path / "checkpoint.pt"
         self.embeddings_file = self.path / "embeddings.safetensors"
         self.log_file = self.path / "log.txt"
+        self._owner = os.getpid()
 
     def create(self) -> None:
         """Make the folder."""
@@ -49,26 +51,33 @@ class TrialFolder:
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Record the finished trial; from then on it is never repeated."""
+        self.end_if_forked()
         text = json.dumps(result, sort_keys=True, indent=1, allow_nan=False)
         write_atomically(self.result_file, lambda file: file.write(text.encode()))
         self.checkpoint_file.unlink(missing_ok=True)
+
+    def end_if_forked(self) -> None:
+        """End a process that a trial's code forked: it must not write for the trial."""
+        if os.getpid() != self._owner:
+            print("a process that was forked while training ends here", flush=True)
+            os._exit(1)
 
     def discard_result(self) -> None:
         """Forget the result, so that the trial is trained again."""
         self.result_file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the trial for this process. Raises `TrialLocked` while another one has it."""
+    def locked(self, wait: bool = False) -> Iterator[None]:
+        """Hold the trial for this process.
+
+        Raises `TrialLocked` while another one has it, unless it is to `wait` for that.
+        """
         self.create()
         with open(self.path / "lock", "w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise TrialLocked(
-                    f"{self.path} is being trained by another run; wait for it to end, or end it, "
-                    f"and run again"
-                ) from error
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                raise TrialLocked(f"{self.path} is being trained by another run") from error
             for leftover in self.path.glob(".*"):
                 leftover.unlink()  # of a process that was killed while it wrote
             yield

@@ -106,7 +106,9 @@ def test_the_tracker_of_the_docs_writes_down_what_it_is_told(install, tmp_path, 
         ("trial_started", {"epoch": 0, "epochs": 2}),
         ("trial_failed", {"reason": "the loss is NaN"}),
     ):
-        listener(TrialEvent(kind=kind, entry_id="3f9a", configuration="ms", seed=1, values=values))
+        listener.notify(
+            TrialEvent(kind=kind, entry_id="3f9a", configuration="ms", seed=1, values=values)
+        )
     lines = [json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
     assert lines == [
         {"kind": "trial_started", "entry": "3f9a", "seed": 1, "epoch": 0, "epochs": 2},

@@ -1,10 +1,19 @@
-"""The local executor: jobs in order, whatever becomes known later, and no idle process."""
+"""The local executor: jobs in order, whatever becomes known later, and every job ends once."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import socket
 from collections import deque
 
+import pytest
+
+from dmlbench.running.executors import launchers, local
+from dmlbench.running.executors.channel import JobEnd, RunEnd
 from dmlbench.running.executors.local import LocalExecutor
+from dmlbench.running.executors.watchdog import Watchdog
 
 
 class Growing:
@@ -22,46 +31,117 @@ class Growing:
         return self.jobs.popleft()
 
 
-class FakeWorker:
-    """Stands in for a process: ends its job at once, through a pipe."""
-
-    started = 0
-
-    def __init__(self, threads):
-        import os
-
-        type(self).started += 1
-        self.idle, self.job = True, None
-        self.reader, self.writer = os.pipe()
-        self.events = os.fdopen(self.reader, "rb", buffering=0)
-
-    def start(self, job, message):
-        import os
-
-        self.job, self.idle = job, False
-        os.write(self.writer, b"x")
-
-    def read(self):
-        from dmlbench.running.executors.local import Event
-
-        self.events.read(1)
-        yield Event(self.job, "done", {})
-
-    def end(self):
-        import os
-
-        self.events.close()
-        os.close(self.writer)
+@pytest.fixture
+def spawned(monkeypatch):
+    """Processes that are started from nothing, as on systems without a fork server."""
+    monkeypatch.setattr(local, "launcher", launchers.Spawner)
 
 
-def test_jobs_that_appear_together_go_to_every_idle_process(monkeypatch):
-    monkeypatch.setattr("dmlbench.running.executors.local._Worker", FakeWorker)
-    FakeWorker.started = 0
-    jobs = Growing(("a", {}))
+BAD_JOB = {"kind": "prepare", "device": "cpu", "configuration": {}, "without": []}
+
+
+def test_jobs_that_appear_together_go_to_every_idle_process():
+    jobs = Growing(("a", BAD_JOB))
     with LocalExecutor(2, 1) as executor:
         done = []
         for event in executor.run(jobs):
-            done.append(event.job)
+            done.append((event.job, event.kind))
             if event.job == "a":
-                jobs.jobs.extend([("b", {}), ("c", {})])
-    assert sorted(done) == ["a", "b", "c"] and FakeWorker.started == 2
+                jobs.jobs.extend([("b", BAD_JOB), ("c", BAD_JOB)])
+    assert sorted(done) == [("a", "error"), ("b", "error"), ("c", "error")]
+
+
+def test_processes_can_be_started_from_nothing(spawned):
+    with LocalExecutor(1, 1) as executor:
+        (event,) = executor.run([("a", BAD_JOB)])
+    assert event.kind == "error" and "KeyError" in event.values["message"]
+
+
+def test_a_killed_server_ends_its_jobs_and_the_next_ones_have_another():
+    with LocalExecutor(1, 1) as executor:
+        assert [event.kind for event in executor.run([("a", BAD_JOB)])] == ["error"]
+        first = executor._launcher._process.pid
+        os.kill(first, signal.SIGKILL)
+        kinds = [event.kind for event in executor.run([("b", BAD_JOB), ("c", BAD_JOB)])]
+        assert kinds in (["died", "error"], ["error", "error"])
+        assert executor._launcher._process.pid != first
+
+
+def test_messages_of_another_job_and_of_none_are_counted_and_ignored():
+    ours, theirs = socket.socketpair()
+    end = RunEnd(ours, "mine")
+    for line in (
+        b"hello\n",
+        b'{"job": "other", "event": "done"}\n',
+        b'[]\n"text"\n',
+        b'{"job": "mine"}\n',
+        json.dumps({"job": "mine", "event": "alive"}).encode() + b"\n",
+        b'{"job": "mine", "eve',
+    ):
+        theirs.sendall(line)
+    assert end.receive() == [{"job": "mine", "event": "alive"}] and end.stray == 5
+    theirs.close()
+    assert end.receive() is None and end.ended and end.stray == 6
+    end.close()
+
+
+def test_what_a_job_forks_cannot_speak_for_it():
+    ours, theirs = socket.socketpair()
+    run = RunEnd(ours, "mine")
+    run.send({})
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        end = JobEnd(theirs.detach())
+        end.receive_job()
+        if os.fork() == 0:
+            end.send("done")
+            os._exit(0)
+        os.wait()
+        end.send("alive")
+        os._exit(0)
+    theirs.close()
+    os.waitpid(pid, 0)
+    assert [message["event"] for message in run.receive()] == ["alive"]
+    run.close()
+
+
+def test_the_watchdog_names_a_still_job_again_when_the_time_has_doubled():
+    now = [0.0]
+    watchdog = Watchdog(limit=100.0, warn=10.0, clock=lambda: now[0])
+    watchdog.begin("a")
+    watchdog.moved("a", "loading data", patient=True)
+    spoken = []
+    for second in range(1, 60):
+        now[0] = float(second)
+        spoken += [(second, overdue) for _, _, _, overdue in watchdog.still()]
+    assert spoken == [(10, False), (20, False), (40, False)]
+    now[0] = 500.0
+    assert [overdue for *_, overdue in watchdog.still()] == [False], "no limit holds while loading"
+    watchdog.moved("a", "after epoch 1", patient=False)
+    assert watchdog.seconds_to_wait() == 10.0
+    now[0] = 599.0
+    assert [overdue for *_, overdue in watchdog.still()] == [False]
+    now[0] = 600.0
+    assert list(watchdog.still()) == [("a", 100.0, "after epoch 1", True)]
+    watchdog.end("a")
+    assert watchdog.seconds_to_wait() is None
+
+
+def test_the_fork_server_is_single_threaded_and_knows_no_plugin(tmp_path):
+    import subprocess
+    import sys
+
+    code = (
+        "import os, sys; from dmlbench.running.executors.fork_server import preload; preload(); "
+        "import torch; assert not torch.cuda.is_initialized(); "
+        "print(len(os.listdir('/proc/self/task')), 'dmlbench_tiny' in sys.modules)"
+    )
+    for threads in ("1", "2"):
+        environment = launchers.worker_environment(int(threads))
+        found = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        assert found.stdout.split()[1:] == ["False"], found.stderr
+        if threads == "1":
+            assert found.stdout.split()[0] == "1"

@@ -125,7 +125,7 @@ def test_a_run_with_nothing_to_do_leaves_the_entry_as_it_is(tiny, tmp_path, monk
             "space": {}, "sampler": "none", "trials": [],
         }
     )  # fmt: skip
-    monkeypatch.setattr("dmlbench.running.runner.tuning_of", lambda *_: [record])
+    monkeypatch.setattr("dmlbench.running.entries.tuning_of", lambda *_: [record])
     (again,) = dmlbench.run(["ms"], **tiny)
     assert again == first and entry_files(tmp_path) == before
     # One that is named anew is meant; nothing else changes with it.
@@ -135,7 +135,7 @@ def test_a_run_with_nothing_to_do_leaves_the_entry_as_it_is(tiny, tmp_path, monk
     (more,) = dmlbench.run(["ms"], **{**tiny, "seeds": 2})
     assert more.paper == "https://eve.org"
     assert (more.submitter, more.dmlbench_commit, more.tuning) == ("Eve", "another", [record])
-    monkeypatch.setattr("dmlbench.running.runner.tuning_of", lambda *_: [])
+    monkeypatch.setattr("dmlbench.running.entries.tuning_of", lambda *_: [])
     (most,) = dmlbench.run(["ms"], **{**tiny, "seeds": 3})
     assert len(most.trials) == 3 and most.tuning == [record]
 
@@ -247,6 +247,7 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
             raise KeyboardInterrupt
 
     arguments = (configuration, 0, registry)
+    trial.folder.create()
     seen, stopping = [], True
     with pytest.raises(KeyboardInterrupt):
         run_trial(*arguments, dataset, trial.folder, torch.device("cpu"), emit)
@@ -281,13 +282,12 @@ def test_weights_that_the_last_step_of_an_epoch_broke_fail_the_trial(tiny, tmp_p
 
 
 def _epochs_done(out: Path) -> int:
-    import torch
+    from dmlbench.training.checkpoint import read_checkpoint
 
     for file in out.glob(".trials/*/*/*/checkpoint.pt"):
-        try:
-            return torch.load(file, weights_only=True)["progress"]["epoch"]
-        except FileNotFoundError:
-            pass
+        state = read_checkpoint(file)
+        if state is not None:
+            return state["progress"]["epoch"]
     return 0
 
 

@@ -10,7 +10,8 @@ import threading
 import dmlbench
 from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
-from dmlbench.running import runner
+from dmlbench.running import entries
+from dmlbench.running.assemble import Origin
 from dmlbench.running.planning import make_plan
 
 
@@ -38,21 +39,22 @@ def test_a_slow_writer_does_not_undo_a_fast_one(tiny, tmp_path, monkeypatch):
     )
     plan = make_plan(request, registry)
     reading, written = threading.Event(), threading.Event()
-    assemble = runner.assemble_entry
+    assemble = entries.assemble_entry
 
     def slow(*arguments):
         reading.set()
         written.wait(2)
         return assemble(*arguments)
 
-    monkeypatch.setattr(runner, "assemble_entry", slow)
-    arguments = plan, registry, plan.configurations[0], None
-    first = threading.Thread(target=runner._write, args=arguments)
+    monkeypatch.setattr(entries, "assemble_entry", slow)
+    code = plan.trials[0].folder.code
+    arguments = tmp_path, plan.configurations[0], code, registry, Origin()
+    first = threading.Thread(target=entries.update_entry, args=arguments)
     first.start()
     assert reading.wait(10)
     late.write_text(text)
-    monkeypatch.setattr(runner, "assemble_entry", assemble)
-    second = threading.Thread(target=lambda: (runner._write(*arguments), written.set()))
+    monkeypatch.setattr(entries, "assemble_entry", assemble)
+    second = threading.Thread(target=lambda: (entries.update_entry(*arguments), written.set()))
     second.start()
     first.join()
     second.join()

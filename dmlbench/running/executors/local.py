@@ -1,27 +1,40 @@
-"""Trials in processes of this machine: a crash ends one trial, never the run.
+"""Jobs in processes of this machine, one each: a crash ends one job, never the run.
 
-Workers are plain subprocesses that talk JSON lines, so that a program may call `dmlbench.run`
+A process is forked from a clean one (`fork_server`), so that a program may call `dmlbench.run`
 from anywhere, without a guarded main module.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import selectors
-import signal
-import subprocess
-import sys
+import socket
+import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from dmlbench.running.executors.channel import RunEnd
+from dmlbench.running.executors.descriptors import open_standard_streams
+from dmlbench.running.executors.launchers import (
+    Launcher,
+    LauncherGone,
+    exit_message,
+    launcher,
+    worker_environment,
+)
+from dmlbench.running.executors.watchdog import WARN_SECONDS, Watchdog
+
+#: How long a process may take to end once its job has, or once it has closed its channel.
+_GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Event:
     """What happened to a job.
 
-    kind: "progress", "done", "error" or "died"; the last three end the job.
+    kind: "progress"; "still", after a while without a sign; or one that ends the job: "done",
+        "error", "died" and "overdue". Every job ends exactly once.
     """
 
     job: Any
@@ -29,24 +42,48 @@ class Event:
     values: Mapping[str, Any]
 
 
-class LocalExecutor:
-    """Runs jobs in up to `processes` worker processes with `threads` threads each.
+@dataclass
+class _Running:
+    """A job that has a process."""
 
-    Use as a context manager: leaving it ends the workers at once.
+    job: Any
+    channel: RunEnd
+    ended: bool = False
+
+
+class LocalExecutor:
+    """Runs jobs in up to `processes` processes at once with `threads` threads each.
+
+    time_limit: seconds without a sign after which a job is ended; None for never.
+    Use as a context manager: leaving it ends the processes at once.
     """
 
-    def __init__(self, processes: int, threads: int) -> None:
+    def __init__(
+        self,
+        processes: int,
+        threads: int,
+        time_limit: float | None = None,
+        warn_seconds: float = WARN_SECONDS,
+    ) -> None:
+        open_standard_streams()
         self.processes = processes
         self.threads = threads
-        self._workers: list[_Worker] = []
+        self.stray_messages = 0
+        self._watchdog = Watchdog(time_limit, warn_seconds, time.monotonic)
+        self._launcher: Launcher | None = None
+        self._running: dict[str, _Running] = {}
+        self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> LocalExecutor:
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        for worker in self._workers:
-            worker.end()
-        self._workers.clear()
+        if self._launcher is not None:
+            self._launcher.close()
+        for running in self._running.values():
+            running.channel.close()
+        self._running.clear()
+        self._selector.close()
 
     def run(self, jobs: Iterable[tuple[Any, Mapping[str, Any]]]) -> Iterator[Event]:
         """Carry out ``(job, message)`` pairs in order, yielding events as they come.
@@ -54,99 +91,104 @@ class LocalExecutor:
         `jobs` may run empty and go on later: it is asked again after every job that ends.
         """
         waiting = iter(jobs)
-        with selectors.DefaultSelector() as selector:
-            self._hand_out(waiting, selector)
-            while selector.get_map():
-                for key, _ in selector.select():
-                    worker = key.data
-                    for event in worker.read():
-                        yield event
-                        if event.kind == "progress":
-                            continue
-                        selector.unregister(worker.events)
-                        worker.idle = True
-                        if event.kind == "died":
-                            worker.end()
-                            self._workers.remove(worker)
-                        self._hand_out(waiting, selector)
+        self._hand_out(waiting)
+        while self._running:
+            for key, _ in self._selector.select(self._watchdog.seconds_to_wait()):
+                if key.data is None:
+                    yield from self._take_ends()
+                elif key.data in self._running:
+                    yield from self._take_messages(key.data)
+            yield from self._look_for_still_jobs()
+            self._hand_out(waiting)
 
-    def _hand_out(self, waiting: Iterator[Any], selector: selectors.BaseSelector) -> None:
-        """Give every idle worker a job, and start workers while there is work for them."""
-        idle = [worker for worker in self._workers if worker.idle]
-        while idle or len(self._workers) < self.processes:
+    def _hand_out(self, waiting: Iterator[Any]) -> None:
+        while len(self._running) < self.processes:
             job = next(waiting, None)
             if job is None:
                 return
-            if idle:
-                worker = idle.pop(0)
-            else:
-                worker = _Worker(self.threads)
-                self._workers.append(worker)
-            worker.start(*job)
-            selector.register(worker.events, selectors.EVENT_READ, worker)
+            self._start(*job)
 
+    def _start(self, job: Any, message: Mapping[str, Any]) -> None:
+        if self._launcher is None:
+            self._launcher = launcher(worker_environment(self.threads))
+            self._selector.register(self._launcher, selectors.EVENT_READ, None)
+        name = uuid.uuid4().hex
+        ours, theirs = socket.socketpair()
+        channel = RunEnd(ours, name)
+        self._running[name] = _Running(job, channel)
+        self._watchdog.begin(name)
+        self._selector.register(channel, selectors.EVENT_READ, name)
+        self._launcher.start(name, theirs)
+        channel.send(message)
 
-def start_process(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a worker that reads jobs on its stdin and writes events on its stdout."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "dmlbench.running.executors.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment,
-        # Ctrl-C reaches the parent alone, which then ends the workers.
-        start_new_session=True,
-    )
+    def _take_messages(self, name: str) -> Iterator[Event]:
+        """All that a job has told so far."""
+        running = self._running[name]
+        while (messages := running.channel.receive()) is not None:
+            for message in messages:
+                yield from self._take(name, running, message)
+        if running.channel.ended:
+            self._selector.unregister(running.channel)
+            # Either it ends at once, or code of the trial has closed what is not its own.
+            self._watchdog.limit_to(name, _GRACE_SECONDS)
 
-
-class _Worker:
-    """One worker process and the job that it has."""
-
-    def __init__(self, threads: int) -> None:
-        count = str(threads)
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": count,
-            "MKL_NUM_THREADS": count,
-            "OPENBLAS_NUM_THREADS": count,
-            # Spinning threads cost a busy machine most of its time.
-            "OMP_WAIT_POLICY": "passive",
-            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        }
-        self.process = start_process(environment)
-        self.events = self.process.stdout
-        self.job: Any = None
-        self.idle = True
-        self._rest = b""
-
-    def start(self, job: Any, message: Mapping[str, Any]) -> None:
-        self.job, self.idle = job, False
-        try:
-            self.process.stdin.write(json.dumps(message).encode() + b"\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it died; reading its end says so
-
-    def read(self) -> Iterator[Event]:
-        """The events that have come, at most up to the end of the job."""
-        data = os.read(self.events.fileno(), 1 << 16)
-        if not data:
-            yield Event(self.job, "died", {"message": self._epitaph()})
+    def _take(self, name: str, running: _Running, message: dict[str, Any]) -> Iterator[Event]:
+        kind = message.pop("event")
+        if running.ended:
             return
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            values = json.loads(line)
-            yield Event(self.job, values.pop("event"), values)
+        self._watchdog.moved(name, message.pop("stage", None), message.pop("patient", None))
+        if kind in ("done", "error"):
+            running.ended = True
+            self._watchdog.limit_to(name, _GRACE_SECONDS)
+        if kind in ("done", "error", "progress"):
+            yield Event(running.job, kind, message)
 
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.events.close()
+    def _take_ends(self) -> Iterator[Event]:
+        """Processes that have ended, whatever they had told."""
+        try:
+            ends = self._launcher.ends() if self._launcher is not None else []
+        except LauncherGone as error:
+            yield from self._lose_all(str(error))
+            return
+        for name, code in ends:
+            if name in self._running:
+                yield from self._finish(name, f"the process that trained it {exit_message(code)}")
 
-    def _epitaph(self) -> str:
-        code = self.process.wait()
-        if code < 0:
-            name = signal.Signals(-code).name
-            hint = " (out of memory?)" if name == "SIGKILL" else ""
-            return f"the process that trained it was ended by {name}{hint}"
-        return f"the process that trained it ended with exit code {code}"
+    def _finish(self, name: str, reason: str) -> Iterator[Event]:
+        """A job's process is gone: take what it still told, and forget it."""
+        running = self._running[name]
+        if not running.channel.ended:
+            yield from self._take_messages(name)
+        if not running.channel.ended:
+            self._selector.unregister(running.channel)
+        running.channel.close()
+        self._watchdog.end(name)
+        del self._running[name]
+        self.stray_messages += running.channel.stray
+        if not running.ended:
+            yield Event(running.job, "died", {"message": reason})
+
+    def _lose_all(self, reason: str) -> Iterator[Event]:
+        """The process that starts others has gone, and with it all that it had started."""
+        self._selector.unregister(self._launcher)
+        self._launcher.close()
+        self._launcher = None
+        for name in list(self._running):
+            yield from self._finish(name, reason)
+
+    def _look_for_still_jobs(self) -> Iterator[Event]:
+        for name, seconds, stage, overdue in self._watchdog.still():
+            running = self._running[name]
+            values = {"seconds": seconds, "stage": stage}
+            if overdue:
+                self._launcher.kill(name)
+                self._watchdog.limit_to(name, _GRACE_SECONDS)
+            if running.ended:
+                continue  # it has told its end, and only its process was left
+            if overdue and running.channel.ended:
+                running.ended = True
+                reason = "the process that trained it closed its channel to the run"
+                yield Event(running.job, "died", {"message": reason})
+            else:
+                running.ended = overdue
+                yield Event(running.job, "overdue" if overdue else "still", values)

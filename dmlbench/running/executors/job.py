@@ -1,0 +1,178 @@
+"""What the process of a job does: it receives one job, tells how it goes, and ends.
+
+Forked from `dmlbench.running.executors.fork_server`, or started as a program of its own. What a
+trial prints goes to its log file. Every finished epoch is on disk, so the process may end anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from dmlbench.errors import DmlbenchError, UsageError
+from dmlbench.plan.config import Configuration, configuration_from_json
+from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.executors.channel import JobEnd
+from dmlbench.running.executors.descriptors import open_standard_streams, redirect
+from dmlbench.training import heartbeat
+from dmlbench.training.failures import MachineTrouble, what_the_machine_lacked
+from dmlbench.training.trial_folder import TrialFolder, TrialLocked
+
+_BEAT_SECONDS = 1.0
+
+
+def serve(descriptor: int, watched: bool = False) -> NoReturn:
+    """Carry out the job that comes over a channel and end this process.
+
+    watched: by a thread that ends it where the run has gone, for systems that cannot see to that.
+    """
+    channel = JobEnd(descriptor)
+    try:
+        message = channel.receive_job()
+    except EOFError:
+        os._exit(0)
+    if watched:
+        threading.Thread(target=_end_with_run, args=(channel,), daemon=True).start()
+    Job(channel, message).carry_out()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # a full disk: the log's last words are no reason to fail
+    # Whatever a plugin left to be done at the end of a program is no part of a trial.
+    os._exit(0)
+
+
+def _end_with_run(channel: JobEnd) -> None:
+    channel.wait_for_end()
+    os._exit(1)
+
+
+class Job:
+    """One job: data and components made ready, a trial, or a tuning trial."""
+
+    def __init__(self, channel: JobEnd, message: Mapping[str, Any]) -> None:
+        self.channel, self.message = channel, message
+        self.told = time.monotonic()
+
+    def carry_out(self) -> None:
+        """Do it, and send exactly one of "done" and "error" at its end."""
+        heartbeat.listen(self._beat)
+        try:
+            if self.message["kind"] == "prepare":
+                result = self._prepare()
+            else:
+                result = self._trial()
+        except TrialLocked as error:
+            self.channel.send("error", message=str(error), exit_code=error.exit_code, locked=True)
+        except DmlbenchError as error:
+            self.channel.send("error", message=str(error), exit_code=error.exit_code)
+        except BaseException as error:
+            # SystemExit and its like too: no plugin ends a trial without a word.
+            lacked = what_the_machine_lacked(error)
+            traceback.print_exc()
+            what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            message = str(MachineTrouble(lacked)) if lacked else what
+            self.channel.send("error", message=message, exit_code=1)
+        else:
+            self.channel.send("done", result=result)
+
+    def _beat(self, stage: str | None, patient: bool | None) -> None:
+        self.channel.end_if_forked()
+        now = time.monotonic()
+        if stage is not None:
+            self.channel.send("alive", stage=stage, patient=patient)
+        elif now - self.told > _BEAT_SECONDS:
+            self.channel.send("alive")
+        else:
+            return
+        self.told = now
+
+    def _emit(self, kind: str, values: Mapping[str, Any]) -> None:
+        patient = bool(values.get("waiting"))
+        stage = f"epoch {values['epoch']}" if kind == "epoch_finished" else kind.replace("_", " ")
+        self.channel.send(
+            "progress", kind=kind, values=dict(values), stage=f"after {stage}", patient=patient
+        )
+
+    def _prepare(self) -> dict[str, Any]:
+        from dmlbench.evaluate.clustering import obstacles
+        from dmlbench.training.readiness import check_blaming, loading
+
+        job = self.message
+        device = _device(job["device"])
+        configuration, registry = self._configuration(), load_plugins(job["without"])
+        heartbeat.enter("loading data", patient=True)
+        with loading(configuration):
+            dataset = _dataset(configuration, registry)
+        heartbeat.enter("building the components")
+        check_blaming(configuration, registry, dataset)
+        report = [*dataset.report, *(obstacles() if job["clustering"] else ())]
+        return {"report": report, "device": device}
+
+    def _trial(self) -> dict[str, Any]:
+        job = self.message
+        folder = TrialFolder(Path(job["out"]), job["entry_id"], job["code"], job["seed"])
+        folder.create()
+        redirect(folder.log_file)
+        heartbeat.enter("waiting for another run", patient=True)
+        with folder.locked(wait=job["wait"]):
+            finished = folder.read_result()
+            if finished is not None:
+                return finished
+            return self._train(folder)
+
+    def _train(self, folder: TrialFolder) -> dict[str, Any]:
+        import torch
+
+        from dmlbench.training.trial import run_trial, run_validation
+
+        job = self.message
+        configuration, registry = self._configuration(), load_plugins(job["without"])
+        torch.set_num_threads(job["threads"])
+        heartbeat.enter("loading data", patient=True)
+        dataset = _dataset(configuration, registry)
+        heartbeat.enter("building the components")
+        device = torch.device(_device(job["device"]))
+        arguments = configuration, job["seed"], registry, dataset, folder, device, self._emit
+        if job["kind"] == "validation":
+            return run_validation(*arguments)
+        return run_trial(*arguments, cluster=job["clustering"])
+
+    def _configuration(self) -> Configuration:
+        return configuration_from_json(self.message["configuration"])
+
+
+def _dataset(configuration: Configuration, registry: Any) -> Any:
+    from dmlbench.training.trial import load_data
+
+    return load_data(configuration, registry)
+
+
+def _device(name: str) -> str:
+    """The device that "auto" means here. Raises `UsageError` for one that is not there."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {name} cannot be used here: {error}. Try cpu.") from error
+    return name
+
+
+def main() -> None:
+    """Carry out a job in a process that was started for it, and end where the run has gone."""
+    open_standard_streams()
+    serve(int(sys.argv[1]), watched=True)
+
+
+if __name__ == "__main__":
+    main()

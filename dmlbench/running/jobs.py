@@ -1,0 +1,106 @@
+"""What processes are told to do, and the job that makes data and components ready."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dmlbench.errors import DmlbenchError, PluginError, UsageError
+from dmlbench.plan.config import Configuration
+from dmlbench.running.executors.local import LocalExecutor
+from dmlbench.running.planning import PlannedTrial
+from dmlbench.training.environment import available_cores
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a run may use: `jobs` trials at once, with `threads` threads each, on `device`.
+
+    jobs: None for as many as the processor has room for, or 1 on a GPU.
+    device: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA where it is there.
+    clustering: whether to spend time on NMI and AMI; without, they are None, and nothing else
+        about an entry changes.
+    trial_timeout: seconds without a sign of work after which a trial is ended; None for never.
+    """
+
+    jobs: int | None = None
+    threads: int = 1
+    device: str = "auto"
+    clustering: bool = True
+    trial_timeout: float | None = None
+
+    def processes(self, device: str, pending: int) -> int:
+        """How many trials run at once, of `pending`, on the device that was found."""
+        room = 1 if device != "cpu" else max(1, available_cores() // self.threads)
+        return min(self.jobs or room, pending)
+
+
+def configuration_message(
+    configuration: Configuration, out: Path, resources: Resources, without: Sequence[str]
+) -> dict[str, Any]:
+    """What a process is told of a configuration, whatever it is to do with it."""
+    return {
+        "configuration": configuration.to_json(),
+        "entry_id": configuration.entry_id,
+        "without": list(without),
+        "out": str(out),
+        "threads": resources.threads,
+        "device": resources.device,
+        "clustering": resources.clustering,
+    }
+
+
+def prepare(
+    configurations: Mapping[str, Configuration],
+    executor: LocalExecutor,
+    messages: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[str], str]:
+    """Build every configuration once, so that what is wrong shows before any training.
+
+    configurations, messages: by entry id.
+    Gives the decisions that loading the data took, and the device. Raises `DmlbenchError` that
+    names what is at fault (`dmlbench.training.readiness`).
+    """
+    device = "cpu"
+    reports: dict[str, None] = {}
+    errors = {UsageError.exit_code: UsageError, PluginError.exit_code: PluginError}
+    jobs: Iterator[Any] = (
+        (configuration, {"kind": "prepare", **messages[entry_id]})
+        for entry_id, configuration in configurations.items()
+    )
+    for event in executor.run(jobs):
+        name = event.job.label()
+        if event.kind == "done":
+            reports.update(dict.fromkeys(event.values["result"]["report"]))
+            device = event.values["result"]["device"]
+        elif event.kind == "error":
+            raise errors.get(event.values["exit_code"], DmlbenchError)(event.values["message"])
+        elif event.kind == "still":
+            _log.warning("%s", still_message(name, event.values))
+        elif event.kind == "overdue":
+            raise DmlbenchError(
+                f"{name} cannot be trained: no sign for {event.values['seconds']:.0f} s "
+                f"(--trial-timeout) while {event.values['stage']}"
+            )
+        elif event.kind == "died":
+            raise DmlbenchError(
+                f"{name} cannot be trained: {event.values['message']}, while data and components "
+                f"were made ready"
+            )
+    return list(reports), device
+
+
+def still_message(name: str, values: Mapping[str, Any], trial: PlannedTrial | None = None) -> str:
+    """That a job gives no sign, in a sentence. `values`: of the executor's event."""
+    seconds = values["seconds"]
+    since = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+    log = "" if trial is None else f" Its log: {trial.folder.log_file}."
+    return (
+        f"{name} has given no sign of work for {since} while {values['stage']}.{log} "
+        f"--trial-timeout SECONDS would end such a trial."
+    )
