@@ -72,11 +72,13 @@ def test_tuning_starts_at_the_defaults_and_never_sees_test_images(tiny, install,
     request = request_of(tiny, tmp_path, losses=["triplet", "ms"], dataset="guarded")
     triplet, ms = tune_losses(request, registry)
     rates = {"recipe.optimizer.backbone_lr": 8e-3, "recipe.optimizer.head_lr": 1e-3}
-    assert triplet.trials[0].params == {"losses[0].margin": None, **rates}
+    mined = {"mining": "all", "mining_margin": None, "squared": False}
+    loss = {f"losses[0].{name}": value for name, value in ({"margin": None} | mined).items()}
+    assert triplet.trials[0].params == {**loss, **rates}
     assert len(triplet.trials) == 3
     assert all(trial.validation_map_at_r is not None for trial in triplet.trials + ms.trials)
     tried = [trial.params["losses[0].margin"] for trial in triplet.trials[1:]]
-    assert all(0.02 <= margin <= 0.6 for margin in tried) and len(set(tried)) == 2
+    assert all(0.02 <= margin <= 1.0 for margin in tried) and len(set(tried)) == 2
     # A run does look, which shows that the guard works.
     run = {**tiny, "dataset": "guarded", "losses": ["triplet"], "combiners": [], "seeds": 1}
     with pytest.raises(TrialFailure, match="test images were looked at"):
@@ -126,8 +128,8 @@ def test_a_given_value_stays_and_an_untuned_row_is_refused(tiny, tmp_path):
     with pytest.raises(UsageError, match=command):
         configurations_of(tuned, registry, tuned_in(tmp_path, registry))
     everything = {**given, "recipe.optimizer.backbone_lr": 0.01}
-    nothing = request_of(tiny, tmp_path, losses=["triplet(margin=0.3)"], overrides=everything)
-    with pytest.raises(UsageError, match="triplet has nothing to tune"):
+    nothing = request_of(tiny, tmp_path, losses=["supcon(temperature=0.2)"], overrides=everything)
+    with pytest.raises(UsageError, match="supcon has nothing to tune"):
         tune_losses(nothing, registry)
 
 
@@ -156,8 +158,8 @@ def test_two_settings_of_one_loss_are_told_apart(tiny, tmp_path, capsys):
         )
     captured = capsys.readouterr()
     assert (
-        "triplet(mining=semi-hard) 1: margin=null, backbone_lr=0.008, head_lr=0.001 -> "
-        in captured.err
+        "triplet(mining=semi-hard) 1: margin=null, mining_margin=null, squared=false, "
+        "backbone_lr=0.008, head_lr=0.001 -> " in captured.err
     )
     assert re.search(r"^ *triplet +1 ", captured.out, re.MULTILINE)
     assert re.search(r"^ *triplet\(mining=semi-hard\) +1 ", captured.out, re.MULTILINE)

@@ -136,7 +136,7 @@ def _values(rows: pandas.DataFrame, column: TableColumn) -> list[Any]:
 
 def _sorted_by(value: Any) -> Any:
     if isinstance(value, list):
-        return max(value, default=None)
+        return max((one for one in value if one is not None), default=None)
     return value if isinstance(value, str) else _number(value)
 
 
