@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dmlbench.errors import DmlbenchError, TrialFailure
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.plan.expressions import parse_call
+from dmlbench.plan.expressions import parse_call, split_list
 from dmlbench.plan.labels import label
 from dmlbench.plan.request import Request
 from dmlbench.plugins.components import create_dataset, create_loss
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 def run(
-    losses: Sequence[str] = Request.losses,
-    combiners: Sequence[str] | None = Request.combiners,
+    losses: str | Sequence[str] = Request.losses,
+    combiners: str | Sequence[str] | None = Request.combiners,
     dataset: str = Request.dataset,
     seeds: int | Sequence[int] = Request.seeds,
     out: str | os.PathLike[str] = Request.out,
@@ -45,7 +45,7 @@ def run(
     device: str = "auto",
     clustering: bool = True,
     trial_timeout: float | None = None,
-    without: Sequence[str] = (),
+    without: str | Sequence[str] = (),
     retry_failed: bool = False,
     submitter: str | None = None,
     paper: str | None = None,
@@ -55,7 +55,8 @@ def run(
     """Train every loss alone and every combiner of them all, and write their entries.
 
     losses, combiners, dataset, backbone: names, with parameters if wanted:
-        ``"triplet(margin=0.1)"``. combiners None: ``learned``, if there are several losses.
+        ``"triplet(margin=0.1)"``; in one text, separated by commas. combiners
+        None: ``learned``, if there are several losses.
     weights: a file that the backbone starts from, safetensors or a state dict.
     seeds: how many, from 0, or which.
     out: folder of the leaderboards; what is there already is not trained again.
@@ -76,10 +77,11 @@ def run(
         <Entry 3f0c8a1b2d4e5f60 wedl(triplet + multi-similarity) on glyphs, 5 trials>
     """
     origin = Origin(submitter=submitter, paper=paper, code=code)
+    without = _names(without)
     registry = load_plugins(without)
     request = Request(
-        losses=losses,
-        combiners=combiners,
+        losses=_names(losses),
+        combiners=None if combiners is None else _names(combiners),
         dataset=dataset,
         backbone=backbone,
         pretrained=pretrained,
@@ -118,6 +120,11 @@ def run(
     if unwritten:
         raise DmlbenchError(unwritten)
     return outcome.entries
+
+
+def _names(given: str | Sequence[str]) -> list[str]:
+    """Names as a list; one text is read as on the command line, with commas between names."""
+    return split_list(given) if isinstance(given, str) else list(given)
 
 
 def load_loss(

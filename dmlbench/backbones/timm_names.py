@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.metadata
 import importlib.util
 import re
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from dmlbench.errors import UsageError
 
 _MODEL = re.compile(r"^@register_model\b.*\n(?:@.*\n)*def (\w+)", re.MULTILINE)
+_TAG = re.compile(r"""^\s*['"](\w+\.\w+)['"]\s*:""", re.MULTILINE)
 _OLD_NAMES = re.compile(r"^register_model_deprecations\(.*?^\}?\)", re.MULTILINE | re.DOTALL)
 _OLD_NAME = re.compile(r"""['"](\w+)['"]\s*:""")
 
@@ -20,16 +23,25 @@ _OLD_NAME = re.compile(r"""['"](\w+)['"]\s*:""")
 @cache
 def timm_names() -> frozenset[str]:
     """The models of the installed timm, without tags; empty where timm cannot be read."""
-    spec = importlib.util.find_spec("timm")
-    if spec is None or spec.origin is None:
-        return frozenset()
     names: set[str] = set()
-    for file in Path(spec.origin).parent.joinpath("models").rglob("*.py"):
-        text = file.read_text("utf-8")
+    for text in _sources():
         names.update(_MODEL.findall(text))
         for block in _OLD_NAMES.findall(text):
             names.update(_OLD_NAME.findall(block))
     return frozenset(names)
+
+
+@cache
+def _tags() -> frozenset[str]:
+    """Every ``model.tag`` that the installed timm describes."""
+    return frozenset(tag for text in _sources() for tag in _TAG.findall(text))
+
+
+def _sources() -> Iterator[str]:
+    spec = importlib.util.find_spec("timm")
+    if spec is not None and spec.origin is not None:
+        for file in Path(spec.origin).parent.joinpath("models").rglob("*.py"):
+            yield file.read_text("utf-8")
 
 
 def is_timm_model(name: str) -> bool:
@@ -56,3 +68,21 @@ def check_timm_model(name: str) -> None:
         f"There is no backbone named {name!r}, neither among the plugins nor in timm "
         f"{importlib.metadata.version('timm')}.{hint}"
     )
+
+
+def check_timm_tag(name: str) -> None:
+    """Raise `UsageError` with the tags there are where timm lacks that of ``model.tag``."""
+    model, dot, tag = name.partition(".")
+    if not dot or name in _tags():
+        return
+    import timm  # knows those that a plugin added, or that its source spells in another way
+
+    known = timm.list_pretrained(f"{model}.*")
+    with contextlib.suppress(RuntimeError):  # which it raises for a tag that it lacks
+        if timm.get_pretrained_cfg(name, allow_unregistered=False) is not None:
+            return
+    tags = sorted(
+        {full.partition(".")[2] for full in {*known, *_tags()} if full.startswith(f"{model}.")}
+    )
+    there = f"It has: {', '.join(tags)}" if tags else f"It has none; use {model}"
+    raise UsageError(f"timm's {model} has no weights with the tag {tag!r}. {there}.")

@@ -15,6 +15,10 @@ DEFAULT_SHA256 = "a2d5d76eec99410f970df10056e8a447dac7ea7946ad70adccaea027cb1ca7
 """The sha256 of the images of ``Glyphs()``: the version of the characters and of the drawing."""
 
 
+_MOST_IMAGES = 1_000_000
+_MOST_BYTES = 1 << 32
+
+
 class Glyphs:
     """Characters that all twelve DejaVu faces have, seen under random views.
 
@@ -47,6 +51,13 @@ class Glyphs:
         _check("images_per_class", images_per_class, 2, 10_000)
         _check("seed", seed, 0, 2**63 - 1)
         _check("image_size", image_size, 8, 512)
+        # An entry from elsewhere may ask for any: what is drawn stays a matter of minutes.
+        num_images = classes * images_per_class
+        if num_images > _MOST_IMAGES or num_images * image_size**2 > _MOST_BYTES:
+            raise DatasetError(
+                f"glyphs: {num_images:,} images of {image_size} pixels a side are too many: at "
+                f"most {_MOST_IMAGES:,} images and {_MOST_BYTES >> 30} GiB are drawn."
+            )
         order = np.argsort(np.random.PCG64(seed).random_raw(len(codes)), kind="stable")
         chosen = [codes[i] for i in order[:classes]]
         images = _images(chosen, images_per_class, seed, image_size)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+import itertools
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,9 @@ from dmlbench.backbones.weight_files import weights_reference
 from dmlbench.errors import UsageError
 from dmlbench.plan.config import Component, Configuration, Protocol
 from dmlbench.plan.expressions import parse_call, parse_copies, write_call
-from dmlbench.plan.recipe import Recipe, load_recipe, recipe_names
+from dmlbench.plan.recipe import Batch, Recipe, load_recipe, recipe_names
 from dmlbench.plan.usual_parameters import Parameters, in_order, usual_of
-from dmlbench.plan.values import check_backbone, check_place, check_values
+from dmlbench.plan.values import check_backbone, check_pairs, check_place, check_values
 from dmlbench.plugins.registry import Registered, Registry
 
 #: (configuration, keys of the values that the user gave) -> the configuration, tuned.
@@ -87,7 +89,7 @@ def rows_of(request: Request, registry: Registry) -> list[Row]:
     """
     shared, protocol = _shared_settings(request, registry)
     usual = shared["recipe"].parameters
-    named = _named_losses(request, registry, usual)
+    named = _named_losses(request, registry, usual, shared["recipe"].batch)
     losses = [loss for copies, _, loss in named for _ in range(copies)]
     if len(losses) > _MOST_LOSSES:
         raise UsageError(
@@ -121,7 +123,7 @@ def rows_of(request: Request, registry: Registry) -> list[Row]:
 
 
 def _named_losses(
-    request: Request, registry: Registry, usual: Parameters
+    request: Request, registry: Registry, usual: Parameters, batch: Batch
 ) -> list[tuple[int, str, Component]]:
     """Of each loss that is named: how many copies, the text without their number, the loss."""
     if not request.losses:
@@ -129,7 +131,8 @@ def _named_losses(
     named: list[tuple[int, str, Component]] = []
     for written in request.losses:
         copies, text = parse_copies(written)
-        loss = _resolve(registry, "losses", text, usual)[1]
+        item, loss = _resolve(registry, "losses", text, usual)
+        check_pairs(item, batch)
         if any(loss.identity() == other.identity() for _, _, other in named):
             raise UsageError(
                 f"The loss {loss.id} is named twice with the same parameters. For copies on "
@@ -169,10 +172,10 @@ def _shared_settings(request: Request, registry: Registry) -> tuple[dict[str, An
 
 def _recipe(request: Request) -> Recipe:
     try:
-        if request.recipe not in recipe_names() and Path(request.recipe).is_dir():
-            raise UsageError(
-                f"The recipe {request.recipe} is a directory; give the path of a TOML file."
-            )
+        given = Path(request.recipe)
+        if request.recipe not in recipe_names() and given.exists() and not given.is_file():
+            kind = "a directory" if given.is_dir() else "not a regular file"
+            raise UsageError(f"The recipe {given} is {kind}; give the path of a TOML file.")
         return load_recipe(request.recipe, _overrides(request, "recipe"))
     except UnicodeDecodeError as error:
         raise UsageError(
@@ -277,15 +280,36 @@ def _overrides(request: Request, section: str) -> dict[str, Any]:
 
 
 def seeds_of(seeds: int | Sequence[int]) -> list[int]:
-    """The seeds that a request means. Raises `UsageError`."""
-    if isinstance(seeds, int) and seeds > _MOST_SEEDS:
-        raise UsageError(f"{seeds} seeds are too many: the most is {_MOST_SEEDS}.")
-    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    """The seeds that a request means. Raises `UsageError`.
+
+    seeds: how many, or which; whole numbers of any kind, NumPy's included.
+    """
+    count = _whole(seeds)
+    if count is not None and count > _MOST_SEEDS:
+        raise UsageError(f"{count} seeds are too many: the most is {_MOST_SEEDS}.")
+    listed: list[int | None] = []
+    if count is not None:
+        listed.extend(range(count))
+    elif isinstance(seeds, Iterable) and not isinstance(seeds, str | bytes | Mapping):
+        listed.extend(_whole(seed) for seed in itertools.islice(seeds, _MOST_SEEDS + 1))
+    chosen = [seed for seed in listed if seed is not None]
+    if len(chosen) < len(listed):
+        raise UsageError(f"Seeds must be whole numbers: {seeds!r}.")
     if not chosen or len(set(chosen)) != len(chosen) or min(chosen) < 0:
         raise UsageError(f"Seeds must be different numbers from 0 on, at least one: {seeds}.")
     if len(chosen) > _MOST_SEEDS or max(chosen) > _LARGEST_SEED:
         raise UsageError(
-            f"Seeds go up to {_LARGEST_SEED}, and the most at once are {_MOST_SEEDS}; given: "
-            f"{len(chosen)} seeds up to {max(chosen)}."
+            f"Seeds go up to {_LARGEST_SEED}, and the most at once are {_MOST_SEEDS}; the largest "
+            f"of those given is {max(chosen)}."
         )
     return chosen
+
+
+def _whole(value: object) -> int | None:
+    """A whole number of any kind as an int; None for anything else, true and false included."""
+    if isinstance(value, bool | str) or not hasattr(value, "__index__"):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:  # an array of several numbers
+        return None

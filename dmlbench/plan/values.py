@@ -5,14 +5,16 @@ The rest is found when `run` builds everything once, before it trains anything.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dmlbench.backbones.timm_names import check_timm_model
+from dmlbench.backbones.timm_names import check_timm_model, check_timm_tag
 from dmlbench.errors import UsageError
 from dmlbench.files import user_path
 from dmlbench.plan.identity import BUILT_IN
+from dmlbench.plan.recipe import Batch
 from dmlbench.plugins.registry import KINDS, Registered
 
 _HEADER_BYTES = 8  # a safetensors file begins with the length of its header
@@ -74,6 +76,29 @@ def check_place(item: Registered, params: Mapping[str, Any]) -> None:
         )
 
 
+def check_pairs(item: Registered, batch: Batch) -> None:
+    """Raise `UsageError` where batches hold no pair that one of our losses could learn from.
+
+    A batch of one image per class has no two images of one class, and a batch of one class no two
+    of different classes: most of these losses are then the constant 0.
+    """
+    if (
+        item.distribution != BUILT_IN
+        or item.spec.family not in ("pair", "triplet", "listwise")
+        or item.spec.name == "cross-batch-memory"  # its pairs reach into earlier batches
+        or batch.sampler != "classes"
+        or (batch.images > 1 and batch.classes > 1)
+    ):
+        return
+    name, kind = (
+        ("images", "of the same class") if batch.images < 2 else ("classes", "of different classes")
+    )
+    raise UsageError(
+        f"With recipe.batch.{name}={getattr(batch, name)} no batch has two images {kind}, from "
+        f"which {item.id} learns. Use --set recipe.batch.{name}=2 or more."
+    )
+
+
 def check_backbone(item: Registered, params: Mapping[str, Any]) -> None:
     """Raise `UsageError` for a model that timm lacks, or a file that can be no weights for it."""
     if item.id != "dmlbench:timm":
@@ -82,6 +107,7 @@ def check_backbone(item: Registered, params: Mapping[str, Any]) -> None:
     if model is None:
         raise UsageError("The backbone timm needs a model: --backbone resnet50, for example.")
     check_timm_model(str(model))
+    check_timm_tag(str(model))
     # A hash stands for a file that was looked at before.
     if isinstance(weights, str) and not weights.startswith("sha256:"):
         _check_weights_file(user_path(weights))
@@ -90,6 +116,8 @@ def check_backbone(item: Registered, params: Mapping[str, Any]) -> None:
 def _check_weights_file(path: Path) -> None:
     """Raise `UsageError` for a file that begins like neither safetensors nor a state dict."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block
+            raise UsageError(f"The weights {path} are not a regular file.")
         with open(path, "rb") as opened:
             beginning = opened.read(_HEADER_BYTES + 1)
     except OSError as error:

@@ -10,6 +10,7 @@ import pytest
 MODULES = (
     "dmlbench",
     "dmlbench.api",
+    "dmlbench.data.addresses",
     "dmlbench.evaluate.clustering",
     "dmlbench.evaluate.metrics",
     "dmlbench.evaluate.retrieval",

@@ -32,7 +32,9 @@ def _board(out: Path, name: str) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.stem for path in DATA.glob("*.json")))
-def test_no_command_ends_in_a_traceback_or_leaks(name: str, tmp_path: Path) -> None:
+def test_rows_10_13_14_15_17_no_command_ends_in_a_traceback_or_leaks(
+    name: str, tmp_path: Path
+) -> None:
     file = _board(tmp_path / "boards", name)
     began = time.monotonic()
     for arguments in (
@@ -50,14 +52,14 @@ def test_no_command_ends_in_a_traceback_or_leaks(name: str, tmp_path: Path) -> N
         assert not set(HIDDEN) & set(page.read_text()), page
 
 
-def test_metrics_of_no_query_are_refused(tmp_path: Path) -> None:
+def test_row_10_metrics_of_no_query_are_refused(tmp_path: Path) -> None:
     done = _dmlbench("leaderboard", "add", DATA / "zeroqueries.json", "--out", tmp_path)
     assert done.returncode == 4
     assert "num_queries is 0" in done.stdout
 
 
 @pytest.mark.parametrize("version", [True, 1.0, "1"])
-def test_a_schema_version_is_a_whole_number(version, tmp_path: Path) -> None:
+def test_row_42_a_schema_version_is_a_whole_number(version, tmp_path: Path) -> None:
     entry = json.loads((DATA / "noname.json").read_text()) | {"schema_version": version}
     (tmp_path / "entry.json").write_text(json.dumps(entry))
     done = _dmlbench("leaderboard", "add", tmp_path / "entry.json", "--out", tmp_path / "out")
@@ -65,7 +67,7 @@ def test_a_schema_version_is_a_whole_number(version, tmp_path: Path) -> None:
     assert "schema_version" in done.stdout
 
 
-def test_a_link_is_not_shown_as_what_a_board_says_of_itself(tmp_path: Path) -> None:
+def test_row_12_a_link_is_not_shown_as_what_a_board_says_of_itself(tmp_path: Path) -> None:
     folder = _board(tmp_path, "noname").parent
     (tmp_path / "secret").write_text("token")
     (folder / "_about.md").symlink_to(tmp_path / "secret")
@@ -74,7 +76,7 @@ def test_a_link_is_not_shown_as_what_a_board_says_of_itself(tmp_path: Path) -> N
     assert done.returncode == 4 and "_about.md is a link" in done.stderr
 
 
-def test_trials_may_be_a_link_to_a_scratch_disk(tmp_path: Path) -> None:
+def test_row_18_trials_may_be_a_link_to_a_scratch_disk(tmp_path: Path) -> None:
     from dmlbench.leaderboard.entries.trial import Artefact
     from dmlbench.leaderboard.verification.tiers import embeddings_path
 
@@ -92,7 +94,7 @@ def test_trials_may_be_a_link_to_a_scratch_disk(tmp_path: Path) -> None:
     assert found("a\0b") is None
 
 
-def test_a_loop_of_links_holds_no_embeddings(tmp_path: Path) -> None:
+def test_row_16_a_loop_of_links_holds_no_embeddings(tmp_path: Path) -> None:
     file = _board(tmp_path, "noname")
     (tmp_path / ".trials").symlink_to(".trials")
     for command in ("verify", "show"):
@@ -100,7 +102,7 @@ def test_a_loop_of_links_holds_no_embeddings(tmp_path: Path) -> None:
     assert "Traceback" not in _dmlbench("reproduce", file, "--no-record").stderr
 
 
-def test_one_source_that_is_not_there_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_row_38_one_source_that_is_not_there_does_not_stop_the_others(tmp_path: Path) -> None:
     good, bad = DATA / "noname.json", tmp_path / "nowhere.json"
     done = _dmlbench("leaderboard", "add", good, bad, good, "--out", tmp_path / "out")
     lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
@@ -108,14 +110,14 @@ def test_one_source_that_is_not_there_does_not_stop_the_others(tmp_path: Path) -
     assert done.returncode == 2
 
 
-def test_an_empty_source_is_refused(tmp_path: Path) -> None:
+def test_row_39_an_empty_source_is_refused(tmp_path: Path) -> None:
     shutil.copy(DATA / "noname.json", tmp_path)
     done = _dmlbench("leaderboard", "add", "", "--out", tmp_path / "out", cwd=tmp_path)
     assert done.returncode == 2 and "empty" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_row_24_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
     _board(tmp_path, "noname")
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -129,13 +131,13 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").is_dir(), reason="no /proc to refuse")
-def test_a_folder_that_cannot_be_written_is_told_in_a_sentence() -> None:
+def test_row_24_a_folder_that_cannot_be_written_is_told_in_a_sentence() -> None:
     done = _dmlbench("leaderboard", "add", DATA / "noname.json", "--out", "/proc/nowhere")
     assert done.returncode == 1
     assert "/proc/nowhere" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+def test_row_40_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     _board(tmp_path, "noname")
     reading, writing = os.pipe()
     os.close(reading)
@@ -149,7 +151,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert done.returncode == 0 and not done.stderr
 
 
-def test_a_fullwidth_sign_begins_no_formula() -> None:
+def test_row_45_a_fullwidth_sign_begins_no_formula() -> None:
     from dmlbench.leaderboard.views.export import csv_cell
 
     assert [csv_cell(text) for text in ("=1", "＝1", "＋1", "－1", "＠a", "a＝")] == [
@@ -160,3 +162,15 @@ def test_a_fullwidth_sign_begins_no_formula() -> None:
         "'＠a",
         "a＝",
     ]
+
+
+def test_row_41_a_board_with_an_introduction_alone_is_empty(tmp_path: Path) -> None:
+    folder = tmp_path / "zsl-v1" / "glyphs"
+    folder.mkdir(parents=True)
+    assert _dmlbench("leaderboard", "show", folder).returncode == 2
+    (folder / "_about.md").write_text("To be filled.")
+    assert _dmlbench("leaderboard", "verify", folder).returncode == 0
+    for form in ("--markdown", "--csv", "--json", "--latex"):
+        done = _dmlbench("leaderboard", "show", folder, form)
+        assert done.returncode == 0 and "no entry yet" in done.stderr
+        assert ("To be filled." in done.stdout) is (form == "--markdown")

@@ -31,7 +31,7 @@ def dmlbench_losses():
         ("class Own(BaseException): pass\nraise Own('x')", "it raised Own: x"),
     ],
 )
-def test_a_plugin_stops_nobody_else(install, code: str, reason: str) -> None:
+def test_row_19_a_plugin_stops_nobody_else(install, code: str, reason: str) -> None:
     install("third-party", code)
     registry = load_plugins()
     (record,) = [r for r in registry.plugins if r.distribution == "third-party"]
@@ -39,7 +39,7 @@ def test_a_plugin_stops_nobody_else(install, code: str, reason: str) -> None:
     assert registry.find("losses", "triplet")
 
 
-def test_a_plugin_that_hangs_is_named() -> None:
+def test_row_19_a_plugin_that_hangs_is_named() -> None:
     before = signal.getsignal(signal.SIGALRM), signal.getsignal(signal.SIGINT)
     began = time.monotonic()
     with pytest.raises(guard.PluginMisbehaved, match="longer than 0 s"):
@@ -50,7 +50,7 @@ def test_a_plugin_that_hangs_is_named() -> None:
     assert (signal.getsignal(signal.SIGALRM), signal.getsignal(signal.SIGINT)) == before
 
 
-def test_ctrl_c_while_a_plugin_is_imported_stays_the_users() -> None:
+def test_row_19_ctrl_c_while_a_plugin_is_imported_stays_the_users() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt), guard.own_faults():
@@ -61,6 +61,6 @@ def test_ctrl_c_while_a_plugin_is_imported_stays_the_users() -> None:
 
 
 @pytest.mark.parametrize("seeds", [999_999_999_999, 10_001, [10**6 + 1], [0, 10**12]])
-def test_seeds_are_bounded_before_they_are_listed(seeds) -> None:
+def test_row_35_seeds_are_bounded_before_they_are_listed(seeds) -> None:
     with pytest.raises(UsageError, match="seeds|Seeds"):
         seeds_of(seeds)

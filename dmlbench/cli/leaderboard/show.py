@@ -64,9 +64,12 @@ def show_command(
         raise UsageError(f"{' and '.join(f'--{name}' for name in forms)} are both given; take one.")
     form = forms[0] if forms else None
     claims, refused = read_all_claims(folder, dataset)
-    entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims))
+    introduced = (folder / "_about.md").exists()  # a leaderboard that is still to be filled
+    entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims) or introduced)
     for problem in [*problems, *refused]:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)
+    if not entries and not claims:
+        click.echo(f"{plain(str(folder), 500)} has no entry yet.", err=True)
     if over_datasets:
         _show_summary(entries, by, form, plot)
         return

@@ -187,7 +187,7 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
             problem = "is encrypted"
         # orig_filename: zipfile itself cuts names at a null.
         name = info.orig_filename
-        yield _Member(name, info.is_dir(), problem, lambda info=info: archive.open(info))
+        yield _Member(name, name.endswith("/"), problem, lambda info=info: archive.open(info))
 
 
 def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:

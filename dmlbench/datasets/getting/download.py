@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dmlbench.data.addresses import as_sent
 from dmlbench.errors import DmlbenchError
 from dmlbench.files import write_atomically
 
@@ -70,7 +71,11 @@ def download(
     wait: sleeps for a number of seconds between attempts.
     Raises `ChecksumError` for a file of another content, `DownloadError` where it cannot be had.
     """
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+    try:
+        sent = as_sent(url)
+    except ValueError as error:
+        raise DownloadError(f"{url} is not an address: {error}.") from error
+    if urllib.parse.urlsplit(sent).scheme not in ("http", "https"):
         raise DownloadError(f"{url} is not an http or https address.")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _Part(target)
@@ -185,7 +190,7 @@ def _go_on(url: str, part: _Part, checked: bool, progress: OnReceived) -> None:
             headers["If-Range"] = facts["validator"]
     try:
         response = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS
+            urllib.request.Request(as_sent(url), headers=headers), timeout=TIMEOUT_SECONDS
         )
     except urllib.error.HTTPError as error:
         with error:

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from dmlbench.data.addresses import as_sent
 from dmlbench.errors import DmlbenchError, UsageError, VerificationError
 from dmlbench.leaderboard.entries.record import MAX_RECORD_BYTES, too_large
 from dmlbench.leaderboard.entries.sanitize import plain
@@ -58,9 +59,9 @@ def _read(
     address: str, most: int, end: float, answer: queue.SimpleQueue[bytes | Exception]
 ) -> None:
     """Give the bytes at an address, of which those over `most` are not all read, or the error."""
-    request = urllib.request.Request(address, headers={"Accept": "application/json"})
     data = bytearray()
     try:
+        request = urllib.request.Request(as_sent(address), headers={"Accept": "application/json"})
         with _opener().open(request, timeout=max(end - time.monotonic(), 0.1)) as response:
             while len(data) <= most and time.monotonic() < end:
                 chunk = response.read1(_CHUNK)
