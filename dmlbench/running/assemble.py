@@ -9,6 +9,7 @@ from typing import Any
 from dmlbench.errors import DmlbenchError, UsageError
 from dmlbench.leaderboard.entries.entry import Entry, TuningRecord
 from dmlbench.leaderboard.entries.origin import check_link
+from dmlbench.leaderboard.entries.trial_result import TrialResult
 from dmlbench.plan.code import component_sources
 from dmlbench.plan.config import Component, Configuration
 from dmlbench.plugins.registry import Registry
@@ -36,7 +37,7 @@ class Origin:
 def assemble_entry(
     configuration: Configuration,
     registry: Registry,
-    results: Sequence[dict[str, Any]],
+    results: Sequence[TrialResult],
     origin: Origin | None = None,
     tuning: Sequence[TuningRecord] = (),
 ) -> Entry:
@@ -44,14 +45,14 @@ def assemble_entry(
 
     Raises `DmlbenchError` where the trials saw different data or models.
     """
-    ordered = sorted(results, key=lambda result: result["trial"]["seed"])
-    facts = ordered[0]["facts"]
+    ordered = sorted(results, key=lambda result: result.trial.seed)
+    facts = ordered[0].facts
     for result in ordered[1:]:
-        differing = [k for k in facts if _differ(facts[k], result["facts"].get(k), k)]
+        differing = facts.differing(result.facts)
         if differing:
             raise DmlbenchError(
-                f"{configuration.label()}: the trials of seeds {ordered[0]['trial']['seed']} and "
-                f"{result['trial']['seed']} differ in {', '.join(differing)}: the data or the "
+                f"{configuration.label()}: the trials of seeds {ordered[0].trial.seed} and "
+                f"{result.trial.seed} differ in {', '.join(differing)}: the data or the "
                 f"weights changed between them. Give the changed run a folder of its own (--out)."
             )
     sources = component_sources(configuration, registry)
@@ -65,7 +66,7 @@ def assemble_entry(
         }
 
     identity = configuration.to_json()
-    rates = facts.get("loss_rates") or [None] * len(configuration.losses)
+    rates = facts.loss_rates or [None] * len(configuration.losses)
     return Entry.model_validate(
         {
             "schema_version": 2,
@@ -76,7 +77,7 @@ def assemble_entry(
                 "sha256": configuration.protocol.sha256,
                 "rules": configuration.protocol.to_json(),
             },
-            "dataset": record("datasets", configuration.dataset, **facts["dataset"]),
+            "dataset": record("datasets", configuration.dataset, **facts.dataset.model_dump()),
             "losses": [
                 record("losses", loss, learning_rate=rate)
                 for loss, rate in zip(configuration.losses, rates, strict=True)
@@ -84,13 +85,13 @@ def assemble_entry(
             "combiner": (
                 record("combiners", configuration.combiner) if configuration.combiner else None
             ),
-            "backbone": record("backbones", configuration.backbone, **facts["backbone"]),
+            "backbone": record("backbones", configuration.backbone, **facts.backbone.model_dump()),
             "recipe": identity["recipe"],
             "recipe_overrides": configuration.recipe.overrides(),
-            "embedding_dim": facts["embedding_dim"],
-            "head_dims": facts["head_dims"],
-            "head_parameters": facts.get("head_parameters"),
-            "trials": [result["trial"] for result in ordered],
+            "embedding_dim": facts.embedding_dim,
+            "head_dims": facts.head_dims,
+            "head_parameters": facts.head_parameters,
+            "trials": [result.trial for result in ordered],
             "tuning": [record.model_dump() for record in tuning],
             "dmlbench_version": __version__,
             "dmlbench_commit": commit(),
@@ -121,8 +122,3 @@ def merge_with_stored(stored: Entry | None, assembled: Entry, origin: Origin) ->
     known = {record.setting_sha256 for record in assembled.tuning}
     kept = [record for record in stored.tuning if record.setting_sha256 not in known]
     return assembled.model_copy(update={**said, "tuning": [*kept, *assembled.tuning]})
-
-
-def _differ(one: Any, other: Any, name: str) -> bool:
-    """Whether two trials saw different facts; those of an older dmlbench do not state them all."""
-    return one != other and not (name in ("head_parameters", "loss_rates") and None in (one, other))

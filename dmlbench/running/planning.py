@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from dmlbench.leaderboard.entries.trial_result import TrialResult
 from dmlbench.plan.code import code_sha256
 from dmlbench.plan.config import Configuration
 from dmlbench.plan.request import FindTuned, Request, configurations_of, seeds_of
@@ -76,7 +76,7 @@ def _gap(seeds: Set[int]) -> set[int]:
     return set(range(max(seeds))) - seeds
 
 
-def _status(folder: TrialFolder, result: dict[str, Any] | None) -> str:
+def _status(folder: TrialFolder, result: TrialResult | None) -> str:
     if result is not None:
-        return result["trial"]["status"]
+        return result.trial.status
     return "begun" if folder.checkpoint_file.exists() else "to do"

@@ -60,7 +60,7 @@ def plan_again(
     for seed in _seeds(entry, seeds):
         folder = TrialFolder(scratch, configuration.entry_id, code, seed)
         result = folder.read_result()
-        status = result["trial"]["status"] if result else "to do"
+        status = result.trial.status if result else "to do"
         trials.append(PlannedTrial(configuration, seed, folder, status))
     return Plan(scratch, (configuration,), tuple(trials))
 

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from dmlbench.errors import VerificationError
 from dmlbench.leaderboard.entries.code import entry_code
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import entry_path, read_entry
+from dmlbench.leaderboard.entries.trial_result import TrialResult
 from dmlbench.plan.config import Configuration
 from dmlbench.training.trial_folder import TRIALS, TrialFolder, read_result
 
 
-def finished_results(out: Path, configuration: Configuration, code: str) -> dict[int, Any]:
-    """Results by seed, ``{"facts": ..., "trial": ...}``, of trials that ran through this code.
+def finished_results(out: Path, configuration: Configuration, code: str) -> dict[int, TrialResult]:
+    """Results by seed, of trials that ran through this code.
 
     code: `dmlbench.plan.code.code_sha256` of the configuration. What the entry holds counts as
     well, so that the trials of an entry from elsewhere are neither repeated nor lost.
     """
-    results: dict[int, Any] = {}
+    results: dict[int, TrialResult] = {}
     entry = stored_entry(out, configuration, code)
     if entry is not None:
-        results |= {trial.seed: _result(entry, trial.model_dump()) for trial in entry.trials}
+        facts = entry.facts
+        results |= {t.seed: TrialResult(facts=facts, trial=t) for t in entry.trials}
     folder = TrialFolder(out, configuration.entry_id, code, seed=0).path.parent
     for path in sorted(folder.glob("seed-*")):
-        result = read_result(path)
+        result = read_result(path, TrialResult)
         if result is not None:
-            results[result["trial"]["seed"]] = result
+            results[result.trial.seed] = result
     return results
 
 
@@ -64,20 +65,3 @@ def _entry(out: Path, configuration: Configuration) -> Entry | None:
         return read_entry(_path(out, configuration))
     except VerificationError:
         return None
-
-
-def _result(entry: Entry, trial: dict[str, Any]) -> dict[str, Any]:
-    """A trial of an entry in the form in which trial folders keep it."""
-    dataset, backbone = entry.dataset.model_dump(), entry.backbone.model_dump()
-    common = ("distribution", "version", "name", "params", "source_sha256")
-    return {
-        "facts": {
-            "dataset": {k: v for k, v in dataset.items() if k not in common},
-            "backbone": {k: v for k, v in backbone.items() if k not in common},
-            "embedding_dim": entry.embedding_dim,
-            "head_dims": entry.head_dims,
-            "head_parameters": entry.head_parameters,
-            "loss_rates": [loss.learning_rate for loss in entry.losses],
-        },
-        "trial": trial,
-    }

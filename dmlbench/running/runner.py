@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from dmlbench.errors import DmlbenchError
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.trial_result import TrialResult
 from dmlbench.plan.config import Configuration
 from dmlbench.plan.labels import label
 from dmlbench.plugins.registry import Registry
@@ -163,13 +164,13 @@ class _Execution:
             # What is wrong with an entry is told at the end, where it is tried again.
             with contextlib.suppress(DmlbenchError):
                 self._write(trial.configuration)
-            result = event.values["result"]["trial"]
-            if result["status"] == "completed":
-                seconds = result["cost"]["train_seconds"]
-                values = {"metrics": result["metrics"], "seconds": seconds}
+            result = TrialResult.model_validate(event.values["result"]).trial
+            if result.metrics is not None:
+                seconds = result.cost.train_seconds
+                values = {"metrics": result.metrics.model_dump(), "seconds": seconds}
                 self.dispatcher.emit(trial, "trial_finished", values)
             else:
-                self._fail(trial, result["reason"])
+                self._fail(trial, result.reason)
 
     def _fail(self, trial: PlannedTrial, reason: str) -> None:
         self.outcome.failures.append((trial, reason))

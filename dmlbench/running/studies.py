@@ -15,6 +15,7 @@ from typing import Any
 from dmlbench.errors import UsageError
 from dmlbench.files import write_atomically
 from dmlbench.leaderboard.entries.entry import TuningRecord, TuningTrial
+from dmlbench.leaderboard.entries.trial_result import ValidationResult
 from dmlbench.plan.identity import canonical_json, sha256_of
 from dmlbench.running.tuning_records import Setting
 
@@ -48,7 +49,7 @@ class Study:
     seeds: Sequence[int]
     trials: list[TuningTrial] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
-    results: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    results: dict[int, ValidationResult] = field(default_factory=dict)
     exhausted: bool = False
 
     @property
@@ -98,20 +99,20 @@ class Study:
                 return
         self.exhausted = True
 
-    def take(self, seed: int, result: Mapping[str, Any]) -> bool:
+    def take(self, seed: int, result: ValidationResult) -> bool:
         """Note a result of the current tuning trial; gives whether it was its last."""
         self.results[seed] = result
         if len(self.results) < len(self.seeds):
             return False
         results = list(self.results.values())
-        reasons = [result["reason"] for result in results if result["reason"]]
-        score = statistics.fmean(r["validation_map_at_r"] for r in results) if not reasons else None
+        reasons = [result.reason for result in results if result.reason]
+        score = statistics.fmean(r.validation_map_at_r for r in results) if not reasons else None
         self.trials.append(
             TuningTrial(
                 params={**self.setting.start(), **self.params},
                 validation_map_at_r=score,
                 reason=reasons[0] if reasons else None,
-                train_seconds=sum(result["train_seconds"] for result in results),
+                train_seconds=sum(result.train_seconds for result in results),
             )
         )
         return True

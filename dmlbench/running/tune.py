@@ -18,6 +18,7 @@ from typing import Any
 
 from dmlbench.errors import TrialFailure, UsageError
 from dmlbench.leaderboard.entries.entry import TuningRecord, TuningTrial
+from dmlbench.leaderboard.entries.trial_result import ValidationResult
 from dmlbench.plan.code import code_sha256
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.executors.local import Event, LocalExecutor
@@ -110,7 +111,7 @@ def _run_studies(studies: Sequence[Study], queue: _Queue, watch: Watch | None) -
 
 def _take(study: Study, seed: int, event: Event, queue: _Queue, watch: Watch | None) -> None:
     """Note a result; after the last seed of a tuning trial, keep it and go on to the next."""
-    if not study.take(seed, event.values["result"]):
+    if not study.take(seed, ValidationResult.model_validate(event.values["result"])):
         return
     study.write(queue.leaderboards)
     if watch is not None:

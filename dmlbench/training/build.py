@@ -21,6 +21,7 @@ from dmlbench.data.split import hold_out_classes
 from dmlbench.data.subset import subset
 from dmlbench.data.transforms import TestTransform, TrainTransform
 from dmlbench.errors import DmlbenchError, UsageError
+from dmlbench.leaderboard.entries.trial_result import BackboneFacts
 from dmlbench.plan.config import Component, Configuration
 from dmlbench.plugins.components import create
 from dmlbench.plugins.loading import load_target
@@ -47,7 +48,7 @@ class Built:
 
     parts: TrainingModules
     images: Callable[[str, ImageSet], ImageSet]
-    backbone_facts: dict[str, Any]
+    backbone_facts: BackboneFacts
 
 
 def build(
@@ -99,11 +100,11 @@ def build(
     return Built(
         parts,
         features.image_set if recipe.frozen else lambda split, images: images,
-        {
-            "num_parameters": sum(p.numel() for p in backbone.parameters()),
-            "num_features": backbone.num_features,
-            "weights_sha256": weights_sha256 if pretrained else None,
-        },
+        BackboneFacts(
+            num_parameters=sum(p.numel() for p in backbone.parameters()),
+            num_features=backbone.num_features,
+            weights_sha256=weights_sha256 if pretrained else None,
+        ),
     )
 
 

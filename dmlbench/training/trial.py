@@ -19,6 +19,13 @@ from dmlbench.evaluate.clustering import ClusteringResult, FaissMissing, cluster
 from dmlbench.evaluate.metrics import metric_values
 from dmlbench.evaluate.retrieval import retrieval
 from dmlbench.files import file_sha256, write_atomically
+from dmlbench.leaderboard.entries.trial import Cost, Trial
+from dmlbench.leaderboard.entries.trial_result import (
+    DatasetFacts,
+    TrialFacts,
+    TrialResult,
+    ValidationResult,
+)
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.components import create_dataset
 from dmlbench.plugins.registry import Registry
@@ -83,13 +90,12 @@ def run_trial(
     device: torch.device,
     emit: Emit,
     cluster: bool = True,
-) -> dict[str, Any]:
+) -> TrialResult:
     """Train and test one seed, going on from its checkpoint; gives and records its result.
 
     folder: locked by the caller, without a result.
     cluster: whether to compute NMI and AMI.
-    The result is ``{"facts": ..., "trial": ...}``, JSON values. A loss that becomes NaN gives a
-    result whose trial is "failed".
+    A loss that becomes NaN gives a result whose trial is "failed".
     """
     reset_peak_memory(device)
     built = build(configuration, registry, dataset, device, seed, emit)
@@ -99,16 +105,15 @@ def run_trial(
         outcome = _test(configuration, built, trainer, dataset, folder, cluster)
     except TrialFailure as failure:
         outcome = _failed(failure)
-    result = {
-        "facts": facts,
-        "trial": {
-            "seed": seed,
-            **outcome,
-            "environment": describe_environment(device),
-            "finished_at": now(),
-        },
-    }
-    result["trial"]["cost"].update(peak_memory_bytes(device))
+    cost = {**outcome.pop("cost"), **peak_memory_bytes(device)}
+    trial = Trial(
+        seed=seed,
+        cost=Cost(**cost),
+        environment=describe_environment(device),
+        finished_at=now(),
+        **outcome,
+    )
+    result = TrialResult(facts=facts, trial=trial)
     folder.write_result(result)
     return result
 
@@ -121,22 +126,19 @@ def run_validation(
     folder: TrialFolder,
     device: torch.device,
     emit: Emit,
-) -> dict[str, Any]:
-    """Train one seed and give its best validation MAP@R; the test classes are never looked at.
-
-    The result is ``{"validation_map_at_r": float | None, "reason": str | None, "train_seconds"}``.
-    """
+) -> ValidationResult:
+    """Train one seed and give its best validation MAP@R; the test classes are never looked at."""
     try:
         built = build(configuration, registry, dataset, device, seed, emit)
         facts = _facts(built, dataset)
         progress = _train(configuration, seed, built, dataset, facts, folder, emit).progress
-        result = {
-            "validation_map_at_r": progress.best_value,
-            "reason": None,
-            "train_seconds": progress.train_seconds,
-        }
+        result = ValidationResult(
+            validation_map_at_r=progress.best_value,
+            reason=None,
+            train_seconds=progress.train_seconds,
+        )
     except (TrialFailure, UsageError) as failure:  # parameters that cannot be are a try too
-        result = {"validation_map_at_r": None, "reason": str(failure), "train_seconds": 0.0}
+        result = ValidationResult(validation_map_at_r=None, reason=str(failure), train_seconds=0.0)
     folder.write_result(result)
     return result
 
@@ -146,7 +148,7 @@ def _train(
     seed: int,
     built: Built,
     dataset: Any,
-    facts: Mapping[str, Any],
+    facts: TrialFacts,
     folder: TrialFolder,
     emit: Emit,
 ) -> Trainer:
@@ -163,14 +165,16 @@ def _train(
     emit("trial_started", {"epoch": trainer.progress.epoch, "epochs": recipe.epochs})
     for record in trainer.run():
         folder.end_if_forked()
-        write_checkpoint(folder.checkpoint_file, {**trainer.state_dict(), "facts": facts})
+        write_checkpoint(
+            folder.checkpoint_file, {**trainer.state_dict(), "facts": facts.model_dump()}
+        )
         emit("epoch_finished", record)
     trainer.restore_best()
     return trainer
 
 
 def _checkpoint_of(
-    folder: TrialFolder, facts: Mapping[str, Any], device: torch.device
+    folder: TrialFolder, facts: TrialFacts, device: torch.device
 ) -> dict[str, Any] | None:
     """The state to go on from, or None where there is none, of these data and weights, in order."""
     try:
@@ -178,7 +182,7 @@ def _checkpoint_of(
     except DamagedCheckpoint as error:
         print(f"{error}; it is kept as {set_aside(folder.checkpoint_file)}, and training begins")
         return None
-    if state is None or state.pop("facts") == facts:
+    if state is None or state.pop("facts") == facts.model_dump():
         return state
     print("the data or the weights have changed since the checkpoint; training anew")
     return None
@@ -280,25 +284,24 @@ def _require_finite(tensors: Mapping[str, Tensor]) -> None:
             raise TrialFailure(f"the test {name} are not finite, although every loss was")
 
 
-def _facts(built: Built, dataset: Any) -> dict[str, Any]:
+def _facts(built: Built, dataset: Any) -> TrialFacts:
     """What the entry says of data and model; the same for every seed."""
     parts = built.parts
-    test_names = dataset.test.class_names
     blank = torch.zeros(1, parts.model.backbone.num_features, device=parts.device)
     heads = parts.model.embed(blank)
-    return {
-        "dataset": {
-            "fingerprint": fingerprint(dataset),
-            "num_train_classes": len(dataset.train.class_names),
-            "num_train_images": len(dataset.train.labels),
-            "num_test_classes": len(test_names),
-            "num_test_images": len(dataset.test.labels),
-            "num_gallery_images": len(dataset.gallery.labels) if dataset.gallery else 0,
-            "report": list(dataset.report),
-        },
-        "backbone": built.backbone_facts,
-        "embedding_dim": evaluated_width(parts.combiner, heads),
-        "head_dims": [head.shape[1] for head in heads],
-        "head_parameters": parts.head_parameters(),
-        "loss_rates": [own_rate(loss) for loss in parts.losses],
-    }
+    return TrialFacts(
+        dataset=DatasetFacts(
+            fingerprint=fingerprint(dataset),
+            num_train_classes=len(dataset.train.class_names),
+            num_train_images=len(dataset.train.labels),
+            num_test_classes=len(dataset.test.class_names),
+            num_test_images=len(dataset.test.labels),
+            num_gallery_images=len(dataset.gallery.labels) if dataset.gallery else 0,
+            report=list(dataset.report),
+        ),
+        backbone=built.backbone_facts,
+        embedding_dim=evaluated_width(parts.combiner, heads),
+        head_dims=[head.shape[1] for head in heads],
+        head_parameters=parts.head_parameters(),
+        loss_rates=[own_rate(loss) for loss in parts.losses],
+    )

@@ -12,13 +12,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from dmlbench.errors import DmlbenchError
 from dmlbench.files import write_atomically
+from dmlbench.leaderboard.entries.trial_result import TrialResult, ValidationResult
 
 TRIALS = ".trials"
 RESULT = "result.json"
+Kind = TypeVar("Kind", TrialResult, ValidationResult)
 
 
 class TrialLocked(DmlbenchError):
@@ -45,15 +47,18 @@ class TrialFolder:
         """Make the folder."""
         make_folder(self.out, self.path)
 
-    def read_result(self) -> dict[str, Any] | None:
+    def read_result(self) -> TrialResult | None:
         """The finished trial's result, or None where it has not finished."""
-        return read_result(self.path)
+        return read_result(self.path, TrialResult)
 
-    def write_result(self, result: dict[str, Any]) -> None:
+    def read_validation(self) -> ValidationResult | None:
+        """The result of a finished training for tuning, or None where it has not finished."""
+        return read_result(self.path, ValidationResult)
+
+    def write_result(self, result: TrialResult | ValidationResult) -> None:
         """Record the finished trial; from then on it is never repeated."""
         self.end_if_forked()
-        text = json.dumps(result, sort_keys=True, indent=1, allow_nan=False)
-        write_atomically(self.result_file, lambda file: file.write(text.encode()))
+        write_atomically(self.result_file, lambda file: file.write(result.to_text().encode()))
         self.checkpoint_file.unlink(missing_ok=True)
 
     def end_if_forked(self) -> None:
@@ -106,10 +111,10 @@ def make_folder(out: Path, folder: Path) -> None:
         ignore.write_text("*\n")
 
 
-def read_result(folder: Path) -> dict[str, Any] | None:
+def read_result(folder: Path, kind: type[Kind]) -> Kind | None:
     """The result in a trial's folder, or None where there is none that can be read."""
     try:
-        return json.loads((folder / RESULT).read_text("utf-8"))
+        return kind.model_validate(json.loads((folder / RESULT).read_text("utf-8")))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         # We write it whole or not at all; whatever else it is, training again replaces it.
         return None

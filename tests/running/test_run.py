@@ -257,7 +257,7 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
     seen, stopping = [], False
     result = run_trial(*arguments, changed, trial.folder, torch.device("cpu"), emit)
     assert seen[0] == ("trial_started", 0), "it went on with weights trained on other images"
-    assert len(result["trial"]["history"]) == 2
+    assert len(result.trial.history) == 2
 
 
 def test_weights_that_the_last_step_of_an_epoch_broke_fail_the_trial(tiny, tmp_path):

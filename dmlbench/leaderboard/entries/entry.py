@@ -18,6 +18,7 @@ from dmlbench.leaderboard.entries.record import (
     parse_record,
 )
 from dmlbench.leaderboard.entries.trial import Trial, keys_text
+from dmlbench.leaderboard.entries.trial_result import BackboneFacts, DatasetFacts, TrialFacts
 from dmlbench.plan.config import sha256_of
 from dmlbench.plan.expressions import row_name
 from dmlbench.plan.identity import BUILT_IN, states_the_same
@@ -62,24 +63,12 @@ class ProtocolRecord(Record):
         return self
 
 
-class DatasetRecord(ComponentRecord):
-    """The dataset, with the fingerprint of its labels, split and images."""
-
-    fingerprint: Sha256
-    num_train_classes: Count
-    num_train_images: Count
-    num_test_classes: Count
-    num_test_images: Count
-    num_gallery_images: Count
-    report: list[str]
+class DatasetRecord(ComponentRecord, DatasetFacts):
+    """The dataset, and what was found in it."""
 
 
-class BackboneRecord(ComponentRecord):
-    """The backbone; `weights_sha256` is that of the pretrained weights, None from scratch."""
-
-    num_parameters: Count
-    num_features: Count
-    weights_sha256: Sha256 | None
+class BackboneRecord(ComponentRecord, BackboneFacts):
+    """The backbone, its size and weights."""
 
 
 class TuningTrial(Record):
@@ -227,6 +216,18 @@ class Entry(Record):
             "recipe": self.recipe,
             "protocol": self.protocol.rules,
         }
+
+    @property
+    def facts(self) -> TrialFacts:
+        """What its trials found in data and model."""
+        return TrialFacts(
+            dataset={name: getattr(self.dataset, name) for name in DatasetFacts.model_fields},
+            backbone={name: getattr(self.backbone, name) for name in BackboneFacts.model_fields},
+            embedding_dim=self.embedding_dim,
+            head_dims=self.head_dims,
+            head_parameters=self.head_parameters,
+            loss_rates=[loss.learning_rate for loss in self.losses],
+        )
 
     @property
     def label(self) -> str:

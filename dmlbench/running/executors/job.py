@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dmlbench.errors import DmlbenchError, UsageError
+from dmlbench.leaderboard.entries.trial_result import TrialResult, ValidationResult
 from dmlbench.plan.config import Configuration, configuration_from_json
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.executors.channel import JobEnd
@@ -123,12 +124,11 @@ class Job:
         redirect(folder.log_file)
         heartbeat.enter("waiting for another run", patient=True)
         with folder.locked(wait=job["wait"]):
-            finished = folder.read_result()
-            if finished is not None:
-                return finished
-            return self._train(folder)
+            validation = job["kind"] == "validation"
+            finished = folder.read_validation() if validation else folder.read_result()
+            return (finished or self._train(folder)).model_dump()
 
-    def _train(self, folder: TrialFolder) -> dict[str, Any]:
+    def _train(self, folder: TrialFolder) -> TrialResult | ValidationResult:
         import torch
 
         from dmlbench.training.trial import run_trial, run_validation

@@ -9,6 +9,7 @@ import pytest
 
 from dmlbench.cli.options import read_request, request_options
 from dmlbench.errors import UsageError
+from dmlbench.leaderboard.entries.trial_result import TrialResult
 from dmlbench.leaderboard.site.command import RECIPE_FILE, rerun_command
 from dmlbench.plan.expressions import parse_call
 from dmlbench.plan.request import Request
@@ -51,13 +52,8 @@ def entry_of(request: Request, registry, make_entry, seeds, which=-1):
         [0.5] * len(seeds),
         seeds=list(seeds),
         combiner="sum" if configuration.combiner else None,
-    ).model_dump()
-    common = ("distribution", "version", "name", "params", "source_sha256")
-    facts = {
-        part: {k: v for k, v in made[part].items() if k not in common}
-        for part in ("dataset", "backbone")
-    } | {"embedding_dim": 64, "head_dims": [64]}
-    results = [{"facts": facts, "trial": trial} for trial in made["trials"]]
+    )
+    results = [TrialResult(facts=made.facts, trial=trial) for trial in made.trials]
     return assemble_entry(configuration, registry, results)
 
 
