@@ -93,6 +93,20 @@ def _halved(listed: list[ListedImage], where: str) -> list[ListedImage]:
 
 def _from_directories(root: Path, split: str, report: list[str]) -> list[ListedImage]:
     """List the images of class directories; their split is "" where it is still to be made."""
+    contents = _Contents(root)
+    for part, its_split in _parts(root, split, report):
+        contents.add(part, its_split)
+    if not contents.images:
+        raise DatasetError(
+            f"folder: {root} holds no image in a class directory: there should be "
+            f"{root / 'CLASS' / 'IMAGE.jpg'}. Images end in {', '.join(sorted(EXTENSIONS))}."
+        )
+    report += contents.passed_over()
+    return contents.images
+
+
+def _parts(root: Path, split: str, report: list[str]) -> list[tuple[Path, str]]:
+    """The directories that hold class directories, each with its split; "" is still to be made."""
     top = _directories(root)
     if split == "auto":
         _refuse_unknown_layout(root, top)
@@ -105,43 +119,61 @@ def _from_directories(root: Path, split: str, report: list[str]) -> list[ListedI
         )
     if split == "auto" and whole and all(_directories(root / name) for name in given):
         split = "given"
-    if split == "given":
-        parts = [(root / name, SPLITS[name]) for name in given]
-        outside = sorted(set(top) - set(given))
-        if outside:
-            what = counted(len(outside), "directory is", "directories are")
-            report.append(f"{what} beside the splits and passed over: {some(outside)}")
-    else:
-        parts = [(root, "")]
-    listed: list[ListedImage] = []
-    others: list[str] = []  # files that are no images of a class
-    empty: list[str] = []
-    for part, its_split in parts:
-        others += [_id(path, root) for path in _files(part) if path.suffix.lower() in EXTENSIONS]
+    if split != "given":
+        return [(root, "")]
+    outside = sorted(set(top) - set(given))
+    if outside:
+        what = counted(len(outside), "directory is", "directories are")
+        report.append(f"{what} beside the splits and passed over: {some(outside)}")
+    return [(root / name, SPLITS[name]) for name in given]
+
+
+class _Contents:
+    """The images of class directories, and what was passed over beside them.
+
+    root: what ids are relative to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.images: list[ListedImage] = []
+        self._other_files: list[str] = []
+        self._empty: list[str] = []
+
+    def add(self, part: Path, split: str) -> None:
+        """Take in the class directories of `part`; images beside them are of no class."""
+        self._other_files += [_id(path, self.root) for path in _files(part) if _is_image(path)]
         for name in _directories(part):
-            found = [
-                ListedImage(_id(path, root), unicodedata.normalize("NFC", name), its_split, path)
-                for path in _walk(part / name)
-            ]
-            images = [item for item in found if item.path.suffix.lower() in EXTENSIONS]
-            listed += images
-            if not images:
-                empty.append(_id(part / name, root))
-            if len(images) < len(found):
-                kept = {item.id for item in images}
-                others += [item.id for item in found if item.id not in kept]
-    if not listed:
-        raise DatasetError(
-            f"folder: {root} holds no image in a class directory: there should be "
-            f"{root / 'CLASS' / 'IMAGE.jpg'}. Images end in {', '.join(sorted(EXTENSIONS))}."
-        )
-    if others:
-        what = counted(len(others), "file is", "files are")
-        report.append(f"{what} no image of a class directory and passed over: {some(others)}")
-    if empty:
-        what = counted(len(empty), "directory holds", "directories hold")
-        report.append(f"{what} no image and is no class: {some(empty)}")
-    return listed
+            self._add_class(part / name, split)
+
+    def _add_class(self, folder: Path, split: str) -> None:
+        label = unicodedata.normalize("NFC", folder.name)
+        found = False
+        for path in _walk(folder):
+            if _is_image(path):
+                self.images.append(ListedImage(_id(path, self.root), label, split, path))
+                found = True
+            else:
+                self._other_files.append(_id(path, self.root))
+        if not found:
+            self._empty.append(_id(folder, self.root))
+
+    def passed_over(self) -> list[str]:
+        """Lines of the dataset's report."""
+        lines = []
+        if self._other_files:
+            what = counted(len(self._other_files), "file is", "files are")
+            lines.append(
+                f"{what} no image of a class directory and passed over: {some(self._other_files)}"
+            )
+        if self._empty:
+            what = counted(len(self._empty), "directory holds", "directories hold")
+            lines.append(f"{what} no image and is no class: {some(self._empty)}")
+        return lines
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS
 
 
 def _refuse_unknown_layout(root: Path, top: list[str]) -> None:

@@ -15,14 +15,8 @@ import pluggy
 from dmlbench import hookspecs
 from dmlbench.errors import PluginError
 from dmlbench.plugins.guard import own_faults
-from dmlbench.plugins.registry import (
-    KINDS,
-    Listener,
-    PluginRecord,
-    Registered,
-    Registry,
-    check_spec,
-)
+from dmlbench.plugins.registry import KINDS, Listener, PluginRecord, Registered, Registry
+from dmlbench.plugins.spec_checks import check_spec
 
 _SPEC_TYPES = {
     "losses": hookspecs.LossSpec,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dmlbench.errors import PluginError, UsageError
+from dmlbench.errors import UsageError
 from dmlbench.hookspecs import Spec, TrialEvent
 
 KINDS = {
@@ -18,10 +16,6 @@ KINDS = {
     "datasets": "dataset",
     "backbones": "backbone",
 }
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-_ALIAS = re.compile(r"([^:]+:)?[a-z0-9][a-z0-9-]*")
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
@@ -124,83 +118,21 @@ class Registry:
         return [item for item in self.of_kind(kind) if getattr(item, attribute) == prefix]
 
     def _hint(self, kind: str, name: str) -> str:
-        items = self.of_kind(kind)
-        prefix, colon, short = name.rpartition(":")
-        behind = self._behind(prefix, kind) if colon else []
-        names = {name for item in behind or items for name in item.short_names(bool(behind))}
-        if behind:
-            names, short = {f"{prefix}:{name}" for name in names}, name
-        close = difflib.get_close_matches(short.lower(), sorted(names), n=3, cutoff=0.5)
+        """What to do about a name that nothing has."""
+        close = difflib.get_close_matches(*self._typed_and_known(kind, name), n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(close)}? " if close else ""
         broken = [record for record in self.plugins if record.status == "broken"]
         if broken:
             listing = "; ".join(f"{r.distribution} {r.version}: {r.reason}" for r in broken)
             hint += f"Some plugins are broken and offer nothing ({listing}). "
-        return hint + f"`dmlbench list {kind}` shows all {len(items)}."
+        return hint + f"`dmlbench list {kind}` shows all {len(self.of_kind(kind))}."
 
-
-def check_spec(spec: Any, expected: type[Spec], where: str) -> None:
-    """Raise `PluginError` unless `spec` is a well-formed record of the `expected` type."""
-    if not isinstance(spec, expected):
-        raise PluginError(f"{where} returned {spec!r:.80}, which is no {expected.__name__}")
-    problem = _spec_problem(spec)
-    if problem:
-        raise PluginError(f"{where} returned a bad {expected.__name__} {spec.name!r}: {problem}")
-
-
-def _spec_problem(spec: Spec) -> str | None:
-    if not isinstance(spec.aliases, tuple | list):
-        return f"the aliases must be a tuple of names, not {spec.aliases!r:.80}"
-    for name, form in [(spec.name, _NAME), *((alias, _ALIAS) for alias in spec.aliases)]:
-        if not isinstance(name, str) or not form.fullmatch(name):
-            return f"the name {name!r} must be lower case letters, digits and hyphens"
-    if not isinstance(spec.target, str) or not _TARGET.fullmatch(spec.target):
-        return f"the target {spec.target!r} must have the form 'package.module:Class'"
-    if not isinstance(spec.summary, str) or not spec.summary.strip() or "\n" in spec.summary:
-        return "the summary must be one line of text"
-    if not isinstance(spec.reference, str):
-        return "the reference must be text"
-    if not isinstance(spec.defaults, Mapping):
-        return "defaults must be a mapping of parameter names to JSON values"
-    try:
-        json.dumps(dict(spec.defaults), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        return f"defaults must be JSON values: {error}"
-    problem = _search_problem(spec)
-    if problem:
-        return problem
-    heads = getattr(spec, "heads", "shared")
-    if heads not in ("shared", "per-loss"):
-        return f"heads must be 'shared' or 'per-loss', not {heads!r}"
-    widens_with = getattr(spec, "widens_with", {})
-    if not isinstance(widens_with, Mapping) or not widens_with.keys() <= spec.defaults.keys():
-        return f"widens_with must map parameters to values, not {widens_with!r:.80}"
-    recall_at = getattr(spec, "recall_at", (1,))
-    if not all(isinstance(k, int) and k >= 1 for k in recall_at) or 1 not in recall_at:
-        return f"recall_at must be positive whole numbers with 1 among them, not {recall_at!r}"
-    return None
-
-
-def _search_problem(spec: Spec) -> str | None:
-    if not isinstance(spec.search, Mapping):
-        return "search must be a mapping of parameter names to what may be tried"
-    for name, tried in spec.search.items():
-        if name not in spec.defaults:
-            return f"search names {name!r}, which is not among the defaults"
-        if isinstance(tried, (list, tuple)) and tried:
-            continue
-        if not isinstance(tried, Mapping) or not {"low", "high"} <= set(tried) <= {
-            "low",
-            "high",
-            "log",
-        }:
-            return (
-                f"search[{name!r}] must be a list of choices or "
-                f"{{'low': a, 'high': b, 'log': bool}}, not {tried!r}"
-            )
-        low, high = tried["low"], tried["high"]
-        if any(isinstance(end, bool) or not isinstance(end, int | float) for end in (low, high)):
-            return f"search[{name!r}] must go from a number to a number, not {tried!r}"
-        if not low < high or (tried.get("log") and low <= 0):
-            return f"search[{name!r}] must go up, and from above 0 if log: {tried!r}"
-    return None
+    def _typed_and_known(self, kind: str, name: str) -> tuple[str, list[str]]:
+        """What was typed, and the names to compare it with: with their prefix if it is known."""
+        prefix, colon, short = name.rpartition(":")
+        behind = self._behind(prefix, kind) if colon else []
+        if not behind:
+            names = {known for item in self.of_kind(kind) for known in item.short_names(False)}
+            return short.lower(), sorted(names)
+        names = {known for item in behind for known in item.short_names(True)}
+        return name.lower(), sorted(f"{prefix}:{known}" for known in names)

@@ -1,0 +1,108 @@
+"""Whether what a hook returned is a well-formed spec."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dmlbench.errors import PluginError
+from dmlbench.hookspecs import Spec
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_ALIAS = re.compile(r"([^:]+:)?[a-z0-9][a-z0-9-]*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def check_spec(spec: Any, expected: type[Spec], where: str) -> None:
+    """Raise `PluginError` unless `spec` is a well-formed record of the `expected` type."""
+    if not isinstance(spec, expected):
+        raise PluginError(f"{where} returned {spec!r:.80}, which is no {expected.__name__}")
+    for check in _CHECKS:
+        problem = check(spec)
+        if problem:
+            name = f"{expected.__name__} {spec.name!r}"
+            raise PluginError(f"{where} returned a bad {name}: {problem}")
+
+
+def _names(spec: Spec) -> str | None:
+    if not isinstance(spec.aliases, tuple | list):
+        return f"the aliases must be a tuple of names, not {spec.aliases!r:.80}"
+    for name, form in [(spec.name, _NAME), *((alias, _ALIAS) for alias in spec.aliases)]:
+        if not isinstance(name, str) or not form.fullmatch(name):
+            return f"the name {name!r} must be lower case letters, digits and hyphens"
+    if not isinstance(spec.target, str) or not _TARGET.fullmatch(spec.target):
+        return f"the target {spec.target!r} must have the form 'package.module:Class'"
+    return None
+
+
+def _texts(spec: Spec) -> str | None:
+    if not isinstance(spec.summary, str) or not spec.summary.strip() or "\n" in spec.summary:
+        return "the summary must be one line of text"
+    if not isinstance(spec.reference, str):
+        return "the reference must be text"
+    return None
+
+
+def _defaults(spec: Spec) -> str | None:
+    if not isinstance(spec.defaults, Mapping):
+        return "defaults must be a mapping of parameter names to JSON values"
+    try:
+        json.dumps(dict(spec.defaults), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        return f"defaults must be JSON values: {error}"
+    return None
+
+
+def _search(spec: Spec) -> str | None:
+    if not isinstance(spec.search, Mapping):
+        return "search must be a mapping of parameter names to what may be tried"
+    for name, tried in spec.search.items():
+        if name not in spec.defaults:
+            return f"search names {name!r}, which is not among the defaults"
+        choices = isinstance(tried, (list, tuple)) and len(tried) > 0
+        problem = None if choices else _range(name, tried)
+        if problem:
+            return problem
+    return None
+
+
+def _range(name: str, tried: Any) -> str | None:
+    """What is wrong with ``{"low": a, "high": b, "log": bool}``."""
+    ends = {"low", "high"}
+    if not isinstance(tried, Mapping) or not ends <= set(tried) <= {*ends, "log"}:
+        return (
+            f"search[{name!r}] must be a list of choices or "
+            f"{{'low': a, 'high': b, 'log': bool}}, not {tried!r}"
+        )
+    low, high = tried["low"], tried["high"]
+    if any(isinstance(end, bool) or not isinstance(end, int | float) for end in (low, high)):
+        return f"search[{name!r}] must go from a number to a number, not {tried!r}"
+    if not low < high or (tried.get("log") and low <= 0):
+        return f"search[{name!r}] must go up, and from above 0 if log: {tried!r}"
+    return None
+
+
+def _own_fields(spec: Spec) -> str | None:
+    """What only specs of combiners or datasets have."""
+    heads = getattr(spec, "heads", "shared")
+    if heads not in ("shared", "per-loss"):
+        return f"heads must be 'shared' or 'per-loss', not {heads!r}"
+    widens_with = getattr(spec, "widens_with", {})
+    if not isinstance(widens_with, Mapping) or not widens_with.keys() <= spec.defaults.keys():
+        return f"widens_with must map parameters to values, not {widens_with!r:.80}"
+    recall_at = getattr(spec, "recall_at", (1,))
+    if not all(isinstance(k, int) and k >= 1 for k in recall_at) or 1 not in recall_at:
+        return f"recall_at must be positive whole numbers with 1 among them, not {recall_at!r}"
+    return None
+
+
+#: In this order, because later checks rely on earlier ones. Each says what is wrong, or None.
+_CHECKS: tuple[Callable[[Spec], str | None], ...] = (
+    _names,
+    _texts,
+    _defaults,
+    _search,
+    _own_fields,
+)
