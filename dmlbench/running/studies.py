@@ -146,7 +146,7 @@ class Study:
 
 def _rounded(value: Any, distribution: Any) -> Any:
     """A proposed value with three digits: a row of a leaderboard has to be read."""
-    if not isinstance(value, float):
+    if not isinstance(value, float) or hasattr(distribution, "choices"):
         return value
     return min(max(float(f"{value:.3g}"), distribution.low), distribution.high)
 
