@@ -5,6 +5,8 @@ Legend: S seeds, Q queries, C classes, b resamples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dmlbench.statistics.intervals import Difference
@@ -41,29 +43,46 @@ def query_difference(
 
 
 def class_difference(
-    a: np.ndarray,
-    b: np.ndarray,
-    labels: np.ndarray,
+    splits: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Difference:
     """mean(a) − mean(b) with the percentile interval over test classes drawn again, whole.
 
-    a, b: (S, Q) float. labels: (Q,). Queries of one class share images to find and rise and fall
-    together; what holds for other unseen classes is better told by this, wider, interval.
+    splits: (a, b, labels) of each class split: a, b (S, Q) float, labels (Q,). Where there are
+        several, splits are drawn first and then classes within them; a split counts as much as any
+        other.
+    Queries of one class share images to find and rise and fall together; what holds for other
+    unseen classes is better told by this, wider, interval.
     """
-    differences = _of_queries(a, b)
+    generator = np.random.default_rng(seed)
+    found, drawn = [], []
+    for a, b, labels in splits:
+        differences = _of_queries(a, b)
+        found.append(float(differences.mean()))
+        # A resample of each split for each place that it may be drawn for.
+        drawn.append([_of_classes(differences, labels, resamples, generator) for _ in splits])
+    means = np.array(drawn)  # (splits, places, resamples)
+    num = len(splits)
+    chosen = generator.integers(0, num, (num, resamples)) if num > 1 else np.zeros((1, 1), int)
+    places = np.arange(num)[:, None]
+    resampled = means[chosen, places, np.arange(resamples)].mean(axis=0)
+    return _percentiles(float(np.mean(found)), resampled, confidence)
+
+
+def _of_classes(
+    differences: np.ndarray, labels: np.ndarray, resamples: int, generator: np.random.Generator
+) -> np.ndarray:
+    """(b,) means of queries' differences (Q,) over classes drawn again."""
     classes = np.unique(labels, return_inverse=True)[1]
     counts = np.bincount(classes).astype(float)  # (C,)
     sums = np.bincount(classes, weights=differences)
-    generator = np.random.default_rng(seed)
-    num = len(counts)
     means = []
-    for size in _sizes(resamples, num):
-        drawn = generator.integers(0, num, (size, num))
+    for size in _sizes(resamples, len(counts)):
+        drawn = generator.integers(0, len(counts), (size, len(counts)))
         means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
-    return _percentiles(float(differences.mean()), np.concatenate(means), confidence)
+    return np.concatenate(means)
 
 
 def _of_queries(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Means, intervals and comparisons over seeds. Pure functions of numbers.
+"""Means, intervals and comparisons over trials. Pure functions of numbers.
 
 Intervals are those of Student's t and are not clipped: the low end of a metric near 0 may be
 negative, so that an interval stays symmetric and its half-width can be recovered. Tables show
@@ -18,6 +18,9 @@ ROUNDING = 1e-12
 # have no width, would separate always.
 FEWEST_PAIRS = 3
 
+#: (class split, seed): what names a trial of an entry, and pairs those of two.
+Key = tuple[int, int]
+
 
 class Interval(NamedTuple):
     """A mean with its confidence interval; `low` and `high` are None for fewer than two values."""
@@ -29,13 +32,15 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PairedDifference:
-    """a − b over the seeds that both have: mean, interval and two-sided p-value of a paired t-test.
+    """a − b over the trials that both have: mean, interval, two-sided p-value of a paired t-test.
 
-    Without a common seed everything is None; with one there is a mean but no interval, and with two
-    no p-value.
+    trials: (split, seed). Where they are of several class splits, a split's mean difference is one
+    observation: the trials of a split share its classes and are no independent evidence.
+    Without a common trial everything is None; with one observation there is a mean but no interval,
+    and with two no p-value.
     """
 
-    seeds: tuple[int, ...]
+    trials: tuple[Key, ...]
     mean: float | None
     low: float | None
     high: float | None
@@ -43,7 +48,32 @@ class PairedDifference:
 
     @property
     def n(self) -> int:
-        return len(self.seeds)
+        """How many trials are paired."""
+        return len(self.trials)
+
+    @property
+    def num_splits(self) -> int:
+        return len({split for split, _ in self.trials})
+
+    @property
+    def num_units(self) -> int:
+        """How many observations there are: trials, or class splits where there are several."""
+        return self.num_splits if self.num_splits > 1 else self.n
+
+
+def by_unit(values: Mapping[Key, float]) -> list[float]:
+    """(split, seed) -> value as independent observations, in order.
+
+    Each trial is one; where there are several splits, the mean over the seeds of each.
+
+        >>> by_unit({(0, 0): 1.0, (0, 1): 2.0}), by_unit({(0, 0): 1.0, (0, 1): 2.0, (1, 0): 4.0})
+        ([1.0, 2.0], [1.5, 4.0])
+    """
+    splits = sorted({split for split, _ in values})
+    if len(splits) < 2:
+        return [values[key] for key in sorted(values)]
+    groups = [[value for key, value in values.items() if key[0] == split] for split in splits]
+    return [math.fsum(group) / len(group) for group in groups]
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -72,32 +102,33 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 
 
 def paired_difference(
-    a: Mapping[int, float], b: Mapping[int, float], confidence: float = 0.95
+    a: Mapping[Key, float], b: Mapping[Key, float], confidence: float = 0.95
 ) -> PairedDifference:
-    """Compare two rows over the seeds they share; pairing removes what a seed does to both.
+    """Compare two rows over the trials they share; pairing removes what a trial does to both.
 
-    a, b: seed -> value. Where all differences are equal the interval has no width and p is 0,
-    or 1 if they are all 0. Fewer than `FEWEST_PAIRS` are never tested.
+    a, b: (split, seed) -> value. Where all differences are equal the interval has no width and p is
+    0, or 1 if they are all 0. Fewer observations than `FEWEST_PAIRS` are never tested.
 
-        >>> found = paired_difference({0: 0.5, 1: 0.6, 2: 0.7}, {0: 0.4, 1: 0.4, 2: 0.6, 3: 0.1})
-        >>> found.seeds, round(found.mean, 3), round(found.p_value, 3)
-        ((0, 1, 2), 0.133, 0.057)
+        >>> a = {(0, 0): 0.5, (0, 1): 0.6, (0, 2): 0.7}
+        >>> found = paired_difference(a, {(0, 0): 0.4, (0, 1): 0.4, (0, 2): 0.6, (0, 3): 0.1})
+        >>> found.trials, round(found.mean, 3), round(found.p_value, 3)
+        (((0, 0), (0, 1), (0, 2)), 0.133, 0.057)
     """
-    seeds = tuple(sorted(a.keys() & b.keys()))
-    if not seeds:
-        return PairedDifference(seeds=(), mean=None, low=None, high=None, p_value=None)
-    differences = [a[seed] - b[seed] for seed in seeds]
+    trials = tuple(sorted(a.keys() & b.keys()))
+    if not trials:
+        return PairedDifference(trials=(), mean=None, low=None, high=None, p_value=None)
+    differences = by_unit({key: a[key] - b[key] for key in trials})
     mean, low, high = mean_interval(differences, confidence)
     p_value = None
-    if len(seeds) >= FEWEST_PAIRS:
+    if len(differences) >= FEWEST_PAIRS:
         _, error = _mean_and_standard_error(differences)
         if error == 0:
             p_value = 1.0 if abs(mean) <= ROUNDING else 0.0
         else:
             from scipy.special import stdtr
 
-            p_value = float(2 * stdtr(len(seeds) - 1, -abs(mean) / error))
-    return PairedDifference(seeds=seeds, mean=mean, low=low, high=high, p_value=p_value)
+            p_value = float(2 * stdtr(len(differences) - 1, -abs(mean) / error))
+    return PairedDifference(trials=trials, mean=mean, low=low, high=high, p_value=p_value)
 
 
 @dataclass(frozen=True)
@@ -133,31 +164,6 @@ def welch_difference(
     freedom = variance**2 / (error_a**4 / (len(a) - 1) + error_b**4 / (len(b) - 1))
     half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
     return Difference(mean, mean - half, mean + half)
-
-
-def ranks(
-    intervals: Sequence[tuple[float, float] | None], of: Sequence[object] | None = None
-) -> list[int | None]:
-    """Rank rows by their intervals: 1 + the configurations whose interval lies entirely above.
-
-    Rows that do not separate from the best share rank 1. A row without an interval gets None and
-    does not count against others. Touching intervals do not separate.
-    of: what each row is a claim about. Several claims about one configuration count once, and
-        only if all of them lie above; they never count against each other.
-
-        >>> ranks([(8, 9), (5, 6), (5.5, 7), None])
-        [1, 2, 2, None]
-    """
-    of = list(range(len(intervals))) if of is None else of
-    # The claim that lies lowest decides whether a configuration lies above.
-    lowest: dict[object, float] = {}
-    for key, interval in zip(of, intervals, strict=True):
-        if interval is not None:
-            lowest[key] = min(lowest.get(key, math.inf), interval[0])
-    return [
-        None if interval is None else 1 + sum(low > interval[1] for low in lowest.values())
-        for interval in intervals
-    ]
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

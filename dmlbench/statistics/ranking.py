@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dmlbench.statistics.intervals import ROUNDING
+from dmlbench.statistics.intervals import ROUNDING, Key
 
 #: A row needs so many trials for a rank.
 FEWEST_RANKED = 5
@@ -44,7 +44,7 @@ class RankRange(NamedTuple):
 
 
 def rank_ranges(
-    rows: Sequence[Mapping[tuple[int, int], float]], of: Sequence[Hashable] | None = None
+    rows: Sequence[Mapping[Key, float]], of: Sequence[Hashable] | None = None
 ) -> list[RankRange]:
     """For each row the range 1 + (rows significantly better) to n − (rows significantly worse).
 
@@ -70,7 +70,7 @@ def rank_ranges(
 
 
 def separations(
-    rows: Sequence[Mapping[tuple[int, int], float]], of: Sequence[Hashable] | None = None
+    rows: Sequence[Mapping[Key, float]], of: Sequence[Hashable] | None = None
 ) -> np.ndarray:
     """(n, C) int: 1 where a row is significantly better than a configuration, −1 where worse.
 
@@ -91,7 +91,7 @@ def separations(
     return found
 
 
-def smallest_difference(rows: Sequence[Mapping[tuple[int, int], float]]) -> float | None:
+def smallest_difference(rows: Sequence[Mapping[Key, float]]) -> float | None:
     """The difference between two typical rows that this board would find with 80 % power.
 
     Under the first, strictest, step of Holm's correction. None for fewer than two rows.
@@ -122,7 +122,7 @@ class _Spread:
     borrowed: float
 
 
-def _units(rows: Sequence[Mapping[tuple[int, int], float]]) -> np.ndarray:
+def _units(rows: Sequence[Mapping[Key, float]]) -> np.ndarray:
     """Values (n, U), NaN where a row has none: of trials, or means over seeds of splits."""
     splits = sorted({split for row in rows for split, _ in row})
     if len(splits) > 1:

@@ -59,7 +59,7 @@ def test_json_is_all_that_is_on_stdout_and_refusals_are_on_stderr(out):
 
 
 def test_csv_and_markdown(out):
-    assert show(out, "--csv").stdout.startswith("entry_id,rank,tier,losses,combiner,")
+    assert show(out, "--csv").stdout.startswith("entry_id,rank_low,rank_high,tier,losses,combiner,")
     assert show(out, "--markdown").stdout.startswith("### glyphs")
     assert "| AMI |" in show(out, "--markdown", "--metrics", "ami").stdout
 

@@ -1,7 +1,8 @@
-"""Two entries compared: over the seeds they share, over queries, and over test classes.
+"""Two entries compared: over the trials they share, over queries, and over test classes.
 
-Seeds say how far the difference depends on the luck of a training, queries and classes how far it
-depends on what the test set happened to hold. A claim stands where neither explains it.
+Trials say how far the difference depends on the luck of a training, queries and classes how far it
+depends on what the test set happened to hold. A difference is claimed where neither the trials nor
+the test classes (and splits, where there are several) explain it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from dmlbench.errors import UsageError, VerificationError
 from dmlbench.leaderboard.comparison.outcome import SIGNIFICANCE
 from dmlbench.leaderboard.comparison.queries import query_scores
-from dmlbench.leaderboard.comparison.sentence import common_seeds
+from dmlbench.leaderboard.comparison.sentence import common_seeds, units_text
 from dmlbench.leaderboard.comparison.table import group_key, group_parts
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
@@ -26,7 +27,7 @@ from dmlbench.leaderboard.entries.metrics import (
     metric_names,
     metric_title,
     resolve_metric,
-    values_by_seed,
+    values_by_trial,
 )
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.verification.tiers import Tiers
@@ -41,15 +42,19 @@ Conclusion = Literal["above", "below", "not separated", "undecided"]
 class Comparison:
     """The first entry minus the other.
 
-    values: seed -> difference, for the seeds that both have.
-    seeds: paired over seeds (Student t). p_adjusted: after Holm, for all comparisons made at once.
-    queries, classes: paired over queries, and over whole test classes (bootstrap); None where there
-        are no scores of single queries, for the reason in `no_queries`.
+    values: (split, seed, difference) for each trial that both have; a failed trial counts as 0.
+    seeds: paired over trials (Student t), or over splits where there are several. p_adjusted: after
+        Holm, for all comparisons made at once.
+    classes: over whole test classes, and over splits where there are several (bootstrap); None
+        where there are no scores of single queries, for the reason in `no_queries`.
+    queries: paired over queries (bootstrap); None as for `classes`, and over several splits, whose
+        queries differ.
     first_tier, other_tier: how far each can be trusted (`dmlbench.leaderboard.verification.tiers`).
     first_tries, other_tries: the budgets by which losses and combiner were tuned.
-    conclusion: "above" or "below" where the corrected test over seeds separates the two and so does
-        the interval over queries, if there is one; "undecided" with fewer than three common seeds
-        or an entry that does not stand its checks.
+    conclusion: "above" or "below" where the corrected test over trials separates the two and so
+        does the interval over classes and splits, if there is one; "undecided" with fewer than
+        three common seeds (or splits, where there are several) or an entry that does not stand its
+        checks.
     """
 
     metric: str
@@ -59,7 +64,7 @@ class Comparison:
     other: str
     other_id: str
     other_tier: str
-    values: Mapping[int, float]
+    values: Sequence[tuple[int, int, float]]
     seeds: PairedDifference
     p_adjusted: float | None
     num_comparisons: int
@@ -131,19 +136,24 @@ def require_same_group(one: Entry, other: Entry) -> None:
 
 
 def _compare(first: Located, other: Located, by: str, labels: Labels, resamples: int) -> Comparison:
-    a, b = values_by_seed(first.entry, by), values_by_seed(other.entry, by)
+    a, b = values_by_trial(first.entry, by), values_by_trial(other.entry, by)
     shared = sorted(a.keys() & b.keys())
     queries = classes = num_queries = no_queries = None
     try:
         if not shared:
             raise VerificationError("they share no seed")
-        ours = query_scores(first.entry, first.leaderboard, by, shared)
-        theirs = query_scores(other.entry, other.leaderboard, by, shared)
-        if not np.array_equal(ours.labels, theirs.labels):
-            raise VerificationError("the two were tested on different queries")
-        queries = query_difference(ours.scores, theirs.scores, resamples)
-        classes = class_difference(ours.scores, theirs.scores, ours.labels, resamples)
-        num_queries = len(ours.labels)
+        splits = []
+        for split in sorted({key[0] for key in shared}):
+            keys = [key for key in shared if key[0] == split]
+            ours = query_scores(first.entry, first.leaderboard, by, keys)
+            theirs = query_scores(other.entry, other.leaderboard, by, keys)
+            if not np.array_equal(ours.labels, theirs.labels):
+                raise VerificationError("the two were tested on different queries")
+            splits.append((ours.scores, theirs.scores, ours.labels))
+        if len(splits) == 1:
+            queries = query_difference(*splits[0][:2], resamples)
+        classes = class_difference(splits, resamples)
+        num_queries = sum(len(labels) for _, _, labels in splits)
     except VerificationError as error:
         no_queries = str(error)
     return Comparison(
@@ -154,7 +164,7 @@ def _compare(first: Located, other: Located, by: str, labels: Labels, resamples:
         other=labels.row(other.entry),
         other_id=other.entry.entry_id,
         other_tier=other.tier,
-        values={seed: a[seed] - b[seed] for seed in shared},
+        values=[(*key, a[key] - b[key]) for key in shared],
         seeds=paired_difference(a, b),
         p_adjusted=None,
         num_comparisons=0,
@@ -175,7 +185,7 @@ def _conclusion(comparison: Comparison) -> Conclusion:
         return "undecided"
     if comparison.p_adjusted >= SIGNIFICANCE:
         return "not separated"
-    if comparison.queries is not None and comparison.queries.includes_zero:
+    if comparison.classes is not None and comparison.classes.includes_zero:
         return "not separated"
     return "above" if comparison.seeds.mean > 0 else "below"
 
@@ -208,15 +218,19 @@ def _sentence(c: Comparison) -> str:
             f"{c.other}; run both with more seeds."
         )
     evidence = (
-        f"over {seeds.n} seeds {points(seeds.low)} to {points(seeds.high)}, "
+        f"over {units_text(seeds)} {points(seeds.low)} to {points(seeds.high)}, "
         f"{p_text('p', seeds.p_value)}"
     )
     if c.num_comparisons > 1:
         evidence += f", {p_text('p', c.p_adjusted)} corrected for {c.num_comparisons} comparisons"
     if c.queries is not None:
         evidence += (
-            f"; over {c.num_queries} queries {points(c.queries.low)} to {points(c.queries.high)}; "
-            f"over test classes {points(c.classes.low)} to {points(c.classes.high)}"
+            f"; over {c.num_queries} queries {points(c.queries.low)} to {points(c.queries.high)}"
+        )
+    if c.classes is not None:
+        splits = " and splits" if seeds.num_splits > 1 else ""
+        evidence += (
+            f"; over test classes{splits} {points(c.classes.low)} to {points(c.classes.high)}"
         )
     if c.conclusion == "not separated":
         text = (
@@ -224,11 +238,9 @@ def _sentence(c: Comparison) -> str:
             f"{points(seeds.mean, signed=True)} points of {metric} (95 % intervals: {evidence})"
         )
         if c.p_adjusted < SIGNIFICANCE:
-            text += "; the seeds agree on it, and yet it may be due to the queries asked"
+            text += "; the seeds agree, but it may not hold on other test classes"
     else:
         text = f"{c.first} is {c.conclusion} {c.other} by {size} (95 % intervals: {evidence})"
-        if c.classes is not None and c.classes.includes_zero:
-            text += "; on other test classes it might not hold"
     if c.no_queries is not None:
         text += f"; not compared over queries, for {plain(c.no_queries, 300)}"
     text += "."

@@ -102,17 +102,26 @@ def _comparison(verdict: Verdict) -> str:
 
 def common_seeds(difference: PairedDifference) -> str:
     """``one common seed (seed 0)``, ``two common seeds (seeds 0 and 1)``: too few for a verdict."""
-    names = listed([str(seed) for seed in difference.seeds])
+    if difference.num_splits > 1:
+        return f"two common class splits ({difference.n} trials)"
+    names = listed([str(seed) for _, seed in difference.trials])
     if difference.n == 1:
         return f"one common seed (seed {names})"
     return f"two common seeds (seeds {names})"
+
+
+def units_text(difference: PairedDifference) -> str:
+    """``5 seeds``, or ``3 class splits (15 trials)``: what was paired."""
+    if difference.num_splits > 1:
+        return f"{difference.num_splits} class splits ({difference.n} trials)"
+    return f"{difference.n} seeds"
 
 
 def _evidence(verdict: Verdict) -> str:
     """The interval, the number of seeds, the p-value and its correction."""
     difference = verdict.difference
     includes = ", which includes 0" if difference.low <= 0 <= difference.high else ""
-    text = f"95 % interval {_range(difference)}{includes}, paired over {difference.n} seeds, "
+    text = f"95 % interval {_range(difference)}{includes}, paired over {units_text(difference)}, "
     text += p_text("p", difference.p_value)
     corrected = []
     if difference.mean < 0 and verdict.num_singles > 1:

@@ -17,12 +17,12 @@ from dmlbench.leaderboard.entries.metrics import (
     metric_interval,
     metric_names,
     resolve_metric,
-    values_by_seed,
+    values_by_trial,
 )
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.plan.config import sha256_of
 from dmlbench.plan.expressions import write_copies
-from dmlbench.statistics.intervals import Interval, mean_interval
+from dmlbench.statistics.intervals import Interval, Key, by_unit, mean_interval
 
 MISSING = "missing"
 
@@ -31,19 +31,21 @@ MISSING = "missing"
 class Cell:
     """One configuration on one dataset.
 
-    interval: over seeds; None where there is none, for the `reason`: "missing", "not measured",
-        "several claims" or "fails its checks".
+    interval: over trials; None where there is none, for the `reason`: "missing", "not measured" or
+        "fails its checks".
+    submissions: how many people's entries it is the mean of.
     """
 
     interval: Interval | None
     reason: str | None = None
+    submissions: int = 0
 
 
 @dataclass(frozen=True)
 class SummaryRow:
     """One configuration over the datasets of a summary, in their order.
 
-    mean: over all datasets, with the interval over the seeds that every dataset has; None unless
+    mean: over all datasets, with the interval over the trials that every dataset has; None unless
         every dataset has a number.
     """
 
@@ -85,40 +87,56 @@ def summarise(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> Summary:
     return Summary(by, _titles(datasets), tuple(rows))
 
 
-def _row(claims: Sequence[Sequence[Entry]], by: str, labels: Labels) -> SummaryRow:
-    first = next(entries[0] for entries in claims if entries)
-    cells = tuple(_cell(entries, by) for entries in claims)
+def _row(places: Sequence[Sequence[Entry]], by: str, labels: Labels) -> SummaryRow:
+    first = next(entries[0] for entries in places if entries)
+    cells = tuple(_cell(entries, by) for entries in places)
     width = f"{first.protocol.rules.get('width')} width, {first.embedding_dim}-d"
     return SummaryRow(
         losses=" + ".join(write_copies(labels.component(loss) for loss in first.losses)),
         combiner=labels.component(first.combiner) if first.combiner else None,
         setting=f"{labels.component(first.backbone)}, {recipe_label(first)}, {width}",
         cells=cells,
-        mean=_mean([entries[0] for entries in claims if entries], cells, by),
+        mean=_mean(places, cells, by),
     )
+
+
+def _values(entries: Sequence[Entry], by: str) -> dict[Key, float]:
+    """The metric by trial, of each trial the mean over the submissions that have it.
+
+    A mean prefers nobody: the best or the longest of several submissions could be made on purpose.
+    """
+    found: dict[Key, list[float]] = {}
+    for entry in entries:
+        for key, value in values_by_trial(entry, by).items():
+            found.setdefault(key, []).append(value)
+    return {key: sum(values) / len(values) for key, values in sorted(found.items())}
 
 
 def _cell(entries: Sequence[Entry], by: str) -> Cell:
     if not entries:
         return Cell(None, MISSING)
-    if len(entries) > 1:
-        return Cell(None, "several claims")
-    if check_entry(entries[0]):
+    sound = _sound(entries)
+    if not sound:
         return Cell(None, "fails its checks")
-    interval = metric_interval(entries[0], by)
-    return Cell(interval) if interval else Cell(None, "not measured")
+    if any(metric_interval(entry, by) is None for entry in sound):
+        return Cell(None, "not measured")
+    return Cell(mean_interval(by_unit(_values(sound, by))), submissions=len(sound))
 
 
-def _mean(entries: Sequence[Entry], cells: Sequence[Cell], by: str) -> Interval | None:
+def _sound(entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if not check_entry(entry)]
+
+
+def _mean(places: Sequence[Sequence[Entry]], cells: Sequence[Cell], by: str) -> Interval | None:
     if any(cell.interval is None for cell in cells):
         return None
-    values = [values_by_seed(entry, by) for entry in entries]
+    values = [_values(_sound(entries), by) for entries in places]
     mean = sum(cell.interval.mean for cell in cells) / len(cells)
     shared = sorted(set.intersection(*(set(of_dataset) for of_dataset in values)))
     if len(shared) < 2 or any(len(of_dataset) != len(shared) for of_dataset in values):
-        # An interval over other seeds than the mean's would belong to another mean.
+        # An interval over other trials than the mean's would belong to another mean.
         return Interval(mean, None, None)
-    return mean_interval([sum(v[seed] for v in values) / len(values) for seed in shared])
+    return mean_interval(by_unit({k: sum(v[k] for v in values) / len(values) for k in shared}))
 
 
 def _configuration(entry: Entry) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dmlbench.leaderboard.comparison.ranks import group_ranks
 from dmlbench.leaderboard.entries.claim import Claim, claim_row, read_claims
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels, distributions, failures, recipe_label
@@ -26,7 +27,6 @@ from dmlbench.leaderboard.verification.tiers import Standing, Tiers, checked_sta
 from dmlbench.plan.config import sha256_of
 from dmlbench.plan.identity import field_defaults, without_defaults
 from dmlbench.plan.recipe import Recipe
-from dmlbench.statistics.intervals import ranks
 
 if TYPE_CHECKING:
     import pandas
@@ -78,12 +78,15 @@ def leaderboard_frame(
     standing: Callable[[Entry], Standing] = checked_standing,
     claims: Sequence[Claim] = (),
 ) -> pandas.DataFrame:
-    """A row an entry, ranked by the metric `by` within each group of rows that compare.
+    """A row per entry, ranked by the metric `by` within each group of rows that compare.
 
-    Metrics are fractions, with the ends of their 95 % intervals over seeds as ``_low`` and
-    ``_high`` (not clipped to 0 and 1); NaN where there is none. `rank` is missing for fewer than
-    two completed seeds, and for an entry that does not stand its checks. Rows stand by group,
-    ranked ones first, best mean first.
+    Metrics are fractions, with the ends of their 95 % intervals over trials as ``_low`` and
+    ``_high`` (not clipped to 0 and 1); NaN where there is none. A failed trial counts as 0. Rows
+    are sorted by group and by mean, those without a rank last.
+    rank_low, rank_high: the range of ranks that a row may have (`dmlbench.statistics.ranking`);
+        missing for fewer than five trials, and for an entry that does not stand its checks.
+    position: 1 for the best mean of the ranked rows of a group, 2 for the next, and so on.
+    smallest_difference: what the group's ranked rows would have shown with 80 % power.
     standing: gives an entry's tier and concerns; `Tiers(folder).standing` knows the attestations.
     key: the id, with the hash of the content where several claim one configuration; short: as much
     of it as commands need.
@@ -98,18 +101,18 @@ def leaderboard_frame(
     labels = Labels(entries)
     rows: list[dict[str, Any]] = []
     for key, members in grouped(entries).items():
-        intervals = [metric_interval(entry, by) for entry in members]
         standings = [standing(entry) for entry in members]
-        ranked_by = [
-            interval[1:] if interval and interval.low is not None and s.tier != "claimed" else None
-            for interval, s in zip(intervals, standings, strict=True)
+        ranks = group_ranks(members, standings, by)
+        listed = [
+            _row(entry, key, found, labels, metrics)
+            | dict(zip(("rank_low", "rank_high"), rank or (None, None), strict=True))
+            | {"smallest_difference": ranks.smallest}
+            for entry, rank, found in zip(members, ranks.ranges, standings, strict=True)
         ]
-        places = ranks(ranked_by, [entry.entry_id for entry in members])
-        ranked = [
-            _row(entry, key, rank, found, labels, metrics)
-            for entry, rank, found in zip(members, places, standings, strict=True)
-        ]
-        rows += sorted(ranked, key=lambda row: _place(row, by))
+        listed.sort(key=lambda row: _place(row, by))
+        for position, row in enumerate(listed, start=1):
+            row["position"] = None if row["rank_low"] is None else position
+        rows += listed
     published = [claim_row(claim) for claim in claims]
     rows += sorted(published, key=lambda row: (row["group"], *_place({by: None} | row, by)))
     shortest = _short_length([row["entry_id"] for row in rows])
@@ -134,10 +137,19 @@ def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataF
     return leaderboard_frame(entries, by, Tiers(path).standing, claims)
 
 
-_LEADING = ("entry_id", "rank", "tier", "losses", "combiner")
+_LEADING = ("entry_id", "rank_low", "rank_high", "tier", "losses", "combiner")
 _SETTINGS = ("dataset", "backbone", "pretrained", "recipe", "protocol", "width")
 _COUNTS = ("embedding_dim", "seeds", "failed")
-_TRAILING = ("train_seconds", "tries", "loss_rates", "head_dims", "distributions", "failures")
+_TRAILING = (
+    "position",
+    "smallest_difference",
+    "train_seconds",
+    "tries",
+    "loss_rates",
+    "head_dims",
+    "distributions",
+    "failures",
+)
 _ORIGIN = ("submitter", "concerns", "source", "group", "key", "short", "name")
 
 
@@ -148,14 +160,14 @@ def _columns(metrics: Sequence[str]) -> list[str]:
 
 def _types(metrics: Sequence[str]) -> dict[str, str]:
     numbers = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
-    types = dict.fromkeys(_COUNTS, "int64") | {"rank": "Int64", "pretrained": "bool"}
-    return types | dict.fromkeys([*numbers, "train_seconds"], "float64")
+    types = dict.fromkeys(_COUNTS, "int64") | {"pretrained": "bool"}
+    types |= dict.fromkeys(("rank_low", "rank_high", "position"), "Int64")
+    return types | dict.fromkeys([*numbers, "train_seconds", "smallest_difference"], "float64")
 
 
 def _row(
     entry: Entry,
     group: str,
-    rank: int | None,
     standing: Standing,
     labels: Labels,
     metrics: Sequence[str],
@@ -164,7 +176,6 @@ def _row(
     row: dict[str, Any] = {
         "entry_id": entry.entry_id,
         "key": labels.key(entry),
-        "rank": rank,
         "tier": standing.tier,
         "name": labels.row(entry),
         "losses": labels.losses(entry),
@@ -205,6 +216,16 @@ def _short_length(ids: Sequence[str], least: int = 6) -> int:
 
 
 def _place(row: dict[str, Any], by: str) -> tuple[Any, ...]:
-    """Ranked rows first: a mean of one seed does not stand above rows that were measured better."""
-    mean = row[by]
-    return (row["rank"] is None, mean is None, -(mean or 0.0), row["losses"], row["entry_id"])
+    """Ranked rows first, and those that fail their checks last; by mean among each.
+
+    The mean of one seed is not listed above rows that were measured better.
+    """
+    mean, unranked = row[by], row["rank_low"] is None
+    return (
+        unranked,
+        unranked and row["tier"] == "claimed",
+        mean is None,
+        -(mean or 0.0),
+        row["losses"],
+        row["entry_id"],
+    )

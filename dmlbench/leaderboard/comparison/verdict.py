@@ -18,9 +18,10 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
     DEFAULT_METRIC,
+    completed_values,
     metric_names,
     resolve_metric,
-    values_by_seed,
+    values_by_trial,
 )
 from dmlbench.leaderboard.verification.tiers import Standing, checked_standing
 from dmlbench.plan.config import canonical_json
@@ -90,7 +91,7 @@ def _compare(
         # seeds missing here and there it still compares like with like.
         difference, best = min(candidates, key=lambda pair: (pair[0].mean, pair[1].entry_id))
         other_difference = paired_difference(
-            values_by_seed(entry, other), values_by_seed(best, other)
+            values_by_trial(entry, other), completed_values(best, other)
         )
     return Verdict(
         group=group,
@@ -121,11 +122,13 @@ def _candidates(
     """The single rows that may be the best: those that can be tested, or that come closest to it.
 
     A row on a seed or two is no measure of its loss, and must not take the place of one on five.
+    A failed trial counts as 0 against the combination, and not at all against a single loss: that
+    a loss fails is no reason to say that combining helps.
     """
-    values = values_by_seed(entry, by)
-    compared = [(paired_difference(values, values_by_seed(s, by)), s) for s in singles]
-    most = max((difference.n for difference, _ in compared), default=0)
-    return [pair for pair in compared if pair[0].n and pair[0].n >= min(most, FEWEST_PAIRS)]
+    values = values_by_trial(entry, by)
+    compared = [(paired_difference(values, completed_values(s, by)), s) for s in singles]
+    most = max((difference.num_units for difference, _ in compared), default=0)
+    return [p for p in compared if p[0].n and p[0].num_units >= min(most, FEWEST_PAIRS)]
 
 
 def _decide(compared: Sequence[Verdict]) -> list[Verdict]:

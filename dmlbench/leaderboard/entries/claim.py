@@ -165,7 +165,10 @@ def claim_row(claim: Claim) -> dict[str, Any]:
     return {
         "entry_id": claim.claim_id,
         "key": claim.claim_id,
-        "rank": None,
+        "rank_low": None,
+        "rank_high": None,
+        "position": None,
+        "smallest_difference": None,
         "tier": "claimed",
         "name": claim.label,
         "losses": row_name(None, map(plain, claim.losses)),

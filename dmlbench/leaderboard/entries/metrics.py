@@ -1,4 +1,4 @@
-"""The metrics of entries under their column names: values by seed, and intervals."""
+"""The metrics of entries under their column names: values by trial, and intervals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dmlbench.errors import UsageError
 from dmlbench.evaluate.metrics import metric_columns, metric_spec, recall_depth
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.trial import Metrics
-from dmlbench.statistics.intervals import Interval, mean_interval
+from dmlbench.statistics.intervals import Interval, Key, by_unit, mean_interval
 
 DEFAULT_METRIC = "map_at_r"
 
@@ -47,18 +47,32 @@ def metric_value(metrics: Metrics, name: str) -> float | None:
     return getattr(metrics, name) if k is None else metrics.recall_at.get(str(k))
 
 
-def values_by_seed(entry: Entry, metric: str) -> dict[int, float]:
-    """The metric of every completed trial that measured it, by seed in ascending order."""
-    values = {trial.seed: metric_value(trial.metrics, metric) for trial in entry.completed}
-    return {seed: values[seed] for seed in sorted(values) if values[seed] is not None}
+def values_by_trial(entry: Entry, metric: str) -> dict[Key, float]:
+    """The metric by (split, seed), in order: 0 for a trial that failed.
+
+    A failure that were left out would raise the mean: the trials that fail are the bad ones.
+    Completed trials that did not measure the metric are left out.
+    """
+    values = {
+        trial.key: 0.0 if trial.metrics is None else metric_value(trial.metrics, metric)
+        for trial in entry.trials
+    }
+    return {key: value for key, value in sorted(values.items()) if value is not None}
+
+
+def completed_values(entry: Entry, metric: str) -> dict[Key, float]:
+    """As `values_by_trial`, without the trials that failed."""
+    done = {trial.key for trial in entry.completed}
+    return {k: value for k, value in values_by_trial(entry, metric).items() if k in done}
 
 
 def metric_interval(entry: Entry, metric: str) -> Interval | None:
-    """Mean and interval over the completed trials; None unless every one of them measured it.
+    """Mean and interval over all trials, a failed one as 0; over splits where there are several.
 
-    A mean over some of the seeds would stand beside means over all of them in the same row.
+    None unless every completed trial measured the metric: a mean over some of the trials is not
+    comparable with the means over all of them in the same row.
     """
-    values = values_by_seed(entry, metric)
-    if not values or len(values) < len(entry.completed):
+    values = values_by_trial(entry, metric)
+    if not values or len(values) < len(entry.trials):
         return None
-    return mean_interval(list(values.values()))
+    return mean_interval(by_unit(values))

@@ -44,7 +44,7 @@ def board_data(
     metrics = list(dict.fromkeys([*cells.shown_metrics(frame, by), "recall_at_1"]))
     groups, rows = [], []
     for key, members in frame.groupby("group", sort=False):
-        groups.append(_group(str(key), members, verdicts))
+        groups.append(_group(str(key), members, verdicts, by))
         rows += _rows(len(groups) - 1, members, sources, metrics)
     return {
         "by": by,
@@ -74,7 +74,9 @@ def filter_name(record: ComponentRecord | str) -> str:
     return name if record.distribution == BUILT_IN else f"{name} [{plain(record.distribution)}]"
 
 
-def _group(key: str, rows: pandas.DataFrame, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def _group(
+    key: str, rows: pandas.DataFrame, verdicts: Sequence[Verdict], by: str
+) -> dict[str, Any]:
     first = rows.iloc[0]
     dataset = str(first["dataset"])
     found = sorted(
@@ -87,7 +89,7 @@ def _group(key: str, rows: pandas.DataFrame, verdicts: Sequence[Verdict]) -> dic
         "backbone": str(first["backbone"]),
         "about": cells.group_title(rows).removeprefix(f"{dataset} · "),
         "verdicts": [[v.key, v.outcome, v.sentence] for v in found],
-        "notes": cells.notes(rows),
+        "notes": cells.notes(rows, by),
         # Columns that say nothing about these rows.
         "without": [column.id for column in (*LEADING, *TRAILING) if not column.cells(rows)],
     }

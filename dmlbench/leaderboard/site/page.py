@@ -14,7 +14,7 @@ from dmlbench.leaderboard.entries.metrics import (
     metric_names,
     metric_title,
     metric_value,
-    values_by_seed,
+    values_by_trial,
 )
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Trial
@@ -66,7 +66,7 @@ def _headline(entry: Entry, metric: str) -> tuple[str, str, str]:
 
 def _metrics(entry: Entry, trials: Sequence[Trial]) -> dict[str, Any]:
     """The metrics seed by seed, their mean and the ends of the interval, in percent."""
-    names = [name for name in metric_names([entry]) if values_by_seed(entry, name)]
+    names = [name for name in metric_names([entry]) if values_by_trial(entry, name)]
     intervals = [metric_interval(entry, name) for name in names]
     closing = []
     if len(trials) > 1:

@@ -15,7 +15,6 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import (
     metric_title,
     metric_value,
-    values_by_seed,
 )
 from dmlbench.leaderboard.entries.trial import Metrics
 from dmlbench.statistics.formatting import points
@@ -145,7 +144,7 @@ def _by_intervals(entry: Entry, attestation: Attestation, of: str) -> Agreement:
     parts, differs = [], False
     for metric in COMPARED:
         theirs = [metric_value(metrics, metric) for metrics in again]
-        ours = list(values_by_seed(entry, metric).values())
+        ours = [metric_value(trial.metrics, metric) for trial in entry.completed]
         difference = welch_difference(theirs, ours)
         differs |= not difference.includes_zero
         parts.append(f"{metric_title(metric)} {_in_words(difference)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from dmlbench.leaderboard.entries.metrics import (
     metric_title,
     resolve_metric,
 )
+from dmlbench.statistics.formatting import points
+from dmlbench.statistics.ranking import FEWEST_RANKED
 
 if TYPE_CHECKING:
     import pandas
@@ -61,7 +62,8 @@ def metric_cells(rows: pandas.DataFrame, metric: str, plus_minus: str = "±") ->
 
 def best_rows(rows: pandas.DataFrame, metric: str) -> set[int]:
     """Positions of the best mean of a metric among the ranked rows (all, if none is ranked)."""
-    ranked = rows["rank"].notna() if rows["rank"].notna().any() else rows["seeds"] > 0
+    ranked = rows["rank_low"].notna()
+    ranked = ranked if ranked.any() else rows["seeds"] > 0
     values = rows[metric].where(ranked)
     if len(rows) < 2 or not values.notna().any():
         return set()
@@ -69,16 +71,16 @@ def best_rows(rows: pandas.DataFrame, metric: str) -> set[int]:
 
 
 def rank_cells(rows: pandas.DataFrame) -> list[str]:
-    """``1``, or ``1=`` where several rows share the rank."""
-    ranks = [None if value != value else int(value) for value in rows["rank"].astype("float64")]
-    shared = Counter(ranks)
+    """``3``, or ``1–4`` where the row may have any of these ranks."""
+    found = zip(rows["rank_low"].isna(), rows["rank_low"], rows["rank_high"], strict=True)
     return [
-        NOTHING if rank is None else f"{rank}{'=' if shared[rank] > 1 else ' '}" for rank in ranks
+        NOTHING if unranked else str(low) if low == high else f"{low}–{high}"
+        for unranked, low, high in found
     ]
 
 
-def seed_cells(rows: pandas.DataFrame) -> list[str]:
-    """Completed seeds, as ``2/3`` where a trial failed."""
+def trial_cells(rows: pandas.DataFrame) -> list[str]:
+    """Trials, as ``3/5`` where only three of five completed."""
     return [
         NOTHING if source else f"{seeds}/{seeds + failed}" if failed else str(seeds)
         for seeds, failed, source in zip(rows["seeds"], rows["failed"], rows["source"], strict=True)
@@ -160,17 +162,22 @@ def group_title(rows: pandas.DataFrame) -> str:
 def legend(by: str) -> str:
     """How to read the numbers and ranks of a leaderboard."""
     return (
-        "Metrics in percent: mean over seeds ± half of the 95 % interval (Student t). Ranked by "
-        f"{metric_title(by)}: 1 + the number of rows whose interval lies entirely above. Rows that "
-        "share a rank are not separated; whether others are, `dmlbench leaderboard compare` tells. "
-        "Rows stand by their means, and a wide interval may have the better rank. Train: mean time "
-        "of a trial. Tier: checked (by schema and invariants), recomputed (from the stored "
-        "embeddings) or reproduced (trained again); `dmlbench leaderboard verify` checks anew."
+        "Metrics in percent: mean over trials ± half of the 95 % interval (Student t); a failed "
+        "trial counts as 0. Rows are sorted by mean. Rank: 1 + the number of rows that have a "
+        f"significantly higher {metric_title(by)}, to the number of rows that do not have a "
+        "significantly lower one (95 % confidence, paired over trials, corrected after Holm). Rows "
+        "whose ranges overlap can still differ significantly: to compare any two, run `dmlbench "
+        "leaderboard compare A B`. Train: mean time of a trial. Tier: checked (by schema and "
+        "invariants), recomputed (from the stored embeddings) or reproduced (trained again); "
+        "`dmlbench leaderboard verify` checks again."
     )
 
 
-def notes(rows: pandas.DataFrame) -> list[str]:
-    """What a reader of a group must know: unranked rows, and each row with failed trials."""
+def notes(rows: pandas.DataFrame, by: str) -> list[str]:
+    """What a reader of a group must know: what its ranks can tell, and rows with failed trials.
+
+    by: the metric that ranks.
+    """
     if rows.iloc[0]["source"] is not None:
         return [f"as published: {source}" for source in dict.fromkeys(rows["source"])]
     found = []
@@ -179,12 +186,7 @@ def notes(rows: pandas.DataFrame) -> list[str]:
             "Tries: settings of each loss that were tried on validation classes before these runs, "
             "of which the best was taken"
         )
-    unranked = int((rows["rank"].isna() & (rows["seeds"] < 2)).sum())
-    if unranked:
-        found.append(
-            f"without interval and rank, which take two completed seeds (`--seeds 5`): "
-            f"{'every row' if unranked == len(rows) else f'{unranked} of {len(rows)} rows'}"
-        )
+    found += _rank_notes(rows, by)
     for row in rows.itertuples():
         if row.concerns:
             doubt = "not ranked, its checks fail: " if row.tier == "claimed" else ""
@@ -192,9 +194,29 @@ def notes(rows: pandas.DataFrame) -> list[str]:
             found.append(f"{row.name}: {doubt}{row.concerns[0]}{more}")
         if row.failures:
             found.append(
-                f"{row.name}: {row.seeds} of {row.seeds + row.failed} seeds completed; "
-                + "; ".join(row.failures)
+                f"{row.name}: {row.seeds} of {row.seeds + row.failed} trials completed, the others "
+                f"count as 0; " + "; ".join(row.failures)
             )
+    return found
+
+
+def _rank_notes(rows: pandas.DataFrame, by: str) -> list[str]:
+    """How small a difference the group could have shown, and which rows have no rank."""
+    found = []
+    smallest, ranked = float(rows.iloc[0]["smallest_difference"]), int(rows["rank_low"].count())
+    if smallest > 0:  # not where it is missing
+        others = "" if ranked == 2 else f", corrected for {ranked - 1} comparisons of a row"
+        found.append(
+            f"the smallest difference in {metric_title(by)} that these {ranked} ranked rows would "
+            f"show with 80 % power is {points(smallest)} points (two typical rows{others}); "
+            f"smaller ones need more trials"
+        )
+    few = int(((rows["seeds"] + rows["failed"]) < FEWEST_RANKED).sum())
+    if few:
+        found.append(
+            f"no rank, which takes {FEWEST_RANKED} trials (`--seeds {FEWEST_RANKED}`): "
+            f"{'every row' if few == len(rows) else f'{few} of {len(rows)} rows'}"
+        )
     return found
 
 
@@ -213,7 +235,7 @@ def verdict_lines(found: Sequence[Verdict]) -> tuple[list[Verdict], list[str]]:
         return whole, []
     title = (
         f"{len(rest)} of {len(found)} combinations are not separated from the best of their losses "
-        f"alone. Points of {metric_title(rest[0].metric)}, 95 % interval over seeds, p corrected "
+        f"alone. Points of {metric_title(rest[0].metric)}, 95 % interval over trials, p corrected "
         f"for {rest[0].num_comparisons} comparisons:"
     )
     return whole, [title, *map(brief, rest)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.comparison.compare import Comparison
+from dmlbench.leaderboard.comparison.sentence import units_text
 from dmlbench.leaderboard.entries.metrics import metric_title
 from dmlbench.leaderboard.views.figure import COLOURS, checked_file, figure_for
 
@@ -15,7 +16,7 @@ from dmlbench.leaderboard.views.figure import COLOURS, checked_file, figure_for
 def plot_comparisons(comparisons: Sequence[Comparison], file: str | Path) -> None:
     """Draw the differences of one entry to others, in points, a panel each.
 
-    In a panel: every seed as a dot with the interval over seeds, and the intervals over queries and
+    In a panel: every trial as a dot with its interval, and the intervals over queries and
     over test classes where there are any. file: its suffix says PNG, SVG or PDF.
     Raises `UsageError` for another suffix, or if nothing can be drawn.
     """
@@ -50,11 +51,11 @@ def plot_comparisons(comparisons: Sequence[Comparison], file: str | Path) -> Non
 
 def _lines(comparison: Comparison) -> list[tuple[str, float, float | None, float | None, list]]:
     seeds = comparison.seeds
-    dots = list(comparison.values.values())
-    lines = [(f"{seeds.n} seeds (t)", seeds.mean, seeds.low, seeds.high, dots)]
+    dots = [value for _, _, value in comparison.values]
+    lines = [(f"{units_text(seeds)} (t)", seeds.mean, seeds.low, seeds.high, dots)]
     for name, found in (
         (f"{comparison.num_queries} queries", comparison.queries),
-        ("test classes", comparison.classes),
+        ("test classes and splits" if seeds.num_splits > 1 else "test classes", comparison.classes),
     ):
         if found is not None:
             lines.append((f"{name} (bootstrap)", found.mean, found.low, found.high, []))

@@ -13,7 +13,7 @@ from dmlbench.leaderboard.entries.metrics import (
     metric_names,
     metric_title,
     metric_value,
-    values_by_seed,
+    values_by_trial,
 )
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Trial
@@ -163,7 +163,7 @@ def _metrics(entry: Entry, console: Console) -> None:
     ]
     columns = list(first)
     for metric in metric_names([entry]):
-        if not values_by_seed(entry, metric):
+        if not values_by_trial(entry, metric):
             continue
         texts = [percent(metric_value(trial.metrics, metric)) for trial in trials]
         if several:
@@ -179,7 +179,9 @@ def _metrics(entry: Entry, console: Console) -> None:
     print_columns(console, columns, closing=2 * several)
     text = "Val: MAP@R on held-out training classes, by which the epoch was chosen."
     if several:
-        text += " ±: half of the 95 % interval over seeds."
+        text += " ±: half of the 95 % interval over trials."
+        if len(entry.completed) < len(entry.trials):
+            text += " In the mean a failed trial counts as 0."
     counts = {(t.metrics.num_queries, t.metrics.num_skipped) for t in entry.completed}
     for queries, skipped in sorted(counts):
         text += f" {queries:,} queries; {skipped:,} left out, alone in their class."

@@ -37,7 +37,7 @@ def render_markdown(
         lines = [f"### {markdown(cells.group_title(rows))}", ""]
         lines += _markdown_table(rows, by, metrics)
         whole, brief = cells.verdict_lines([v for v in verdicts if v.group == group])
-        notes = [*(verdict.sentence for verdict in whole), *cells.notes(rows)]
+        notes = [*(verdict.sentence for verdict in whole), *cells.notes(rows, by)]
         if notes:
             lines += ["", *(f"- {markdown(note)}" for note in notes)]
         if brief:

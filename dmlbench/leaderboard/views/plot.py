@@ -38,7 +38,7 @@ def plot_leaderboard(frame: pandas.DataFrame, file: str | Path, by: str = DEFAUL
     """
     by = cells.ranking_metric(frame, by)
     metrics = [by, "recall_at_1" if by != "recall_at_1" else DEFAULT_METRIC]
-    rows = frame[frame[by].notna()]
+    rows = frame[frame[by].notna() & ((frame["seeds"] > 0) | (frame["failed"] == 0))]
     if rows.empty:
         raise UsageError("There is nothing to draw: no trial is completed.")
     groups = [group for _, group in rows.groupby("group", sort=False)]

@@ -28,7 +28,7 @@ __all__ = ["render_rich", "stdout_console"]
 
 # The order in which columns are left out when the console is narrow.
 _METRICS = (*(spec.heading for spec in reversed(METRICS)), "R@")
-_OTHERS = ("Train", "Seeds", "Tries", "Entry")
+_OTHERS = ("Train", "Trials", "Tries", "Entry")
 _STYLES = {"beats": "bold green", "worse": "bold red"}
 
 
@@ -56,7 +56,7 @@ def render_rich(
             say(console, verdict.sentence, _STYLES.get(verdict.outcome, ""), bullet="> ")
         for line in brief:
             say(console, line, bullet="" if line is brief[0] else "    ")
-        notes = cells.notes(rows)
+        notes = cells.notes(rows, by)
         if left_out:
             notes.append(f"left out for width: {', '.join(left_out)} (all are in --json and --csv)")
         for note in notes:

@@ -66,7 +66,8 @@ def summary_json(summary: Summary) -> str:
                 "combiner": row.combiner,
                 "setting": row.setting,
                 "datasets": {
-                    name: _numbers(cell.interval) | {"reason": cell.reason}
+                    name: _numbers(cell.interval)
+                    | {"reason": cell.reason, "submissions": cell.submissions}
                     for name, cell in zip(summary.datasets, row.cells, strict=True)
                 },
                 "mean": _numbers(row.mean),
@@ -95,7 +96,10 @@ def _columns(summary: Summary) -> list[tuple[str, list[str]]]:
 
 
 def _cell(cell: Cell) -> str:
-    return _percent(cell.interval) if cell.interval else cell.reason
+    if not cell.interval:
+        return cell.reason
+    several = f" ({cell.submissions} submissions)" if cell.submissions > 1 else ""
+    return _percent(cell.interval) + several
 
 
 def _mean(row: SummaryRow) -> str:
@@ -116,6 +120,7 @@ def _title(summary: Summary) -> str:
 
 def _legend(summary: Summary) -> str:
     return (
-        "In percent: mean over seeds ± half of the 95 % interval (Student t). The mean over "
-        "datasets stands only where no dataset is missing; its interval is over seeds."
+        "In percent: mean over trials ± half of the 95 % interval (Student t). A failed trial "
+        "counts as 0. Of several submissions of a configuration the mean is shown. The mean over "
+        "datasets is given only where no dataset is missing; its interval is over trials."
     )

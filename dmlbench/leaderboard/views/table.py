@@ -55,7 +55,7 @@ class ShownColumn:
 
 #: Before the metrics.
 LEADING = [
-    TableColumn("rank", "Rank", cells.rank_cells, "rank", always=True, ascending=True),
+    TableColumn("rank", "Rank", cells.rank_cells, "position", always=True, ascending=True),
     TableColumn(
         "losses", "Losses", lambda rows: list(rows["losses"]), "losses", text=True, always=True
     ),
@@ -83,7 +83,7 @@ TRAILING = [
     TableColumn("dim", "Dim", cells.width_cells, "embedding_dim", ascending=True, screen="rest"),
     TableColumn("tries", "Tries", cells.tries_cells, "tries", screen="rest"),
     TableColumn("loss-rates", "Loss lr", cells.loss_rate_cells, "loss_rates", screen="rest"),
-    TableColumn("seeds", "Seeds", cells.seed_cells, "seeds", screen="wide"),
+    TableColumn("trials", "Trials", cells.trial_cells, "seeds", screen="wide"),
     TableColumn("train", "Train", cells.time_cells, "train_seconds", ascending=True, screen="wide"),
     TableColumn("entry", "Entry", cells.entry_cells, "short", left=True, screen="rest"),
 ]

@@ -17,7 +17,7 @@ from dmlbench.leaderboard.entries.store import write_entry
 from dmlbench.leaderboard.views.comparison_plot import plot_comparisons
 from dmlbench.leaderboard.views.summary_render import summary_csv, summary_json, summary_markdown
 from dmlbench.statistics.bootstrap import class_difference, query_difference
-from dmlbench.statistics.intervals import ranks, welch_difference
+from dmlbench.statistics.intervals import welch_difference
 
 HIGH, LOW = [0.60, 0.61, 0.62], [0.50, 0.515, 0.52]
 
@@ -44,15 +44,31 @@ def test_the_bootstrap_over_classes_knows_that_queries_of_a_class_go_together():
     a = generator.normal(size=50)[labels][None] + 0.01 * generator.normal(size=(1, 1000))
     b = np.zeros_like(a)
     queries = query_difference(a, b, resamples=4000)
-    classes = class_difference(a, b, labels, resamples=4000)
+    classes = class_difference([(a, b, labels)], resamples=4000)
     # Twenty queries that say the same are one: the interval is √20 times as wide.
     ratio = (classes.high - classes.low) / (queries.high - queries.low)
     assert ratio == pytest.approx(math.sqrt(20), rel=0.1)
     # Classes of different sizes still weigh by their queries.
     uneven = np.repeat([0, 1], [1, 999])
-    assert class_difference(a, b, uneven, 200).mean == pytest.approx(a.mean())
+    assert class_difference([(a, b, uneven)], 200).mean == pytest.approx(a.mean())
     with pytest.raises(ValueError, match="must both be"):
         query_difference(a, b[:, :3])
+
+
+def test_the_bootstrap_over_classes_and_splits_knows_the_luck_of_a_split():
+    generator = np.random.default_rng(3)
+    labels = np.repeat(np.arange(40), 5)
+    splits = [
+        (luck + generator.normal(size=40)[labels][None], np.zeros((1, 200)), labels)
+        for luck in (0.0, 1.0, 2.0, 3.0)
+    ]
+    found = class_difference(splits, resamples=4000)
+    assert found.mean == pytest.approx(np.mean([a.mean() for a, _, _ in splits]))
+    # Of a mean of four: splits drawn again, and 40 classes within each.
+    means = [a.mean() for a, _, _ in splits]
+    error = math.sqrt(np.var(means) / 4 + 1 / 40 / 4)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+    assert found == class_difference(splits, resamples=4000), "seeded"
 
 
 def test_welch_against_scipy():
@@ -64,14 +80,6 @@ def test_welch_against_scipy():
     assert welch_difference([0.5, 0.5], [0.4, 0.4]).low == pytest.approx(0.1)
     with pytest.raises(ValueError, match="two values"):
         welch_difference([1.0], [1.0, 2.0])
-
-
-def test_ranks_count_configurations_and_not_claims():
-    intervals = [(8.0, 9.0), (5.0, 5.5), (1.0, 2.0), (1.0, 2.0), None]
-    assert ranks(intervals, ["a", "a", "b", "c", "a"]) == [1, 1, 2, 2, None]
-    assert ranks(intervals) == [1, 2, 3, 3, None]
-    # One claim lies above "b", the other does not.
-    assert ranks([(8.0, 9.0), (1.0, 5.0), (4.0, 6.0)], ["a", "a", "b"]) == [1, 1, 1]
 
 
 def test_over_seeds_alone(make_entry, tmp_path):
@@ -86,9 +94,14 @@ def test_over_seeds_alone(make_entry, tmp_path):
     (one,) = compare(*located(tmp_path, make_entry("x", [0.5])), [a])
     assert one.conclusion == "undecided"
     worded(one.sentence)
-    y = make_entry("y", [0.5], seeds=[3], failed=dict.fromkeys(range(3), "NaN at step 1"))
+    # A failed trial is a trial with 0: nobody can hide the seeds on which a row is bad.
+    y = make_entry("y", [0.70, 0.72], seeds=[1, 2], failed={0: "NaN at step 1"})
     y = y.model_copy(update={"trials": sorted(y.trials, key=lambda trial: trial.seed)})
-    (none,) = compare(*located(tmp_path, y), [a])
+    (failing,) = compare(*located(tmp_path, y), [a])
+    assert [seed for _, seed, _ in failing.values] == [0, 1, 2]
+    assert [v for *_, v in failing.values] == pytest.approx([-0.6, 0.09, 0.1])
+    unmeasured = make_entry("y", HIGH, metric_changes={"nmi": None, "ami": None})
+    (none,) = compare(*located(tmp_path, unmeasured), [a], "nmi")
     worded(none.sentence)
 
 
@@ -209,9 +222,17 @@ def test_a_mean_over_datasets_knows_which_seeds_it_is_over(make_entry):
     ]
     (row,) = summarise(entries).rows
     assert row.mean == (pytest.approx(0.42), None, None)
-    # Two claims about one cell are no number; nor are two backbones one row.
+    # Of two submissions each trial counts with its mean: neither is preferred, nor the row lost.
     other = make_entry("ms", [0.1, 0.2], dataset="two").model_copy(update={"submitter": "them"})
-    (row,) = summarise([*entries, other]).rows
-    assert row.cells[1].reason == "several claims" and row.mean is None
+    summary = summarise([*entries, other])
+    (row,) = summary.rows
+    assert (row.cells[1].submissions, row.cells[1].interval.mean) == (2, pytest.approx(0.235))
+    assert row.mean.mean == pytest.approx((0.52 + 0.235) / 2)
+    assert "(2 submissions)" in summary_markdown(summary)
+    # One that fails its checks does not count.
+    picked = make_entry("ms", [0.9, 0.9], seeds=[1, 2], dataset="two")
+    (row,) = summarise([*entries, picked]).rows
+    assert row.cells[1].submissions == 1 and row.mean.mean == pytest.approx(0.42)
+    # Two backbones are not one row.
     wide = make_entry("ms", dataset="two", embedding_dim=32)
     assert len(summarise([entries[0], wide]).rows) == 2

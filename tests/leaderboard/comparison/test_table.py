@@ -12,17 +12,22 @@ from dmlbench.errors import UsageError
 from dmlbench.leaderboard.comparison.table import group_key, leaderboard_frame
 from dmlbench.leaderboard.entries.store import write_entry
 
-HIGH, MIDDLE, LOW = [0.60, 0.61, 0.62], [0.57, 0.60, 0.63], [0.30, 0.31, 0.32]
+HIGH = [0.60, 0.61, 0.62, 0.61, 0.61]
+MIDDLE = [0.57, 0.60, 0.63, 0.58, 0.62]
+LOW = [0.30, 0.31, 0.32, 0.31, 0.31]
 
 
 def test_a_row_by_hand(make_entry, make_component):
     loss = make_component("my-loss", distribution="their-dist", version="2.3")
-    entry = make_entry([loss], HIGH, overrides={"epochs": 4}, failed={3: "my-loss is NaN"})
+    entry = make_entry([loss], HIGH[:4], overrides={"epochs": 4}, failed={4: "my-loss is NaN"})
     (row,) = leaderboard_frame([entry]).to_dict("records")
-    half = scipy.stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3)
+    # A failed trial counts as 0.
+    half = scipy.stats.t.ppf(0.975, 4) * scipy.stats.sem([*HIGH[:4], 0.0])
     expected = {
         "entry_id": entry.entry_id,
-        "rank": 1,
+        "rank_low": 1,
+        "rank_high": 1,
+        "position": 1,
         "tier": "checked",
         "losses": "my-loss [their-dist 2.3]",
         "combiner": None,
@@ -32,16 +37,17 @@ def test_a_row_by_hand(make_entry, make_component):
         "recipe": "quick(epochs=4)",
         "width": "fair",
         "embedding_dim": 64,
-        "seeds": 3,
+        "seeds": 4,
         "failed": 1,
         "train_seconds": 12.0,
         "distributions": ["dmlbench 0.1.0", "their-dist 2.3"],
-        "failures": ["seed 3 failed: my-loss is NaN"],
+        "failures": ["seed 4 failed: my-loss is NaN"],
     }
     assert {key: row[key] for key in expected} == expected
-    assert row["map_at_r"] == pytest.approx(0.61)
-    assert row["map_at_r_low"] == pytest.approx(0.61 - half)
-    assert row["map_at_r_high"] == pytest.approx(0.61 + half)
+    mean = sum(HIGH[:4]) / 5
+    assert row["map_at_r"] == pytest.approx(mean)
+    assert row["map_at_r_low"] == pytest.approx(mean - half)
+    assert row["map_at_r_high"] == pytest.approx(mean + half)
     for metric in ("recall_at_1", "recall_at_8", "r_precision", "knn_accuracy", "nmi", "ami"):
         assert row[f"{metric}_low"] <= row[metric] <= row[f"{metric}_high"]
 
@@ -55,21 +61,35 @@ def test_ranks_tie_and_stay_within_a_group(make_entry):
     ]
     frame = leaderboard_frame(reversed(entries))
     assert list(frame["losses"]) == ["a", "b", "c", "d"]
-    assert list(frame["rank"]) == [1, 1, 3, 1]
+    assert list(frame["rank_low"]) == [1, 1, 3, 1] and list(frame["position"]) == [1, 2, 3, 1]
+    assert list(frame["rank_high"]) == [2, 2, 3, 1]
     assert frame["group"].nunique() == 2
 
 
-def test_a_row_of_one_seed_has_no_rank_and_stands_last(make_entry):
-    frame = leaderboard_frame([make_entry("lucky", [0.9]), make_entry("sound", LOW)])
-    assert list(frame["losses"]) == ["sound", "lucky"]
-    assert list(frame["rank"].isna()) == [False, True]
+def test_a_row_of_four_trials_has_no_rank_and_is_listed_last(make_entry):
+    entries = [make_entry("lucky", [0.9] * 4), make_entry("one", [0.95]), make_entry("sound", LOW)]
+    frame = leaderboard_frame(entries)
+    assert list(frame["losses"]) == ["sound", "one", "lucky"]
+    assert list(frame["rank_low"].isna()) == [False, True, True]
+    assert frame["rank_high"][0] == 1, "rows without a rank do not count against others"
     assert math.isnan(frame["map_at_r_low"][1])
 
 
-def test_a_row_whose_trials_all_failed_has_no_numbers(make_entry):
-    frame = leaderboard_frame([make_entry(map_at_r=[], failed={0: "NaN", 1: "NaN"})])
-    assert (frame["seeds"][0], frame["failed"][0]) == (0, 2)
-    assert math.isnan(frame["map_at_r"][0]) and math.isnan(frame["train_seconds"][0])
+def test_rows_are_listed_by_mean_whatever_their_noise(make_entry):
+    wild = make_entry("wild", [0.65, 0.02, 0.66, 0.01, 0.31])
+    rows = [make_entry("a", HIGH), wild, make_entry("c", LOW[::-1])]
+    frame = leaderboard_frame(rows)
+    assert list(frame["losses"]) == ["a", "wild", "c"]
+    assert list(frame["rank_low"]) == [1, 1, 2] and list(frame["rank_high"]) == [2, 3, 3]
+    # What a board of such rows could have told apart stands in every row of its group.
+    assert frame["smallest_difference"].nunique() == 1 and frame["smallest_difference"][0] > 0.1
+
+
+def test_a_row_whose_trials_all_failed_has_a_mean_of_zero(make_entry):
+    failed = dict.fromkeys(range(5), "NaN")
+    frame = leaderboard_frame([make_entry(map_at_r=[], failed=failed), make_entry("b", LOW)])
+    assert (frame["seeds"][1], frame["failed"][1], frame["rank_low"][1]) == (0, 5, 2)
+    assert frame["map_at_r"][1] == 0 and math.isnan(frame["train_seconds"][1])
 
 
 @pytest.mark.parametrize(
@@ -107,13 +127,13 @@ def test_seeds_losses_and_combiners_do_not_keep_rows_apart(make_entry):
 
 
 def test_ranking_by_another_metric_turns_the_order(make_entry):
-    better_map = make_entry("a", HIGH, recall=[0.70, 0.71, 0.72])
-    better_recall = make_entry("b", LOW, recall=[0.80, 0.81, 0.82])
+    better_map = make_entry("a", HIGH, recall=[0.70, 0.71, 0.72, 0.71, 0.71])
+    better_recall = make_entry("b", LOW, recall=[0.80, 0.81, 0.82, 0.81, 0.81])
     entries = [better_map, better_recall]
     assert list(leaderboard_frame(entries)["losses"]) == ["a", "b"]
     for by in ("recall_at_1", "Recall@1", "R@1"):
         frame = leaderboard_frame(entries, by)
-        assert list(frame["losses"]) == ["b", "a"] and list(frame["rank"]) == [1, 2]
+        assert list(frame["losses"]) == ["b", "a"] and list(frame["rank_low"]) == [1, 2]
 
 
 def test_an_unknown_metric_is_refused_with_the_closest(make_entry):
@@ -158,7 +178,14 @@ def test_a_metric_that_a_seed_lacks_is_missing_for_the_row(make_entry):
 def test_an_empty_leaderboard_has_the_columns():
     frame = leaderboard_frame([])
     assert len(frame) == 0
-    assert {"entry_id", "rank", "recall_at_1", "recall_at_1_low", "map_at_r"} <= set(frame.columns)
+    assert {
+        "entry_id",
+        "rank_low",
+        "rank_high",
+        "recall_at_1",
+        "recall_at_1_low",
+        "map_at_r",
+    } <= set(frame.columns)
 
 
 def test_read_leaderboard_warns_of_what_it_leaves_out(make_entry, tmp_path):

@@ -57,8 +57,8 @@ def test_what_was_run_here_stays_and_counts_as_there(make_entry, tmp_path, out):
 
 
 def test_claims_about_one_configuration_stand_side_by_side(make_entry, tmp_path, out):
-    ours = make_entry("ms", [0.50, 0.51, 0.52])
-    theirs = changed(make_entry("ms", [0.80, 0.81, 0.82]), submitter="them")
+    ours = make_entry("ms", [0.50, 0.51, 0.52, 0.50, 0.52])
+    theirs = changed(make_entry("ms", [0.80, 0.81, 0.82, 0.81, 0.80]), submitter="them")
     write_entry(out, ours)
     (found,) = add(save(theirs, tmp_path / "theirs.json"), out)
     assert found.outcome == "beside"
@@ -66,9 +66,10 @@ def test_claims_about_one_configuration_stand_side_by_side(make_entry, tmp_path,
     assert problems == [] and sorted(map(Entry.to_text, entries)) == sorted(
         map(Entry.to_text, [ours, theirs])
     )
-    below, between = make_entry("triplet", [0.1, 0.11, 0.12]), make_entry("a", [0.6, 0.61, 0.62])
+    below = make_entry("triplet", [0.1, 0.11, 0.12, 0.1, 0.11])
+    between = make_entry("a", [0.6, 0.61, 0.62, 0.6, 0.62])
     frame = leaderboard_frame([*entries, below, between])
-    rows = dict(zip(frame["losses"], frame["rank"], strict=True))
+    rows = dict(zip(frame["losses"], frame["rank_low"], strict=True))
     # "a" lies below one claim and above the other: not separated from the configuration.
     # "triplet" lies below two configurations, one of which two parties claim.
     assert rows == {"ms <by them>": 1, "a": 1, "ms <by unnamed>": 2, "triplet": 3}
@@ -232,8 +233,8 @@ def test_published_numbers_stand_apart_without_a_rank_whatever_they_are(
     with pytest.raises(SystemExit):
         main(["leaderboard", "show", str(out), "--json"])
     ours, theirs = json.loads(capsys.readouterr().out)["rows"]
-    assert (ours["rank"], ours["tier"], ours["source"]) == (1, "checked", None)
-    assert (theirs["rank"], theirs["tier"], theirs["recall_at_1000"]) == (None, "claimed", 0.99)
+    assert (ours["position"], ours["tier"], ours["source"]) == (None, "checked", None)
+    assert (theirs["rank_low"], theirs["tier"], theirs["recall_at_1000"]) == (None, "claimed", 0.99)
     assert theirs["group"] != ours["group"] and "A paper, 2020, arXiv" in theirs["source"]
     with pytest.raises(SystemExit):
         main(["leaderboard", "show", str(out)])

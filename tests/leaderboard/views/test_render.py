@@ -34,9 +34,10 @@ def shown(entries, width=100, by="map_at_r", metrics=(), encoding="utf-8", **opt
 @pytest.fixture
 def entries(make_entry):
     return [
-        make_entry("triplet", [0.50, 0.52, 0.51]),
-        make_entry("multi-similarity", [0.55, 0.56, 0.57], failed={3: "inf at step 7"}),
-        make_entry("triplet+multi-similarity", [0.58, 0.581, 0.59], combiner="wedl"),
+        make_entry("triplet", [0.50, 0.52, 0.51, 0.50, 0.52]),
+        make_entry("multi-similarity", [0.55, 0.56, 0.57, 0.55, 0.57]),
+        make_entry("triplet+multi-similarity", [0.58, 0.59, 0.58, 0.59, 0.58], combiner="wedl"),
+        make_entry("circle", [0.20, 0.21, 0.19, 0.20], failed={4: "inf at step 7"}),
         make_entry("arcface", [1.0]),
         make_entry("broken", [], failed={0: "broken is NaN at step 40"}),
     ]
@@ -44,7 +45,7 @@ def entries(make_entry):
 
 def cells(text, name):
     """The table's row whose losses column starts so."""
-    (line,) = [x for x in text.splitlines() if re.match(rf" *(\d=?|–) +{name}  ", x)]
+    (line,) = [x for x in text.splitlines() if re.match(rf" *(\d(–\d)?|–) +{name}  ", x)]
     return line
 
 
@@ -53,15 +54,22 @@ def test_rows_titles_and_notes(entries):
     assert text.startswith("glyphs · zsl-v1 · resnet-mini, from scratch · recipe quick · fair")
     header = next(line for line in text.splitlines() if line.startswith("Rank"))
     assert header.split() == (
-        "Rank Losses Combiner Tier MAP@R R@1 R@2 R@4 R@8 R-Prec NMI Dim Seeds Train Entry".split()
+        "Rank Losses Combiner Tier MAP@R R@1 R@2 R@4 R@8 R-Prec NMI Dim Trials Train Entry".split()
     )
-    expected = ["3", "triplet", "–", "checked", "51.0", "±", "2.5"]
+    expected = ["3", "triplet", "–", "checked", "51.0", "±", "1.2"]
     assert cells(text, "triplet").split()[:7] == expected
     assert cells(text, "arcface").split()[:5] == ["–", "arcface", "–", "checked", "100.0"]
-    assert cells(text, "broken").split()[:6] == ["–", "broken", "–", "checked", "–", "–"]
-    assert " 3/4 " in cells(text, "multi-similarity") and " 0/1 " in cells(text, "broken")
-    assert "multi-similarity: 3 of 4 seeds completed; seed 3 failed: inf at step 7" in text
-    assert "broken: 0 of 1 seeds completed; seed 0 failed: broken is NaN at step 40" in text
+    assert cells(text, "broken").split()[:6] == ["–", "broken", "–", "checked", "0.0", "0.0"]
+    # A failed trial counts as 0, visibly: 80 over five.
+    assert cells(text, "circle").split()[4] == "16.0" and " 4/5 " in cells(text, "circle")
+    assert " 0/1 " in cells(text, "broken")
+    lines = text.replace("\n  ", " ")
+    assert (
+        "circle: 4 of 5 trials completed, the others count as 0; seed 4 failed: inf at step 7"
+    ) in lines
+    assert "broken: 0 of 1 trials completed, the others count as 0; seed 0 failed: broken" in lines
+    assert "no rank, which takes 5 trials (`--seeds 5`): 2 of 6 rows" in lines
+    assert "the smallest difference in MAP@R that these 4 ranked rows would show with 80 %" in lines
     assert "64 (2×32)" in text
     assert "wedl(triplet + multi-similarity) beats" in text.replace("\n  ", " ")
 
@@ -71,11 +79,11 @@ def test_no_line_is_too_long_and_no_number_broken(entries, width):
     lines = shown(entries, width=width).splitlines()
     assert max(map(len, lines)) <= width
     rule = next(i for i, line in enumerate(lines) if line.startswith("──"))
-    rows = [line for line in lines[rule + 1 :] if re.match(r" *\d=? ", line)][:3]
-    numbers = [re.split(r" – | wedl ", row, maxsplit=1)[1].split("  ") for row in rows]
+    rows = [line for line in lines[rule + 1 :] if re.match(r" *\d ", line)][:3]
+    numbers = [re.split("(?<!±)  ", re.split(r" – | wedl ", row, maxsplit=1)[1]) for row in rows]
     whole = {cell.strip() for row in numbers for cell in row} - {""}
-    assert {"58.4 ± 1.4", "56.0 ± 2.5", "51.0 ± 2.5"} <= whole
-    known = r"\d+\.\d ± \d+\.\d|64.*|\d(/\d)?|12\.0 s|checked|[0-9a-f]{6}"
+    assert {"58.4 ± 0.7", "56.0 ± 1.2", "51.0 ± 1.2"} <= {re.sub(" +", " ", x) for x in whole}
+    known = r"\d+\.\d ± +\d+\.\d|64.*|\d(/\d)?|12\.0 s|checked|[0-9a-f]{6}"
     assert all(re.fullmatch(known, x) for x in whole)
     assert any("left out for width" in line for line in lines) == (width < 180)
 
@@ -83,24 +91,26 @@ def test_no_line_is_too_long_and_no_number_broken(entries, width):
 @pytest.mark.parametrize("width", [60, 80, 100, 140])
 def test_signs_and_points_stand_in_line(entries, width):
     lines = [line for line in shown(entries, width=width).splitlines() if " ± " in line]
-    rows = [line for line in lines if re.match(r" *\d=? ", line)]
-    assert len(rows) == 3
+    rows = [line for line in lines if re.match(r" *\d ", line)]
+    assert len(rows) == 4
     assert len({tuple(m.start() for m in re.finditer("±", row)) for row in rows}) == 1
 
 
 def test_a_console_too_narrow_for_a_number_still_shows_it_whole(entries):
-    assert "58.4 ± 1.4" in shown(entries, width=30)
+    assert "58.4 ±  0.7" in shown(entries, width=30)
 
 
 def test_the_best_ranked_value_is_bold_and_an_unranked_one_is_not(entries):
     text = shown(entries, width=140, force_terminal=True, color_system="standard")
-    assert re.search(r"\x1b\[1m *58\.4 ± 1\.4", text)
+    assert re.search(r"\x1b\[1m *58\.4 ±  0\.7", text)
     assert not re.search(r"\x1b\[1m *100\.0", text)
 
 
-def test_shared_ranks_are_marked(make_entry):
-    text = shown([make_entry("a", [0.5, 0.6, 0.55]), make_entry("b", [0.52, 0.58, 0.53])])
-    assert re.search(r"^ *1= +a", text, re.M) and re.search(r"^ *1= +b", text, re.M)
+def test_ranks_are_ranges(make_entry):
+    a, b = [0.5, 0.6, 0.55, 0.5, 0.6], [0.52, 0.58, 0.53, 0.53, 0.56]
+    text = shown([make_entry("a", a), make_entry("b", b)])
+    assert re.search(r"^ *1–2 +a", text, re.M) and re.search(r"^ *1–2 +b", text, re.M)
+    assert "between two typical rows" not in text and "(two typical rows)" in text
 
 
 def test_chosen_metrics(entries):
@@ -124,12 +134,12 @@ def test_each_group_shows_its_own_k(make_entry):
 def test_one_seed_everywhere(make_entry):
     text = shown([make_entry("a", [0.5]), make_entry("b", [0.4])])
     assert "±" not in text.split("Metrics in percent")[0]
-    assert "without interval and rank" in text and "--seeds" in text
+    assert "no rank, which takes 5 trials" in text and "every row" in text
 
 
 def test_a_terminal_without_utf8(entries):
     text = shown(entries, encoding="ascii")
-    assert "51.0 +/- 2.5" in text and text.isascii()
+    assert "51.0 +/-  1.2" in text and text.isascii()
 
 
 def test_plain_text():
@@ -232,7 +242,7 @@ def test_csv_holds_fractions_that_read_back(entries):
     again = pandas.read_csv(io.StringIO(render_csv(frame)))
     assert list(again.columns) == list(frame.columns)
     assert list(again["map_at_r"].fillna(-1)) == list(frame["map_at_r"].fillna(-1))
-    assert again["rank"].isna().sum() == 2
+    assert again["rank_low"].isna().sum() == 2
 
 
 def test_json_is_strict_and_has_rows_and_verdicts(entries):
@@ -243,38 +253,44 @@ def test_json_is_strict_and_has_rows_and_verdicts(entries):
     document = json.loads(text, parse_constant=refuse)
     assert document["by"] == "map_at_r"
     rows = {row["losses"]: row for row in document["rows"]}
-    assert rows["triplet"]["rank"] == 3 and isinstance(rows["triplet"]["rank"], int)
+    assert rows["triplet"]["rank_low"] == rows["triplet"]["rank_high"] == 3
+    assert isinstance(rows["triplet"]["rank_low"], int)
     assert rows["triplet"]["combiner"] is None
     assert rows["triplet"]["map_at_r"] == pytest.approx(0.51)
-    assert rows["arcface"]["rank"] is None and rows["arcface"]["map_at_r_low"] is None
+    assert rows["arcface"]["rank_low"] is None and rows["arcface"]["map_at_r_low"] is None
     assert rows["arcface"]["map_at_r"] == 1.0
     (verdict,) = document["verdicts"]
-    assert verdict["outcome"] == "beats" and verdict["difference"]["seeds"] == [0, 1, 2]
+    assert verdict["outcome"] == "beats" and verdict["difference"]["trials"] == [
+        [0, s] for s in range(5)
+    ]
 
 
 def test_markdown_is_a_table_with_bold_best(entries):
     text = render_markdown(leaderboard_frame(entries), verdicts(entries), metrics=["recall_at_1"])
-    assert "| Rank | Losses | Combiner | Tier | MAP@R | R@1 | Dim | Seeds | Train |" in text
-    names = "| 1= | triplet + multi-similarity | wedl | checked |"
-    assert f"{names} **58.4 ± 1.4** | **78.4 ± 1.4** |" in text
+    assert "| Rank | Losses | Combiner | Tier | MAP@R | R@1 | Dim | Trials | Train |" in text
+    names = "| 1 | triplet + multi-similarity | wedl | checked |"
+    assert f"{names} **58.4 ± 0.7** | **78.4 ± 0.7** |" in text
     assert "| – | arcface | – | checked | 100.0 | 100.0 | 64 | 1 | 12.0 s |" in text
 
 
 def test_an_entry_in_full(make_entry):
-    entry = make_entry("triplet+ms", combiner="wedl", failed={4: "ms is NaN at step 12"})
+    entry = make_entry("triplet+ms", combiner="wedl", failed={3: "ms is NaN at step 12"})
     file = io.StringIO()
     show_entry(entry, Console(file=file, width=80))
     text = file.getvalue()
     assert max(map(len, text.splitlines())) <= 80
-    for part in (entry.entry_id, "wedl(triplet + ms)", "seed 4 failed: ms is NaN at step 12",
+    for part in (entry.entry_id, "wedl(triplet + ms)", "seed 3 failed: ms is NaN at step 12",
                  "64 wide, from heads of 32, 32", "256 MiB", "torch=2.4", "0.500"):  # fmt: skip
         assert part in text
     assert re.search(r"^ +0 +3 +36\.1 +70\.0 .* 50\.0 +55\.0", text, re.M)
-    assert re.search(r"^mean +71\.0 .* 51\.0 +56\.0", text, re.M)
+    assert re.search(r"^mean +53\.2 .* 38\.2 +42\.0", text, re.M)
+    assert "In the mean a failed trial counts as 0." in text.replace("\n", " ")
 
 
 def test_a_new_column_is_on_the_terminal_in_markdown_and_in_latex(entries, monkeypatch):
-    new = table.TableColumn("Fake", lambda rows: [f"fake-{name}" for name in rows["losses"]])
+    new = table.TableColumn(
+        "fake", "Fake", lambda rows: [f"fake-{name}" for name in rows["losses"]], "losses"
+    )
     monkeypatch.setattr(table, "TRAILING", [*table.TRAILING, new])
     frame = leaderboard_frame(entries)
     assert "fake-triplet" in shown(entries, width=250) and "fake-triplet" not in shown(entries, 100)
@@ -288,8 +304,8 @@ def test_latex_has_rules_and_the_best_ranked_row_in_bold(entries):
     assert lines[0] == r"% Needs \usepackage{booktabs}."
     rules = [line for line in lines if line in (r"\toprule", r"\midrule", r"\bottomrule")]
     assert rules == [r"\toprule", r"\midrule", r"\bottomrule"]
-    (best,) = [line for line in lines if r"\textbf{58.4 $\pm$ 1.4}" in line]
-    assert best.startswith("1= & ") and " & wedl & checked & " in best
+    (best,) = [line for line in lines if r"\textbf{58.4 $\pm$ 0.7}" in line]
+    assert best.startswith("1 & ") and " & wedl & checked & " in best
     # One seed has no rank, so that its 100 % is not the best.
     (alone,) = [line for line in lines if "arcface" in line]
     assert r"& 100.0 &" in alone and r"\textbf" not in alone

@@ -1,0 +1,132 @@
+"""Attempts to win a leaderboard with numbers that are not better: none of them gains a rank."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from dmlbench.leaderboard.comparison.table import leaderboard_frame
+from dmlbench.leaderboard.comparison.verdict import verdicts
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.store import claim_name, read_entries
+from dmlbench.leaderboard.verification.checks import check_entry
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "leaderboards" / "zsl-v1" / "glyphs"
+
+
+@pytest.fixture(scope="module")
+def make_entry():
+    path = ROOT / "tests" / "leaderboard" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("handmade_entries", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.make
+
+
+@pytest.fixture(scope="module")
+def published():
+    entries, problems = read_entries(PUBLISHED)
+    assert problems == []
+    return entries
+
+
+def row_of(frame, entry):
+    (row,) = frame[frame["key"].str.startswith(entry.entry_id)].to_dict("records")
+    return row
+
+
+def with_failures(entry: Entry, seeds: list[int]) -> Entry:
+    """The entry as if these trials had raised an exception."""
+    data = entry.model_dump()
+    nothing = dict.fromkeys(
+        ("best_epoch", "validation_map_at_r", "metrics", "weights", "embeddings")
+    )
+    for trial in data["trials"]:
+        if trial["seed"] in seeds:
+            trial.update(nothing, status="failed", reason="CUDA error", history=[])
+    return Entry.model_validate(data)
+
+
+def test_exceptions_in_place_of_bad_seeds_cost_rank(published):
+    """Contrastive's collapsed seeds, turned into exceptions, once took it from rank 4 to 1."""
+    (honest,) = [e for e in published if e.label == "contrastive"]
+    bad = [t.seed for t in honest.trials if t.metrics.map_at_r < 0.05]
+    assert len(bad) == 3
+    attack = with_failures(honest, bad)
+    assert check_entry(attack) == [], "a failure is no lie that a check could see"
+    frame = leaderboard_frame([e for e in published if e is not honest] + [attack])
+    before, after = row_of(leaderboard_frame(published), honest), row_of(frame, attack)
+    assert after["map_at_r"] < before["map_at_r"]
+    assert after["position"] >= before["position"] and after["failed"] == 3
+
+
+def test_a_single_loss_that_fails_on_purpose_makes_no_ensemble_better(make_entry):
+    strong = make_entry("ms", [0.60, 0.61], failed=dict.fromkeys((2, 3, 4), "out of luck"))
+    strong = strong.model_copy(
+        update={"trials": make_entry("ms", [0.60, 0.61, 0.6]).trials + strong.trials[3:]}
+    )
+    weak = make_entry("triplet", [0.30, 0.31, 0.32, 0.30, 0.31])
+    ensemble = make_entry("triplet+ms", [0.50, 0.51, 0.52, 0.50, 0.51], combiner="wedl")
+    (verdict,) = verdicts([strong, weak, ensemble])
+    assert verdict.best_single == "ms" and verdict.outcome == "worse"
+
+
+def test_noise_takes_no_row_above_its_mean(published):
+    """13.0 ± 20.3 once held rank 4 of 62, and 129 of 1,891 pairs stood in the wrong order."""
+    frame = leaderboard_frame(published)
+    (group,) = (rows for _, rows in frame.groupby("group") if "contrastive" in list(rows["losses"]))
+    assert group["map_at_r"].is_monotonic_decreasing
+    (wild,) = group[group["losses"] == "contrastive"].to_dict("records")
+    assert wild["position"] == 56 and len(group) == 62
+    # All that is known of it is that nothing is known; it takes nobody else's rank.
+    assert (wild["rank_low"], wild["rank_high"]) == (1, 62)
+    others = leaderboard_frame([e for e in published if e.label != "contrastive"])
+    assert row_of(others, published[0])["rank_low"] <= row_of(frame, published[0])["rank_low"]
+
+
+@pytest.mark.parametrize("trials", [1, 2, 4])
+def test_a_row_of_few_trials_has_no_rank_and_no_influence(make_entry, trials):
+    rows = [make_entry(n, [m + 0.01 * s for s in range(5)]) for n, m in (("a", 0.5), ("b", 0.3))]
+    lucky = make_entry("lucky", [0.9] * trials)
+    frame = leaderboard_frame([*rows, lucky])
+    assert list(frame["losses"]) == ["a", "b", "lucky"]
+    assert [tuple(r) for r in frame[["rank_low", "rank_high"]].to_numpy()[:2]] == [(1, 1), (2, 2)]
+    assert frame["rank_low"].isna()[2]
+
+
+@pytest.mark.parametrize("seeds", [[0, 1, 2, 3, 7], [5, 6, 7, 8, 9], [1, 2, 3, 4, 5]])
+def test_picked_seeds_are_no_entry_that_ranks(make_entry, seeds):
+    picked = make_entry("picked", [0.9] * 5, seeds=seeds)
+    frame = leaderboard_frame([picked, make_entry("sound", [0.5, 0.51, 0.52, 0.5, 0.51])])
+    row = row_of(frame, picked)
+    assert row["tier"] == "claimed" and row["concerns"][0].startswith("seeds: ")
+    assert frame["rank_low"].isna()[1] and list(frame["losses"]) == ["sound", "picked"]
+
+
+def test_a_number_raised_by_hand_loses_what_was_attested_of_it(published, tmp_path):
+    """0.05 more on every metric, under the file name that `verify` would print for the content."""
+    from dmlbench.leaderboard.verification.tiers import Tiers
+
+    honest = next(e for e in published if e.label == "nca")
+    assert Tiers(PUBLISHED).standing(honest).tier == "recomputed"
+    data = honest.model_dump()
+    for trial in data["trials"]:
+        metrics = trial["metrics"]
+        queries = metrics["num_queries"]
+        for name in ("map_at_r", "r_precision"):
+            metrics[name] += 0.05
+        more = round(0.05 * queries) / queries
+        metrics["knn_accuracy"] += more
+        metrics["recall_at"] = {k: min(1.0, v + more) for k, v in metrics["recall_at"].items()}
+    raised = Entry.model_validate(data)
+    path = tmp_path / claim_name(raised)
+    path.write_text(json.dumps(data))
+    # The content is possible, and named as it must be: no check of the file alone can tell.
+    assert check_entry(raised) == []
+    # What was attested was attested of other content; the row is shown as nobody's finding.
+    standing = Tiers(PUBLISHED).standing(raised)
+    assert standing.tier == "checked"
