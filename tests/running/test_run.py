@@ -336,7 +336,7 @@ def test_a_timm_backbone_trains_from_scratch(tiny, tmp_path):
         "recipe.freeze_batch_norm": True,
     }
     (entry,) = dmlbench.run(["ms"], out=tmp_path, **tiny)
-    params = {"model": "test_resnet", "pretrained": False, "weights": None}
+    params = {"model": "test_resnet", "pretrained": False, "weights": None, "pooling": None}
     assert entry.backbone.params == params
     assert entry.backbone.weights_sha256 is None and entry.trials[0].status == "completed"
 
