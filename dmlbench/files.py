@@ -27,6 +27,14 @@ def user_path(given: str | os.PathLike[str]) -> Path:
         ) from error
 
 
+def resolved(path: str | os.PathLike[str]) -> Path:
+    """The absolute path without links; one that links to itself stays as it is.
+
+    `Path.resolve` raises RuntimeError for such a loop.
+    """
+    return Path(os.path.realpath(path))
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file so that a reader finds the old one or the new one, never a part.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dmlbench.data.cache import cache_dir
 from dmlbench.errors import UsageError
-from dmlbench.files import user_path
+from dmlbench.files import resolved, user_path
 
 _REFERENCE = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -34,7 +34,7 @@ def weights_reference(given: str) -> str:
         link.parent.mkdir(parents=True, exist_ok=True)
         # Made aside and renamed: another run may look it up at this moment.
         fresh = link.with_name(f"{link.name}.{uuid.uuid4().hex}")
-        os.symlink(path.resolve(), fresh)
+        os.symlink(resolved(path), fresh)
         os.replace(fresh, link)
     except OSError as error:
         raise UsageError(
@@ -53,7 +53,7 @@ def weights_path(reference: str) -> Path:
             f"The weights {reference} are not known here, or their file is gone. "
             f"Give the file of this hash: --weights FILE."
         )
-    path = link.resolve()
+    path = resolved(link)
     if _sha256(path) != digest:
         raise UsageError(
             f"The weights {path} have changed: they no longer have the hash {digest}. "

@@ -62,6 +62,7 @@ def reproduce_command(
     """
     from dmlbench.cli.progress import watch_run
     from dmlbench.errors import UsageError
+    from dmlbench.files import resolved
     from dmlbench.leaderboard.entries.attestation import write_attestation
     from dmlbench.leaderboard.entries.sanitize import plain
     from dmlbench.leaderboard.entries.store import find_entry_file, read_entry
@@ -75,7 +76,7 @@ def reproduce_command(
     path = find_entry_file(out, entry)
     found = read_entry(path)
     registry = load_plugins(without)
-    root = path.resolve().parent.parent.parent
+    root = resolved(path).parent.parent.parent
     place = scratch or root / TRIALS / "reproductions" / path.stem
     if scratch is None:
         make_folder(root, place)

@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from dmlbench.data.cache import CacheEntry
 from dmlbench.data.whole import MAX_ASPECT, WholeImages, stored_size
+from dmlbench.files import resolved
 
 DECODING = 2
 """Version of the decoding: any change of the pixels raises it."""
@@ -74,7 +75,7 @@ def decode_files(
         size, modified, *inode = _state(path)
         files.update(f"{os.fsencode(path.relative_to(root))!r} {(size, modified)}\n".encode())
         inodes.update(f"{inode}\n".encode())
-    key = {"root": str(root.resolve()), "image_size": image_size, "decoding": DECODING, **key}
+    key = {"root": str(resolved(root)), "image_size": image_size, "decoding": DECODING, **key}
     if whole:
         key["whole"] = MAX_ASPECT
     made_from = {**key, "files": files.hexdigest(), "inodes": inodes.hexdigest()}

@@ -14,7 +14,7 @@ from dmlbench.data.images import DatasetError
 from dmlbench.data.listed_images import ListedDataset, ListedImage, counted, some
 from dmlbench.data.split import half_and_half
 from dmlbench.datasets.folder_csv import SPLITS, list_csv
-from dmlbench.files import user_path
+from dmlbench.files import resolved, user_path
 
 _LAYOUTS = ({"train", "test"}, {"train", "query", "gallery"})
 # Words of which the directories of splits are named by other tools, and those that need another.
@@ -214,7 +214,7 @@ def _entries(folder: Path) -> list[Path]:
 
 def _walk(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """Yield every file below, in order; a link to a directory above is not followed again."""
-    here = folder.resolve()
+    here = resolved(folder)
     if here in above:
         return
     for path in _entries(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dmlbench.errors import VerificationError
+from dmlbench.files import resolved
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.plan.config import sha256_of
 
@@ -91,6 +93,7 @@ def read_text(path: Path, most: int = MAX_RECORD_BYTES) -> str:
     Raises `VerificationError` that names the file and what is wrong with it.
     """
     try:
+        _refuse_link_out(path)
         status = path.stat()
         # A pipe or a device would block or never end.
         if not stat.S_ISREG(status.st_mode):
@@ -108,6 +111,18 @@ def read_text(path: Path, most: int = MAX_RECORD_BYTES) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise VerificationError(f"{path} is not UTF-8 text: {error.reason}.") from error
+
+
+def _refuse_link_out(path: Path) -> None:
+    """Raise `VerificationError` for a link that leads out of the leaderboards it is in.
+
+    What is there may be private, and messages would quote it.
+    """
+    root = Path(os.path.abspath(path)).parents[2:3]  # above protocol and dataset
+    if path.is_symlink() and root and not resolved(path).is_relative_to(resolved(root[0])):
+        raise VerificationError(
+            f"{path} is a link that leads out of {root[0]}. Put the file itself there."
+        )
 
 
 def too_large(most: int = MAX_RECORD_BYTES) -> str:

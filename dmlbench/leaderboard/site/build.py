@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.errors import UsageError
+from dmlbench.files import resolved
 from dmlbench.leaderboard.comparison.outcome import Verdict
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.comparison.verdict import verdicts
@@ -126,7 +127,7 @@ def _roots(source: str | Path | None) -> list[Path]:
     """Embeddings are named from the root of all leaderboards; `source` may lie below it."""
     if source is None:
         return []
-    folder = Path(source).resolve()
+    folder = resolved(source)
     return [folder, folder.parent, folder.parent.parent]
 
 
@@ -199,7 +200,7 @@ def _remove(folder: Path, names: set[str]) -> None:
     """Delete what the older site had and this one has not, and folders that it leaves empty."""
     for name in names:
         path = folder / name
-        if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
+        if resolved(path).is_relative_to(resolved(folder)) and path.is_file():
             path.unlink()
             if path.parent != folder and not any(path.parent.iterdir()):
                 path.parent.rmdir()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dmlbench.files import file_sha256
+from dmlbench.files import file_sha256, resolved
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Artefact
@@ -100,8 +100,8 @@ def _files(artefact: Artefact, roots: list[Path]) -> list[Path]:
         return []
     found = []
     for root in roots:
-        path = (root / artefact.path).resolve()
-        inside = path.is_relative_to(root.resolve())
+        path = resolved(root / artefact.path)
+        inside = path.is_relative_to(resolved(root))
         if inside and path.is_file() and path.stat().st_size == artefact.num_bytes:
             found.append(path)
     return found

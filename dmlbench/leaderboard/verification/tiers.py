@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dmlbench.errors import VerificationError
 from dmlbench.evaluate.metrics import METRICS
-from dmlbench.files import file_sha256
+from dmlbench.files import file_sha256, resolved
 from dmlbench.leaderboard.entries.attestation import (
     Attestation,
     attestation_files,
@@ -148,11 +148,11 @@ def of_another_claim(entry: Entry, leaderboard: Path, sha256: str) -> bool:
 
 def embeddings_path(leaderboard: Path, artefact: Artefact) -> Path | None:
     """Where an entry's embeddings lie, or None for a path that leads out of the leaderboards."""
-    out = leaderboard.resolve().parent.parent
+    out = resolved(leaderboard).parent.parent
     try:
-        path = (out / artefact.path).resolve()
+        path = resolved(out / artefact.path)
         # A scratch disk is often linked there; what lies behind it belongs to the leaderboards.
-        trials = (out / TRIALS).resolve()
+        trials = resolved(out / TRIALS)
     except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file has
         return None
     return path if path.is_relative_to(out) or path.is_relative_to(trials) else None

@@ -93,7 +93,7 @@ def _boards(target: Path) -> list[_Board]:
         labels = Labels(verified.entry for verified in entries)
         for verified in entries:
             verified.label = labels.row(verified.entry)
-        alone = [verified for verified in files if verified.path.resolve() == target.resolve()]
+        alone = [verified for verified in files if verified.path.name == target.name]
         boards.append(
             _Board(folder, entries, alone if target.is_file() else files, target.is_dir())
         )

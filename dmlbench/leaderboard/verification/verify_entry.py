@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dmlbench.errors import VerificationError
+from dmlbench.files import resolved
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_title, metric_value
 from dmlbench.leaderboard.entries.trial import Metrics, Trial
@@ -59,7 +60,7 @@ def _verify_place(verified: Verified) -> None:
     """An entry lies where its content says: the tables of a folder are of one dataset."""
     entry = verified.entry
     expected = (entry.protocol.name, entry.dataset.name)
-    place = verified.path.resolve().parts[-3:-1]
+    place = resolved(verified.path).parts[-3:-1]
     if place != expected:
         verified.fail(
             "place",
