@@ -17,6 +17,7 @@ NEEDS_CUDA = {"moves-to-cuda", "cuda-agrees-with-cpu"}
 # What a combiner does not have cannot be checked.
 WITHOUT = {
     "sum": {"own-parameters", "auxiliary"},
+    "equalised": {"own-parameters", "auxiliary"},
     "fixed": {"own-parameters", "number-of-losses", "auxiliary"},
     "wel": {"auxiliary"},
     "wedl": {"auxiliary"},
