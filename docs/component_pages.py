@@ -130,6 +130,11 @@ def index_page(kind: str, specs: Iterable[Spec], measured: Mapping[str, Any] | N
         _NOTATION[kind].rstrip(),
     ]
     if kind == "losses":
+        parts.append(
+            "## Against the authors' code\n\nThe definition on each page says how the loss differs "
+            "from its authors' code, if it does.\n[against-authors.md](against-authors.md) has the "
+            "value and gradient of both."
+        )
         parts.append(ratio_section(measured))
     return "\n\n".join(parts) + "\n"
 

@@ -5,7 +5,8 @@
 
 In a page, what stands between ``<!-- help: dmlbench run -->`` and ``<!-- end -->`` is the help of
 that command. The pages in ``losses/`` and ``combiners/`` are made as a whole, from the specs and
-the docstrings, and from ``benchmarks/results/losses.json`` where that is there.
+the docstrings, and from ``benchmarks/results/losses.json`` where that is there; the table of losses
+against their authors' code also from ``tests/losses/authors.json``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 import sys
 from pathlib import Path
 
+import against_authors
 import click
 from component_pages import COMPONENTS, component_pages
 
@@ -57,6 +59,7 @@ def wanted_pages() -> dict[Path, str]:
     """Every page by its path as it should be; empty where a component is gone."""
     measured = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else None
     wanted = {DOCS / path: text for path, text in component_pages(measured).items()}
+    wanted[DOCS / "losses" / "against-authors.md"] = against_authors.page()
     for path in DOCS.rglob("*.md"):
         if path.parent.name in COMPONENTS:
             wanted.setdefault(path, "")

@@ -29,6 +29,9 @@ class BinomialDevianceLoss(PairLoss):
     anchor is the same for classes of equal size. The authors' code tells an anchor from its
     positives by a cosine of 1; here it is the index, so that duplicates count.
 
+    Authors' code: none was published. Equal to that of Zabihzadeh et al. (arXiv 2107.01130), except
+    that theirs keeps an item's pair with itself wherever rounding leaves its cosine below 1.
+
     Yi, Lei, Li: Deep Metric Learning for Practical Person Re-Identification, ICPR 2014
     (arXiv 1407.4979); Zabihzadeh, Alitbi, Mousavirad: Ensemble of Loss Functions to Improve
     Generalizability of Deep Metric Learning Methods, 2023 (arXiv 2107.01130).

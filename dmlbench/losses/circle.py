@@ -24,6 +24,9 @@ class CircleLoss(PairLoss):
     m: margin, the radius of the boundary, between 0 and 1.
     gamma: γ, sharpness, above 0.
 
+    Authors' code: none was published. Equal to pytorch-metric-learning's, which has one softmax per
+    anchor as in the paper's equation 6; TinyZeaMays/CircleLoss has one over all pairs of a batch.
+
     Sun et al.: Circle Loss: A Unified Perspective of Pair Similarity Optimization, CVPR 2020
     (arXiv 2002.10857).
     """

@@ -22,6 +22,8 @@ class ContrastiveLoss(PairLoss):
     pos_margin: distance under which a positive costs nothing, at least 0.
     neg_margin: distance over which a negative costs nothing, at least 0 (distances reach 2).
 
+    Authors' code: none was published. Equal to pytorch-metric-learning's.
+
     Hadsell, Chopra, LeCun: Dimensionality Reduction by Learning an Invariant Mapping, CVPR 2006.
     """
 

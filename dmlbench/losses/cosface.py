@@ -23,6 +23,9 @@ class CosFaceLoss(ProxyLoss):
 
     The proxies (C, D) start from a standard normal distribution.
 
+    Authors' code: none in PyTorch. Equal to that of the authors of ArcFace, with margin = 0.4 there
+    by default.
+
     Wang, Wang, Zhou, Ji, Gong, Zhou, Li, Liu, CosFace: Large Margin Cosine Loss for Deep Face
     Recognition, CVPR 2018 (arXiv 1801.09414).
     """

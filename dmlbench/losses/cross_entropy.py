@@ -35,8 +35,8 @@ class CrossEntropyLoss(ProxyLoss):
     start uniformly within ±1 / sqrt(D or F), as in `torch.nn.Linear`.
 
     Authors' code: that of Zabihzadeh et al. with on = "features" (their WEL), except that they
-    spread the smoothing over the other C − 1 classes: the same direction, a gradient 2.6 % longer
-    at 98 classes and 0.15. Szegedy et al. spread it over all C, as here.
+    spread the smoothing over the other C − 1 classes: nearly the same direction, a gradient
+    1.6 % longer at 10 classes. Szegedy et al. spread it over all C, as here.
 
     Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, Rethinking the Inception Architecture for Computer
     Vision, CVPR 2016 (arXiv 1512.00567).

@@ -27,6 +27,9 @@ class FastAPLoss(PairLoss):
     Anchors without a positive are left out. Exactly on a bin's centre the gradient is that of a
     slightly larger distance, where pytorch-metric-learning's is 0.
 
+    Authors' code: equal value and direction. Their backward pass leaves out a factor of 2 over
+    the number of anchors with positives, which Adam does not see.
+
     Cakir, He, Xia, Kulis, Sclaroff, Deep Metric Learning to Rank, CVPR 2019.
     """
 

@@ -25,6 +25,9 @@ class HistogramLoss(PairLoss):
     Negative pairs neither of whose items has a positive are left out, as there. A cosine of 1
     falls into the last bin, where it fails there.
 
+    Authors' code: theirs is a layer of a patched Caffe and was not run. Equal to
+    pytorch-metric-learning's.
+
     Ustinova, Lempitsky, Learning Deep Embeddings with Histogram Loss, NeurIPS 2016
     (arXiv 1611.00822).
     """

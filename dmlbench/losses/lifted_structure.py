@@ -28,10 +28,12 @@ class LiftedStructureLoss(PairLoss):
     l2_weight: penalty on the lengths, at least 0; only without a scale. 0 as in the paper; Roth
         et al. (arXiv 2002.08473) set 0.005.
 
-    Authors' code: the generalised form of Hermans et al. is not in their repository; equal to that
-    of Roth et al. with its penalty. Deviation: an anchor without positives still spreads its
-    negatives, and one without negatives still pulls. The loss of Oh Song et al. is another one:
-    it squares the cost of each positive pair, against the negatives of both of its items.
+    Authors' code: the generalised form of Hermans et al. is not in their repository. Equal to that
+    of Roth et al. with its penalty, as it was in the PyTorch of the time: newer ones take its
+    distances over the wrong axis. Deviation, as in pytorch-metric-learning: an anchor without
+    positives still spreads its negatives, and one without negatives still pulls. The loss of Oh
+    Song et al. is another one: it squares the cost of each positive pair, against the negatives of
+    both of its items.
 
     Hermans, Beyer, Leibe: In Defense of the Triplet Loss, 2017 (arXiv 1703.07737), after Oh Song,
     Xiang, Jegelka, Savarese: Deep Metric Learning via Lifted Structured Feature Embedding, CVPR

@@ -30,6 +30,9 @@ class MultiSimilarityLoss(PairLoss):
     Unlike pytorch-metric-learning, a batch in which the miner leaves one pair of each kind is
     not dropped.
 
+    Authors' code: equal with beta = 40, their default; the paper's, and so ours, is 50. Theirs
+    fails where an item has no positive.
+
     Wang, Han, Huang, Dong, Scott: Multi-Similarity Loss with General Pair Weighting for Deep
     Metric Learning, CVPR 2019 (arXiv 1904.06627).
     """

@@ -24,6 +24,8 @@ class NCALoss(PairLoss):
     An anchor whose probability underflows keeps its loss and gradient, where
     pytorch-metric-learning drops it; without any positive pair the loss is 0, there NaN.
 
+    Authors' code: none was published. Equal to pytorch-metric-learning's.
+
     Goldberger, Roweis, Hinton, Salakhutdinov: Neighbourhood Components Analysis, NIPS 2004.
     """
 

@@ -22,6 +22,9 @@ class NormSoftmaxLoss(ProxyLoss):
 
     The proxies (C, D) start from a standard normal distribution.
 
+    Authors' code: equal, loss and first proxies. They put layer norm in front of the embedding,
+    which is the recipe's layer_norm here.
+
     Zhai, Wu, Classification is a Strong Baseline for Deep Metric Learning, BMVC 2019
     (arXiv 1811.12649).
     """

@@ -24,6 +24,9 @@ class NTXentLoss(PairLoss):
     A pair beyond the reach of float32's exp keeps its loss and gradient, where
     pytorch-metric-learning stops at 87.
 
+    Authors' code: theirs is for two views of each image and has no classes. Equal to
+    pytorch-metric-learning's, which takes every pair of a class as two views.
+
     Chen, Kornblith, Norouzi, Hinton: A Simple Framework for Contrastive Learning of Visual
     Representations, ICML 2020 (arXiv 2002.05709); Sohn, NIPS 2016.
     """

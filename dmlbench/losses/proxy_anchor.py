@@ -28,6 +28,8 @@ class ProxyAnchorLoss(ProxyLoss):
 
     The proxies (C, D) start from a normal distribution of variance 2 / C, as the authors' do.
 
+    Authors' code: equal.
+
     Kim, Kim, Cho, Kwak, Proxy Anchor Loss for Deep Metric Learning, CVPR 2020 (arXiv 2003.13911).
     """
 

@@ -28,6 +28,10 @@ class ProxyNCALoss(ProxyLoss):
     distribution. An item whose own probability is too small for its number format keeps its loss
     and gradient here; pytorch-metric-learning leaves it out of the mean.
 
+    Authors' code: none was published. With softmax_scale = 3 and smoothing = 0.1 equal to that of
+    Zabihzadeh et al. (arXiv 2107.01130); without smoothing equal to pytorch-metric-learning's. The
+    target class is among those summed over, where the paper leaves it out.
+
     Movshovitz-Attias, Toshev, Leung, Ioffe, Singh, No Fuss Distance Metric Learning using Proxies,
     ICCV 2017 (arXiv 1703.07464).
     """

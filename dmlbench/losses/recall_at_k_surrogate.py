@@ -30,6 +30,9 @@ class RecallAtKSurrogateLoss(PairLoss):
     paper; in its authors' code it is, one rank ahead of everything. Their similarity mixup is not
     part of the loss. Time is P passes over a B x N matrix, memory one matrix.
 
+    Authors' code: a deviation. Theirs counts the query itself among the retrieved, which shifts
+    every rank by up to 1 (cosine of the gradients 0.98), and takes classes of equal size alone.
+
     Patel, Tolias, Matas, Recall@k Surrogate Loss with Large Batches and Similarity Mixup,
     CVPR 2022 (arXiv 2108.11179).
     """

@@ -26,6 +26,9 @@ class SmoothAPLoss(PairLoss):
     blocks of equal size. Anchors without a positive are left out. Time is K passes over a B x N
     matrix, memory one matrix; there it is the cube of the batch.
 
+    Authors' code: equal on classes of equal size, all that theirs takes. An anchor without
+    positives is left out.
+
     Brown, Xie, Kalogeiton, Zisserman, Smooth-AP: Smoothing the Path Towards Large-Scale Image
     Retrieval, ECCV 2020 (arXiv 2007.12163).
     """

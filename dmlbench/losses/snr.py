@@ -18,14 +18,16 @@ class SNRContrastiveLoss(PairLoss):
     """Contrastive loss on d_ij = var(x_i - x_j) / var(x_i), variances over the D components.
 
     mean⁺ max(0, d_ap - pos_margin) + mean⁺ max(0, neg_margin - d_an), mean⁺ averaging over the
-    pairs above 0; embeddings normalised. The paper's own regulariser is left out, as in
-    pytorch-metric-learning.
+    pairs above 0; embeddings normalised.
 
     pos_margin: distance under which a positive costs nothing, at least 0.
     neg_margin: distance over which a negative costs nothing, at least 0.
 
     An anchor whose components are all equal has no variance to divide by: its distances count
     as 0 and give no gradient.
+
+    Authors' code: none was published. Equal to pytorch-metric-learning's contrastive form;
+    neither has the paper's penalty on the mean of an embedding.
 
     Yuan, Deng, Tang, Tang, Chen: Signal-to-Noise Ratio: A Robust Distance Metric for Deep Metric
     Learning, CVPR 2019 (arXiv 1904.02616).

@@ -30,6 +30,8 @@ class SubCenterArcFaceLoss(ProxyLoss):
 
     The proxies (K, C, D) start from a standard normal distribution.
 
+    Authors' code: theirs needs MXNet and was not run. Equal to pytorch-metric-learning's.
+
     Deng, Guo, Liu, Gong, Zafeiriou, Sub-center ArcFace: Boosting Face Recognition by Large-Scale
     Noisy Web Faces, ECCV 2020.
     """

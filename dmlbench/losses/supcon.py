@@ -22,6 +22,9 @@ class SupConLoss(PairLoss):
 
     temperature: τ, above 0.
 
+    Authors' code: equal on classes of two or more. Anchors without positives are left out of the
+    mean here, where theirs counts them as 0; its default temperature is 0.07, the paper's 0.1.
+
     Khosla et al.: Supervised Contrastive Learning, NeurIPS 2020 (arXiv 2004.11362).
     """
 

@@ -30,6 +30,10 @@ class TripletLoss(PairLoss):
 
     Time is P comparisons of B x N matrices, memory one matrix and no list of triplets.
 
+    Authors' code: none was published for FaceNet. With margin = 1, mining = "semi-hard" and
+    mining_margin = 0.1 equal to the triplet loss of Zabihzadeh et al. (arXiv 2107.01130); the other
+    kinds of mining equal pytorch-metric-learning's.
+
     Weinberger, Saul: Distance Metric Learning for Large Margin Nearest Neighbor Classification,
     JMLR 2009; semi-hard: Schroff, Kalenichenko, Philbin, FaceNet, CVPR 2015 (arXiv 1503.03832);
     batch-hard: Hermans, Beyer, Leibe, In Defense of the Triplet Loss, 2017 (arXiv 1703.07737).

@@ -28,6 +28,9 @@ class TupletMarginLoss(PairLoss):
     Duplicates within a class, whose angle has no slope, are moved by the slack-free part alone;
     pytorch-metric-learning gives infinite or undefined gradients there.
 
+    Authors' code: none was published. Equal to pytorch-metric-learning's; neither has the
+    penalty on the variance within a class that the paper adds.
+
     Yu, Tao: Deep Metric Learning with Tuplet Margin Loss, ICCV 2019.
     """
 
