@@ -142,7 +142,7 @@ def _documentation(item: Registered) -> str:
 def _show_recipe(recipe: Recipe, as_json: bool) -> None:
     """The recipe as the TOML file that it could be, or as JSON."""
     from dmlbench.cli.tables import print_text
-    from dmlbench.plan.expressions import toml_value
+    from dmlbench.plan.writing import toml_value
 
     values = recipe.to_json()
     if as_json:

@@ -93,7 +93,7 @@ def _report(setting: Any, trial: Any, number: int) -> None:
 
 def _name(setting: Any) -> str:
     """The configuration with the parameters that were given, which tell two settings apart."""
-    from dmlbench.plan.expressions import write_call
+    from dmlbench.plan.writing import write_call
 
     def component(owner: str, part: Any) -> str:
         given = (key.removeprefix(f"{owner}.") for key in setting.fixed if key.startswith(owner))

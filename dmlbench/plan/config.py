@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dmlbench.errors import UsageError
-from dmlbench.plan.expressions import row_name
 from dmlbench.plan.identity import (
     canonical_json,
     field_defaults,
@@ -18,6 +17,7 @@ from dmlbench.plan.identity import (
     without_defaults,
 )
 from dmlbench.plan.recipe import Recipe
+from dmlbench.plan.writing import row_name
 
 PROTOCOL = "zsl-v1"
 

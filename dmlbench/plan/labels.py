@@ -6,8 +6,8 @@ Only parameters that are not the default are named, as one types them on the com
 from __future__ import annotations
 
 from dmlbench.plan.config import Component, Configuration
-from dmlbench.plan.expressions import row_name, write_call
 from dmlbench.plan.identity import same
+from dmlbench.plan.writing import row_name, write_call
 from dmlbench.plugins.registry import Registry
 
 

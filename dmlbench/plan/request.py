@@ -13,10 +13,11 @@ from typing import Any
 from dmlbench.backbones.weight_files import weights_reference
 from dmlbench.errors import UsageError
 from dmlbench.plan.config import Component, Configuration, Protocol
-from dmlbench.plan.expressions import parse_call, parse_copies, write_call
+from dmlbench.plan.expressions import parse_call, parse_copies
 from dmlbench.plan.recipe import Batch, Recipe, load_recipe, recipe_names
 from dmlbench.plan.usual_parameters import Parameters, in_order, usual_of
 from dmlbench.plan.values import check_backbone, check_pairs, check_place, check_values
+from dmlbench.plan.writing import write_call
 from dmlbench.plugins.registry import Registered, Registry
 
 #: (configuration, keys of the values that the user gave) -> the configuration, tuned.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmlbench.errors import DmlbenchError, UsageError
-from dmlbench.leaderboard.entries.entry import Entry, TuningRecord
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.origin import check_link
 from dmlbench.leaderboard.entries.trial_result import TrialResult
+from dmlbench.leaderboard.entries.tuning import TuningRecord
 from dmlbench.plan.code import component_sources
 from dmlbench.plan.config import Component, Configuration
 from dmlbench.plugins.registry import Registry

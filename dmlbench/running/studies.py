@@ -14,8 +14,8 @@ from typing import Any
 
 from dmlbench.errors import UsageError
 from dmlbench.files import write_atomically
-from dmlbench.leaderboard.entries.entry import TuningRecord, TuningTrial
 from dmlbench.leaderboard.entries.trial_result import ValidationResult
+from dmlbench.leaderboard.entries.tuning import TuningRecord, TuningTrial
 from dmlbench.plan.identity import canonical_json, sha256_of
 from dmlbench.running.tuning_records import Setting
 

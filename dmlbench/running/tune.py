@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from dmlbench.errors import TrialFailure, UsageError
-from dmlbench.leaderboard.entries.entry import TuningRecord, TuningTrial
 from dmlbench.leaderboard.entries.trial_result import ValidationResult
+from dmlbench.leaderboard.entries.tuning import TuningRecord, TuningTrial
 from dmlbench.plan.code import code_sha256
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.executors.local import Event, LocalExecutor

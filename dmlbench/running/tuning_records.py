@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.entries.entry import TuningRecord
+from dmlbench.leaderboard.entries.tuning import TuningRecord
 from dmlbench.plan.config import Configuration
 from dmlbench.plan.identity import same, sha256_of
 from dmlbench.plan.search_space import fixed_identity, search_space, values_of, with_values

@@ -15,7 +15,7 @@ MODULES = (
     "dmlbench.evaluate.metrics",
     "dmlbench.evaluate.retrieval",
     "dmlbench.hookspecs",
-    "dmlbench.plan.expressions",
+    "dmlbench.plan.writing",
     "dmlbench.statistics.bootstrap",
     "dmlbench.statistics.formatting",
     "dmlbench.statistics.intervals",

@@ -11,8 +11,8 @@ from dmlbench.plan.expressions import (
     parse_copies,
     parse_value,
     split_list,
-    write_copies,
 )
+from dmlbench.plan.writing import write_copies
 
 
 def test_lists_split_outside_brackets_and_quotes():

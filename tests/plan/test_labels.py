@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dmlbench.errors import UsageError
-from dmlbench.plan.expressions import parse_call, parse_value, split_list, write_call, write_value
+from dmlbench.plan.expressions import parse_call, parse_value, split_list
 from dmlbench.plan.labels import label
 from dmlbench.plan.request import Request
+from dmlbench.plan.writing import write_call, write_value
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.planning import make_plan
 

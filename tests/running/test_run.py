@@ -15,7 +15,8 @@ import pytest
 
 import dmlbench
 from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
-from dmlbench.leaderboard.entries.entry import TuningRecord, parse_entry
+from dmlbench.leaderboard.entries.entry import parse_entry
+from dmlbench.leaderboard.entries.tuning import TuningRecord
 
 
 def without_times(entry) -> dict:

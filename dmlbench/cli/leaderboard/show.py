@@ -50,7 +50,7 @@ def show_command(
     from dmlbench.errors import UsageError
     from dmlbench.leaderboard.comparison.table import leaderboard_frame
     from dmlbench.leaderboard.comparison.verdict import verdicts
-    from dmlbench.leaderboard.entries.claim import read_all_claims
+    from dmlbench.leaderboard.entries.claim_store import read_all_claims
     from dmlbench.leaderboard.entries.sanitize import plain
     from dmlbench.leaderboard.entries.store import about, read_leaderboards
     from dmlbench.leaderboard.verification.tiers import Tiers

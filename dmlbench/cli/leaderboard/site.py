@@ -38,7 +38,7 @@ def site_command(
     DIR/index.html opens from a file, or from any web server; nothing is loaded from elsewhere. An
     older site in DIR is replaced, and what else is in such a folder is left alone.
     """
-    from dmlbench.leaderboard.entries.claim import read_all_claims
+    from dmlbench.leaderboard.entries.claim_store import read_all_claims
     from dmlbench.leaderboard.entries.sanitize import plain
     from dmlbench.leaderboard.entries.store import read_leaderboards
     from dmlbench.leaderboard.site.build import write_site

@@ -45,7 +45,8 @@ def verify_command(
     stored test embeddings where these lie here. Exit code 4 if anything does not hold.
     """
     from dmlbench.errors import UsageError
-    from dmlbench.leaderboard.verification.verify import attest, verify
+    from dmlbench.leaderboard.verification.attest import attest
+    from dmlbench.leaderboard.verification.verify import verify
 
     if not target.exists():
         raise UsageError(f"There is no {target}. Give a folder of leaderboards or an entry's file.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dmlbench.leaderboard.comparison.table import group_parts
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.leaderboard.entries.labels import Labels, recipe_label
+from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
     DEFAULT_METRIC,
     metric_interval,
@@ -19,9 +19,10 @@ from dmlbench.leaderboard.entries.metrics import (
     resolve_metric,
     values_by_trial,
 )
+from dmlbench.leaderboard.entries.words import recipe_label
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.plan.config import sha256_of
-from dmlbench.plan.expressions import write_copies
+from dmlbench.plan.writing import write_copies
 from dmlbench.statistics.intervals import Interval, Key, by_unit, mean_interval
 
 MISSING = "missing"

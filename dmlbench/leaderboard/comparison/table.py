@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dmlbench.leaderboard.comparison.claim_row import claim_row
 from dmlbench.leaderboard.comparison.ranks import group_ranks
-from dmlbench.leaderboard.entries.claim import Claim, claim_row, read_claims
+from dmlbench.leaderboard.entries.claim import Claim
+from dmlbench.leaderboard.entries.claim_store import read_claims
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.leaderboard.entries.labels import Labels, distributions, failures, recipe_label
+from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
     DEFAULT_METRIC,
     metric_interval,
@@ -23,6 +25,7 @@ from dmlbench.leaderboard.entries.metrics import (
 )
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import read_entries
+from dmlbench.leaderboard.entries.words import distributions, failures, recipe_label
 from dmlbench.leaderboard.verification.tiers import Standing, Tiers, checked_standing
 from dmlbench.plan.config import sha256_of
 from dmlbench.plan.identity import field_defaults, without_defaults

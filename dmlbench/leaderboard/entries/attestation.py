@@ -17,7 +17,9 @@ from pydantic import Field, JsonValue, model_validator
 from dmlbench.errors import VerificationError
 from dmlbench.files import write_text
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.leaderboard.entries.record import Count, Name, Record, Sha256, parse_record, read_text
+from dmlbench.leaderboard.entries.parsing import parse_record
+from dmlbench.leaderboard.entries.reading import read_text
+from dmlbench.leaderboard.entries.record import Count, Name, Record, Sha256
 from dmlbench.leaderboard.entries.trial import Metrics, keys_text, trial_title
 
 SCHEMA_VERSION = 1

@@ -11,7 +11,7 @@ import urllib.request
 
 from dmlbench.data.addresses import as_sent
 from dmlbench.errors import DmlbenchError, UsageError, VerificationError
-from dmlbench.leaderboard.entries.record import MAX_RECORD_BYTES, too_large
+from dmlbench.leaderboard.entries.reading import MAX_RECORD_BYTES, too_large
 from dmlbench.leaderboard.entries.sanitize import plain
 
 TIMEOUT_SECONDS = 30.0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.plan.expressions import row_name
-from dmlbench.plan.identity import BUILT_IN, canonical_json, one_form
+from dmlbench.leaderboard.entries.words import components_of, in_brackets, one_text
+from dmlbench.plan.identity import BUILT_IN
+from dmlbench.plan.writing import row_name
 
 
 class Labels:
@@ -24,7 +24,7 @@ class Labels:
         entries = list(entries)
         uses: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
         for entry in entries:
-            for record in _components(entry):
+            for record in components_of(entry):
                 uses.setdefault((record.distribution, record.name), []).append(record.params)
         self._claims = _claims(entries)
         self._varying = {key: _varying_names(params) for key, params in uses.items()}
@@ -37,7 +37,7 @@ class Labels:
         if usual is not None:
             varying = _varying_names([usual, record.params])
         shown = {k: v for k, v in sorted(record.params.items()) if k in varying}
-        text = plain(record.name) + _in_brackets(shown)
+        text = plain(record.name) + in_brackets(shown)
         if record.distribution != BUILT_IN:
             text += f" [{plain(f'{record.distribution} {record.version}')}]"
         return text
@@ -82,63 +82,16 @@ def _claims(entries: Iterable[Entry]) -> dict[str, list[str | None]]:
     return claims
 
 
-def recipe_label(entry: Entry) -> str:
-    """The recipe's name with what was changed in it, such as ``quick(epochs=4)``."""
-    name = entry.recipe.get("name")
-    return plain(name if isinstance(name, str) else "unnamed") + _in_brackets(
-        entry.recipe_overrides
-    )
-
-
-def distributions(entry: Entry) -> list[str]:
-    """Every distribution that a component came from, as "name version", sorted."""
-    return sorted({plain(f"{r.distribution} {r.version}") for r in _components(entry)})
-
-
-def failures(entry: Entry) -> list[str]:
-    """One line for each failed trial, such as ``seed 2 failed: NaN at step 40``."""
-    lines = []
-    for trial in sorted(entry.trials, key=lambda trial: trial.seed):
-        if trial.status == "failed":
-            reason = plain(trial.reason or "")
-            step = trial.failed_step
-            if step is not None and f"step {step}" not in reason:
-                reason = f"{reason.rstrip('.')} (step {step})"
-            lines.append(f"seed {trial.seed} failed: {reason}")
-    return lines
-
-
-def _components(entry: Entry) -> list[ComponentRecord]:
-    combiner = [entry.combiner] if entry.combiner else []
-    return [*entry.losses, *combiner, entry.dataset, entry.backbone]
-
-
 def _varying_names(uses: list[Mapping[str, Any]]) -> set[str]:
     """The parameters that do not have one and the same value everywhere."""
-    texts = [{name: _text(value) for name, value in params.items()} for params in uses]
+    texts = [{name: one_text(value) for name, value in params.items()} for params in uses]
     names = set().union(*texts)
     return {name for name in names if len({text.get(name) for text in texts}) > 1}
 
 
 def _commonest(uses: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The parameters of two thirds of the uses; None where none are so common."""
-    ((first, most),) = Counter(map(_text, uses)).most_common(1)
+    ((first, most),) = Counter(map(one_text, uses)).most_common(1)
     if 3 * most < 2 * len(uses):
         return None
-    return next(params for params in uses if _text(params) == first)
-
-
-def _text(value: Any) -> str:
-    """One text for equal values."""
-    return canonical_json(one_form(value))
-
-
-def _in_brackets(values: Mapping[str, Any]) -> str:
-    """Parameters as one types them: ``(margin=0.1, mining=semi-hard)``."""
-    if not values:
-        return ""
-    texts = {
-        key: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-        for key, value in values.items()
-    }
-    return f"({', '.join(f'{plain(key, 40)}={plain(text, 60)}' for key, text in texts.items())})"
+    return next(params for params in uses if one_text(params) == first)

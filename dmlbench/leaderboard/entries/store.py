@@ -14,8 +14,8 @@ from pathlib import Path
 from dmlbench.errors import UsageError, VerificationError
 from dmlbench.files import write_text
 from dmlbench.leaderboard.entries.entry import Entry, parse_entry
-from dmlbench.leaderboard.entries.record import MAX_RECORD_BYTES as MAX_ENTRY_BYTES
-from dmlbench.leaderboard.entries.record import read_text, too_large
+from dmlbench.leaderboard.entries.reading import MAX_RECORD_BYTES as MAX_ENTRY_BYTES
+from dmlbench.leaderboard.entries.reading import read_text, too_large
 
 _SAFE_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 _ID = re.compile(r"[0-9a-f]{16}")

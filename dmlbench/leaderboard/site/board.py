@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.evaluate.metrics import metric_spec, recall_depth
 from dmlbench.leaderboard.entries.claim import Claim
-from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
-from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.site.board_rows import ROW, board_rows
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.table import LEADING, TRAILING, TableColumn
-from dmlbench.plan.identity import BUILT_IN
 
 if TYPE_CHECKING:
     import pandas
 
     from dmlbench.leaderboard.comparison.outcome import Verdict
 
-#: What stands where in a row. "intervals" has mean, low and high of each metric in turn. Then the
-#: columns of every table: of text its value, of others the text and the value to sort by.
-ROW = (
-    "id", "hasPage", "group", "name", "lossNames", "combinerName", "seconds", "intervals",
-    *(column.id for column in (*LEADING, *TRAILING)),
-)  # fmt: skip
 # What says most stands first: of many verdicts, the page shows a few at once.
 _OUTCOMES = ("beats", "worse", "not separated", "incomplete", "undecided")
-# Digits of a fraction that decide how it is rounded for people.
-_DIGITS = 9
 
 
 def board_data(
@@ -45,7 +35,7 @@ def board_data(
     groups, rows = [], []
     for key, members in frame.groupby("group", sort=False):
         groups.append(_group(str(key), members, verdicts, by))
-        rows += _rows(len(groups) - 1, members, sources, metrics)
+        rows += board_rows(len(groups) - 1, members, sources, metrics)
     return {
         "by": by,
         "row": list(ROW),
@@ -64,14 +54,6 @@ def board_data(
         "groups": groups,
         "rows": rows,
     }
-
-
-def filter_name(record: ComponentRecord | str) -> str:
-    """The name by which rows are filtered: without parameters; of a claim as it was published."""
-    if isinstance(record, str):
-        return plain(record)
-    name = plain(record.name)
-    return name if record.distribution == BUILT_IN else f"{name} [{plain(record.distribution)}]"
 
 
 def _group(
@@ -98,53 +80,3 @@ def _group(
 def _column(column: TableColumn) -> dict[str, Any]:
     names = ("id", "title", "text", "ascending", "screen")
     return {name: getattr(column, name) for name in names}
-
-
-def _rows(
-    group: int,
-    rows: pandas.DataFrame,
-    sources: Mapping[str, Entry | Claim],
-    metrics: Sequence[str],
-) -> list[list[Any]]:
-    columns = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
-    numbers = rows[columns].to_numpy(dtype=float)
-    listed = zip(*(_values(rows, column) for column in (*LEADING, *TRAILING)), strict=True)
-    found = []
-    for row, values, columns in zip(rows.to_dict("records"), numbers, listed, strict=True):
-        source = sources[row["key"]]
-        found.append([
-            row["key"],
-            row["source"] is None,
-            group,
-            row["name"],
-            sorted({filter_name(loss) for loss in source.losses}),
-            filter_name(source.combiner) if source.combiner else None,
-            _number(row["train_seconds"]),
-            [_number(value) for value in values],
-            *columns,
-        ])  # fmt: skip
-    return found
-
-
-def _values(rows: pandas.DataFrame, column: TableColumn) -> list[Any]:
-    """What a row's array has of a column."""
-    found = rows[column.field].astype(object)
-    values = list(found.where(found.notna(), None))
-    if column.text:
-        return values
-    texts = column.cells(rows) or [""] * len(rows)
-    return [[text.strip(), _sorted_by(value)] for text, value in zip(texts, values, strict=True)]
-
-
-def _sorted_by(value: Any) -> Any:
-    if isinstance(value, list):
-        return max((one for one in value if one is not None), default=None)
-    return value if isinstance(value, str) else _number(value)
-
-
-def _number(value: Any) -> int | float | None:
-    """A number as JSON has it; None for a missing one."""
-    number = float("nan") if value is None or value != value else float(value)
-    if not math.isfinite(number):
-        return None
-    return int(number) if number.is_integer() else round(number, _DIGITS)

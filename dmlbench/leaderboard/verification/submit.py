@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmlbench.errors import DmlbenchError, UsageError, VerificationError
-from dmlbench.leaderboard.entries.claim import Claim, parse_claim, write_claim
+from dmlbench.leaderboard.entries.claim import Claim
+from dmlbench.leaderboard.entries.claim_store import parse_claim, write_claim
 from dmlbench.leaderboard.entries.entry import Entry, parse_entry
 from dmlbench.leaderboard.entries.fetch import fetch_text, is_address
 from dmlbench.leaderboard.entries.labels import Labels
-from dmlbench.leaderboard.entries.record import read_text
+from dmlbench.leaderboard.entries.reading import read_text
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import (
     entry_files,

@@ -28,8 +28,9 @@ from dmlbench.leaderboard.entries.attestation import (
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import claim_files_of, leaderboard_folders, read_entry
 from dmlbench.leaderboard.entries.trial import Artefact, Metrics
-from dmlbench.leaderboard.verification.agreement import agreement, reproduced_together, same_metrics
+from dmlbench.leaderboard.verification.agreement import agreement, reproduced_together
 from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.leaderboard.verification.metric_differences import same_metrics
 from dmlbench.training.trial_folder import TRIALS
 
 TIERS = ("claimed", "checked", "recomputed", "reproduced")

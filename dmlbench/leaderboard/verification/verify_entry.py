@@ -14,9 +14,9 @@ from dmlbench.files import resolved
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_title, metric_value
 from dmlbench.leaderboard.entries.trial import Metrics, Trial
-from dmlbench.leaderboard.verification.agreement import different_metrics
 from dmlbench.leaderboard.verification.checks import Failure, check_entry
 from dmlbench.leaderboard.verification.ground_truth import GroundTruth, GroundTruths
+from dmlbench.leaderboard.verification.metric_differences import different_metrics
 from dmlbench.leaderboard.verification.recompute import (
     StoredEmbeddings,
     recompute,

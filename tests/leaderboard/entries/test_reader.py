@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dmlbench.errors import VerificationError
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.entries.attestation import read_attestation
-from dmlbench.leaderboard.entries.claim import read_claims
+from dmlbench.leaderboard.entries.claim_store import read_claims
 from dmlbench.leaderboard.entries.entry import Entry, parse_entry
 from dmlbench.leaderboard.entries.store import read_entries, read_entry, write_entry
 from dmlbench.leaderboard.verification.checks import check_entry

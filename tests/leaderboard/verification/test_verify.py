@@ -18,8 +18,9 @@ from dmlbench.data.images import fingerprint
 from dmlbench.leaderboard.entries.code import entry_code
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import read_entry, write_entry
+from dmlbench.leaderboard.verification.attest import attest
 from dmlbench.leaderboard.verification.recompute import StoredEmbeddings, recompute
-from dmlbench.leaderboard.verification.verify import attest, tier, verify
+from dmlbench.leaderboard.verification.verify import tier, verify
 from dmlbench.plan.config import sha256_of
 
 PARAMS = {"classes": 12, "images_per_class": 4, "seed": 0}

@@ -1,0 +1,86 @@
+"""The rows of the board, each as an array of JSON values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dmlbench.leaderboard.entries.claim import Claim
+from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.views.table import LEADING, TRAILING, TableColumn
+from dmlbench.plan.identity import BUILT_IN
+
+if TYPE_CHECKING:
+    import pandas
+
+
+#: What stands where in a row. "intervals" has mean, low and high of each metric in turn. Then the
+#: columns of every table: of text its value, of others the text and the value to sort by.
+ROW = (
+    "id", "hasPage", "group", "name", "lossNames", "combinerName", "seconds", "intervals",
+    *(column.id for column in (*LEADING, *TRAILING)),
+)  # fmt: skip
+
+
+# Digits of a fraction that decide how it is rounded for people.
+_DIGITS = 9
+
+
+def filter_name(record: ComponentRecord | str) -> str:
+    """The name by which rows are filtered: without parameters; of a claim as it was published."""
+    if isinstance(record, str):
+        return plain(record)
+    name = plain(record.name)
+    return name if record.distribution == BUILT_IN else f"{name} [{plain(record.distribution)}]"
+
+
+def board_rows(
+    group: int,
+    rows: pandas.DataFrame,
+    sources: Mapping[str, Entry | Claim],
+    metrics: Sequence[str],
+) -> list[list[Any]]:
+    columns = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
+    numbers = rows[columns].to_numpy(dtype=float)
+    listed = zip(*(_values(rows, column) for column in (*LEADING, *TRAILING)), strict=True)
+    found = []
+    for row, values, columns in zip(rows.to_dict("records"), numbers, listed, strict=True):
+        source = sources[row["key"]]
+        found.append([
+            row["key"],
+            row["source"] is None,
+            group,
+            row["name"],
+            sorted({filter_name(loss) for loss in source.losses}),
+            filter_name(source.combiner) if source.combiner else None,
+            _number(row["train_seconds"]),
+            [_number(value) for value in values],
+            *columns,
+        ])  # fmt: skip
+    return found
+
+
+def _values(rows: pandas.DataFrame, column: TableColumn) -> list[Any]:
+    """What a row's array has of a column."""
+    found = rows[column.field].astype(object)
+    values = list(found.where(found.notna(), None))
+    if column.text:
+        return values
+    texts = column.cells(rows) or [""] * len(rows)
+    return [[text.strip(), _sorted_by(value)] for text, value in zip(texts, values, strict=True)]
+
+
+def _sorted_by(value: Any) -> Any:
+    if isinstance(value, list):
+        return max((one for one in value if one is not None), default=None)
+    return value if isinstance(value, str) else _number(value)
+
+
+def _number(value: Any) -> int | float | None:
+    """A number as JSON has it; None for a missing one."""
+    number = float("nan") if value is None or value != value else float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else round(number, _DIGITS)
