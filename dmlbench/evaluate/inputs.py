@@ -53,13 +53,13 @@ def as_labels(values: Any, name: str, num_items: int) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def as_depths(values: Iterable[int], name: str) -> tuple[int, ...]:
+def validate_ks(values: Iterable[int], name: str) -> tuple[int, ...]:
     """The numbers of neighbours to look at, ascending and distinct, each at least 1."""
-    depths = list(values)
-    for depth in depths:
-        if isinstance(depth, bool) or not isinstance(depth, (int, np.integer)) or depth < 1:
-            raise ValueError(f"{name} has {depth!r}; every K must be an integer of at least 1.")
-    return tuple(sorted({int(depth) for depth in depths}))
+    ks = list(values)
+    for k in ks:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise ValueError(f"{name} has {k!r}; every K must be an integer of at least 1.")
+    return tuple(sorted({int(k) for k in ks}))
 
 
 def working_dtype(*arrays: np.ndarray) -> np.dtype:

@@ -82,7 +82,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Twins:
+class Duplicates:
     """Gallery items of different classes with one and the same embedding.
 
     A matrix product may give equal columns values that differ in the last digit, and equal
@@ -114,7 +114,7 @@ class Task:
     starts: np.ndarray
     self_retrieval: bool
     symmetric: bool
-    twins: Twins | None
+    duplicates: Duplicates | None
 
     @property
     def num_relevant(self) -> np.ndarray:
@@ -160,7 +160,7 @@ def prepare(
     items = Rows(
         gallery, order, dtype, "embeddings" if self_retrieval else "gallery", resident, as_items
     )
-    twins = _find_twins(items, gallery_class[order])
+    duplicates = _find_duplicates(items, gallery_class[order])
     query_rows = items
     if not self_retrieval:
         _check_finite(queries, np.setdiff1d(np.arange(len(queries)), scored), dtype)
@@ -181,7 +181,7 @@ def prepare(
         starts=np.concatenate([[0], np.cumsum(sizes[np.argsort(place)])]),
         self_retrieval=self_retrieval,
         symmetric=symmetric,
-        twins=twins,
+        duplicates=duplicates,
     )
 
 
@@ -191,7 +191,7 @@ def _check_finite(queries: np.ndarray, skipped: np.ndarray, dtype: np.dtype) -> 
         rows.block(start, stop)
 
 
-def _find_twins(items: Rows, classes: np.ndarray) -> Twins | None:
+def _find_duplicates(items: Rows, classes: np.ndarray) -> Duplicates | None:
     """The items that share their embedding with an item of another class; None without any."""
     hashes = np.concatenate([_hash(items.block(*chunk)) for chunk in items.chunks()])
     _, which, counts = np.unique(hashes, return_inverse=True, return_counts=True)
@@ -209,7 +209,7 @@ def _find_twins(items: Rows, classes: np.ndarray) -> Twins | None:
     if not mixed.any():
         return None
     member = mixed[which]
-    return Twins(columns[member], (np.cumsum(mixed) - 1)[which[member]], rows[first[mixed]])
+    return Duplicates(columns[member], (np.cumsum(mixed) - 1)[which[member]], rows[first[mixed]])
 
 
 def _hash(rows: np.ndarray) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 The i-th most similar relevant item of a query has rank i + (non-relevant items at least as
 similar). MAP@R and R-Precision ask for ranks up to R, Recall@K for the first rank up to K, and
-the vote of k neighbours for the k nearest non-relevant items. Each tile raises a gate for each
-query, the similarity under which no item can change any of them, so that after the first tile
-one comparison finds the few similarities that matter: the hits.
+the vote of k neighbours for the k nearest non-relevant items. Each tile raises a threshold for each
+query, the similarity under which no item can change any of them. After the first tile one
+comparison therefore finds the few similarities that matter: the hits.
 
 Legend: b queries of a block, w columns of a tile, R relevant items of a query (at most, in its
 block), k neighbours that vote, h hits.
@@ -18,6 +18,9 @@ import numpy as np
 
 # Hits wait until there are this many a query: the bookkeeping costs as much for one as for many.
 _HITS_A_QUERY = 1
+
+#: Rows (h,) in the block, columns (h,) in the gallery, similarities (h,).
+Hits = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Scratch:
@@ -33,11 +36,11 @@ class Scratch:
         out = self._similarities[: shape[0] * shape[1]].reshape(shape)
         return np.matmul(queries, items.T, out=out)
 
-    def at_least(self, tile: np.ndarray, gate: np.ndarray) -> np.ndarray:
-        """Flat positions (h,) in the tile (b, w) where it reaches the gate, (b, 1) or (1, w)."""
+    def at_least(self, tile: np.ndarray, threshold: np.ndarray) -> np.ndarray:
+        """Flat positions (h,) where the tile (b, w) reaches the threshold, (b, 1) or (1, w)."""
         mask = self._mask[: -(-tile.size // 8) * 8]
         mask[tile.size :] = False
-        np.greater_equal(tile, gate, out=mask[: tile.size].reshape(tile.shape))
+        np.greater_equal(tile, threshold, out=mask[: tile.size].reshape(tile.shape))
         # Hits are rare: look at eight bytes at a time.
         words = np.flatnonzero(mask.view(np.uint64) != 0)
         word, byte = np.nonzero(mask.reshape(-1, 8)[words])
@@ -48,59 +51,48 @@ class QueryBlock:
     """What is known of the ranks of b queries of neighbouring classes.
 
     relevant: (b, R) similarities of the relevant items, descending, padded with −inf.
-    num_relevant: (b,) at least 1. deepest: the largest K of Recall@K. knn_k: k.
+    num_relevant: (b,) at least 1. max_k: the largest K of Recall@K. knn_k: k.
 
     above: (b, R) non-relevant items at least as similar as each relevant one. Exact wherever the
         i-th relevant item (from 1) has i + above <= max(num_relevant, k), and for the first one
-        wherever above < deepest; elsewhere at least so large that these do not hold.
-    near, near_columns: (b, k) the most similar non-relevant items, descending, padded with −inf;
-        exact wherever the vote may depend on them.
+        wherever above < max_k; elsewhere at least so large that these do not hold.
+    nearest: the non-relevant items that may vote.
     """
 
     def __init__(
-        self, relevant: np.ndarray, num_relevant: np.ndarray, deepest: int, knn_k: int
+        self, relevant: np.ndarray, num_relevant: np.ndarray, max_k: int, knn_k: int
     ) -> None:
         self.relevant, self.num_relevant = relevant, num_relevant
-        self.deepest, self.knn_k = max(deepest, knn_k), knn_k
+        self.max_k, self.knn_k = max(max_k, knn_k), knn_k
         self.above = np.zeros(relevant.shape, np.int32)
-        self.near = np.full((len(relevant), knn_k), -np.inf, relevant.dtype)
-        self.near_columns = np.zeros((len(relevant), knn_k), np.int64)
+        self.nearest = NearestNegatives(len(relevant), knn_k, relevant.dtype)
         self._place = np.arange(1, relevant.shape[1] + 1, dtype=np.int32)
         self._is_relevant = self._place <= num_relevant[:, None]
         self._last_rank = np.maximum(num_relevant, knn_k).astype(np.int32)
+        # How many non-relevant items are between the relevant item of a place and the one before.
         self._counts = np.zeros(relevant.shape, np.int32)
-        # Above −inf, which stands for what is no candidate.
-        self._near_floor = np.full(len(relevant), np.finfo(relevant.dtype).min)
-        self._gate = self._near_floor
-        self._hits: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._threshold = self.nearest.floor
+        self._hits: list[Hits] = []
         self._num_hits = 0
         self._lock = threading.Lock()
 
     def begin(self, tile: np.ndarray, first_column: int, scratch: Scratch) -> None:
         """Take in the first tile (b, w), in which relevant items and the query itself are −inf."""
-        depth = max(self.relevant.shape[1], self.knn_k)
-        maxima = _group_maxima(tile, 4 * depth)
-        if maxima.shape[1] >= depth:
-            # So many groups have a maximum at or above it: no item under it has a rank to count.
-            self._gate = np.maximum(self._gate, _kth_largest(maxima, depth))
-            self._near_floor = np.maximum(self._near_floor, _kth_largest(maxima, self.knn_k))
-        gate = self._gate
+        ranks_to_know = max(self.relevant.shape[1], self.knn_k)
+        self._start_thresholds(tile, ranks_to_know)
+        threshold = self._threshold
         self.absorb(tile, 0, first_column, scratch)
         self.finish()
-        if self.deepest > depth:
-            first = self.relevant[:, 0]
-            for row in np.flatnonzero(first < gate):
-                self._counts[row, 0] = np.count_nonzero(tile[row] >= first[row])
-            np.cumsum(self._counts, axis=1, out=self.above)
-            self._raise_gate()
+        if self.max_k > ranks_to_know:
+            self._count_above_first(tile, threshold)
 
     def absorb(self, tile: np.ndarray, axis: int, first_column: int, scratch: Scratch) -> None:
         """Take in a tile (b, w) of non-relevant items; with axis=1 (w, b), queries as columns.
 
         first_column: where the tile's items start in the gallery.
         """
-        gate = self._gate
-        hits = scratch.at_least(tile, gate[:, None] if axis == 0 else gate[None, :])
+        threshold = self._threshold
+        hits = scratch.at_least(tile, threshold[:, None] if axis == 0 else threshold[None, :])
         if not len(hits):
             return
         values = tile.reshape(-1)[hits]
@@ -111,27 +103,43 @@ class QueryBlock:
             self._hits.append((rows, columns + first_column, values))
             self._num_hits += len(hits)
             if self._num_hits >= _HITS_A_QUERY * len(self.relevant):
-                self._settle()
+                self._count_hits()
 
     def finish(self) -> None:
         """Count the hits that still wait."""
         with self._lock:
             if self._num_hits:
-                self._settle()
+                self._count_hits()
 
-    def _settle(self) -> None:
+    def _start_thresholds(self, tile: np.ndarray, ranks_to_know: int) -> None:
+        """Raise the thresholds to what the maxima of groups of the first tile's columns allow."""
+        maxima = _group_maxima(tile, 4 * ranks_to_know)
+        if maxima.shape[1] >= ranks_to_know:
+            # So many groups have a maximum at or above it: no item under it has a rank to count.
+            self._threshold = np.maximum(self._threshold, _kth_largest(maxima, ranks_to_know))
+            self.nearest.raise_floor(_kth_largest(maxima, self.knn_k))
+
+    def _count_above_first(self, tile: np.ndarray, threshold: np.ndarray) -> None:
+        """Count what the first tile's threshold hid from the first relevant item of a query."""
+        first = self.relevant[:, 0]
+        for row in np.flatnonzero(first < threshold):
+            self._counts[row, 0] = np.count_nonzero(tile[row] >= first[row])
+        np.cumsum(self._counts, axis=1, out=self.above)
+        self._raise_threshold()
+
+    def _count_hits(self) -> None:
         rows, columns, values = (np.concatenate(part) for part in zip(*self._hits, strict=True))
         self._hits, self._num_hits = [], 0
-        place = self._relevant_above(rows, values)
+        place = self._num_more_similar(rows, values)
         counted = place < self.relevant.shape[1]
         flat = rows[counted] * self.relevant.shape[1] + place[counted]
         self._counts += np.bincount(flat, minlength=self._counts.size).reshape(self._counts.shape)
         np.cumsum(self._counts, axis=1, out=self.above)
-        self._keep_nearest(rows, columns, values)
-        self._raise_gate()
+        self.nearest.add((rows, columns, values), self._vote_open())
+        self._raise_threshold()
 
-    def _relevant_above(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """How many relevant items are more similar than each hit (h,): a search by halves."""
+    def _num_more_similar(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """How many relevant items are more similar than each hit (h,): a binary search."""
         width = self.relevant.shape[1]
         # A column of −inf ends each row, for the search to stop at.
         flat = np.pad(self.relevant, ((0, 0), (0, 1)), constant_values=-np.inf).reshape(-1)
@@ -144,22 +152,6 @@ class QueryBlock:
             step >>= 1
         return above
 
-    def _keep_nearest(self, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> None:
-        new = values >= self._near_floor[rows]
-        new &= values > self.near[rows, -1]
-        new &= self._vote_open()[rows]
-        rows, columns, values = rows[new], columns[new], values[new]
-        if not len(rows):
-            return
-        changed, local = np.unique(rows, return_inverse=True)
-        rows = np.concatenate([np.repeat(np.arange(len(changed)), self.knn_k), local])
-        values = np.concatenate([self.near[changed].reshape(-1), values])
-        columns = np.concatenate([self.near_columns[changed].reshape(-1), columns])
-        order = np.lexsort((-values, rows))
-        first = np.searchsorted(rows[order], np.arange(len(changed)))
-        best = order[first[:, None] + np.arange(self.knn_k)]
-        self.near[changed], self.near_columns[changed] = values[best], columns[best]
-
     def _vote_open(self) -> np.ndarray:
         """Whether the vote (b,) may depend on the labels of non-relevant neighbours.
 
@@ -170,14 +162,59 @@ class QueryBlock:
             open_vote |= self.above[:, 1] + 2 <= self.knn_k
         return open_vote
 
-    def _raise_gate(self) -> None:
+    def _raise_threshold(self) -> None:
+        """To the last relevant item that still has a rank to count, or the k-th negative if less.
+
+        A query whose first relevant item is out of reach of every K needs nothing more.
+        """
         counting = (self.above + self._place <= self._last_rank[:, None]) & self._is_relevant
-        counting = counting.sum(axis=1)
+        num_counting = counting.sum(axis=1)
         rows = np.arange(len(self.relevant))
-        gate = self.relevant[rows, np.maximum(counting - 1, 0)]
-        gate[(counting == 0) & (self.above[:, 0] >= self.deepest)] = np.inf
-        near = np.maximum(self.near[:, -1], self._near_floor)
-        self._gate = np.where(self._vote_open(), np.minimum(gate, near), gate)
+        threshold = self.relevant[rows, np.maximum(num_counting - 1, 0)]
+        threshold[(num_counting == 0) & (self.above[:, 0] >= self.max_k)] = np.inf
+        with_votes = np.minimum(threshold, self.nearest.least())
+        self._threshold = np.where(self._vote_open(), with_votes, threshold)
+
+
+class NearestNegatives:
+    """The k most similar non-relevant items of b queries, exact wherever their vote is open.
+
+    similarities, columns: (b, k), descending, padded with −inf. columns: places in the gallery.
+    floor: (b,) similarities under which an item is none of the k.
+    """
+
+    def __init__(self, num_queries: int, k: int, dtype: np.dtype) -> None:
+        self.k = k
+        self.similarities = np.full((num_queries, k), -np.inf, dtype)
+        self.columns = np.zeros((num_queries, k), np.int64)
+        # Above −inf, which stands for what is no candidate.
+        self.floor = np.full(num_queries, np.finfo(dtype).min)
+
+    def raise_floor(self, floor: np.ndarray) -> None:
+        """To a similarity (b,) that k items are known to reach."""
+        self.floor = np.maximum(self.floor, floor)
+
+    def least(self) -> np.ndarray:
+        """The similarity (b,) that an item must exceed, or reach at the floor, to be one of k."""
+        return np.maximum(self.similarities[:, -1], self.floor)
+
+    def add(self, hits: Hits, open_vote: np.ndarray) -> None:
+        """Merge the hits of queries whose vote is open, (b,), into their k."""
+        rows, columns, values = hits
+        new = values >= self.floor[rows]
+        new &= values > self.similarities[rows, -1]
+        new &= open_vote[rows]
+        rows, columns, values = rows[new], columns[new], values[new]
+        if not len(rows):
+            return
+        changed, local = np.unique(rows, return_inverse=True)
+        rows = np.concatenate([np.repeat(np.arange(len(changed)), self.k), local])
+        values = np.concatenate([self.similarities[changed].reshape(-1), values])
+        columns = np.concatenate([self.columns[changed].reshape(-1), columns])
+        order = np.lexsort((-values, rows))
+        first = np.searchsorted(rows[order], np.arange(len(changed)))
+        best = order[first[:, None] + np.arange(self.k)]
+        self.similarities[changed], self.columns[changed] = values[best], columns[best]
 
 
 def _group_maxima(tile: np.ndarray, at_least: int) -> np.ndarray:

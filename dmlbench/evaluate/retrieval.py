@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dmlbench.evaluate.inputs import as_depths, as_embeddings, as_labels, working_dtype
+from dmlbench.evaluate.inputs import as_embeddings, as_labels, validate_ks, working_dtype
 from dmlbench.evaluate.items import prepare
 from dmlbench.evaluate.metrics import METRICS, PerQuery, RetrievalResult
 from dmlbench.evaluate.scores import Scores
@@ -67,8 +67,8 @@ def retrieval(
         >>> found.recall_at[1], found.map_at_r, found.num_queries, found.num_skipped
         (1.0, 1.0, 4, 1)
     """
-    depths = as_depths(ks, "ks")
-    as_depths([knn_k], "knn_k")
+    ks = validate_ks(ks, "ks")
+    validate_ks([knn_k], "knn_k")
     if metric not in ("cosine", "euclidean"):
         raise ValueError(f"metric is {metric!r}; it must be 'cosine' or 'euclidean'.")
     if (gallery is None) != (gallery_labels is None):
@@ -92,12 +92,12 @@ def retrieval(
     if device == "cpu":
         from dmlbench.evaluate import tiles
 
-        parts = list(tiles.scan(task, max(depths, default=1), knn_k, block_bytes))
+        parts = list(tiles.scan(task, max(ks, default=1), knn_k, block_bytes))
     else:
         from dmlbench.evaluate import rowwise
 
         parts = list(rowwise.scan(task, knn_k, block_bytes, device))
-    return _result(parts, task.query_index, depths, len(rows))
+    return _result(parts, task.query_index, ks, len(rows))
 
 
 def _device(embeddings: Any) -> str:

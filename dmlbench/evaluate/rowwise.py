@@ -5,7 +5,7 @@ A GPU has products to spare and sorts fast, but hands over single numbers slowly
 back in one piece. The definitions, the order of the items and the ties are those of `items`.
 
 Legend: Q queries, N gallery items, D width, b queries of a block, R relevant items of a query (at
-most, in its block), k neighbours that vote, T twins.
+most, in its block), k neighbours that vote, T duplicates.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class _RowScan:
     def __init__(self, task: Task, knn_k: int, device: torch.device) -> None:
         self.task, self.knn_k, self.device = task, knn_k, device
         self.gallery = self._on_device() if self._fits() else None
-        self.twin_columns = self.twin_which = self.twins = None
-        if task.twins is not None:
-            self.twin_columns = torch.from_numpy(task.twins.columns).to(device)  # (T,)
-            self.twin_which = torch.from_numpy(task.twins.which).to(device)  # (T,)
-            self.twins = torch.from_numpy(task.twins.embeddings).to(device)
+        self.duplicate_columns = self.duplicate_which = self.duplicates = None
+        if task.duplicates is not None:
+            self.duplicate_columns = torch.from_numpy(task.duplicates.columns).to(device)  # (T,)
+            self.duplicate_which = torch.from_numpy(task.duplicates.which).to(device)  # (T,)
+            self.duplicates = torch.from_numpy(task.duplicates.embeddings).to(device)
 
     def scores(self, start: int, stop: int, at_once: int) -> Scores:
         """Of the queries start to stop."""
@@ -55,13 +55,13 @@ class _RowScan:
         similarities = self._similarities(np.arange(start, stop))  # (b, N)
         relevant = self._take_relevant(similarities, classes)  # (b, R)
         above = self._above(similarities, relevant)
-        near, columns = _largest(similarities, self.knn_k)
+        nearest, columns = _largest(similarities, self.knn_k)
         return score(
             Ranks(
                 relevant.cpu().numpy(),
                 task.num_relevant[start:stop],
                 above.cpu().numpy(),
-                near.cpu().numpy(),
+                nearest.cpu().numpy(),
                 task.gallery_class[columns.cpu().numpy()],
             ),
             classes,
@@ -88,11 +88,11 @@ class _RowScan:
         """How many of the similarities (b, N) are at least as large as each of `relevant` (b, R).
 
         Exact up to max(R, k), all that MAP@R, R-Precision and the vote ask for, where a larger
-        count is given as max(R, k); for the first relevant item exact to any depth.
+        count is given as max(R, k); for the first relevant item exact at any K.
         """
-        depth = max(relevant.shape[1], self.knn_k)
-        nearest = _largest(similarities, depth)[0].flip(1).contiguous()  # ascending
-        above = depth - torch.searchsorted(nearest, relevant.contiguous())
+        most = max(relevant.shape[1], self.knn_k)
+        nearest = _largest(similarities, most)[0].flip(1).contiguous()  # ascending
+        above = most - torch.searchsorted(nearest, relevant.contiguous())
         above[:, 0] = (similarities >= relevant[:, :1]).sum(dim=1)
         return above
 
@@ -107,8 +107,8 @@ class _RowScan:
             for start, stop in task.gallery.chunks():
                 chunk = torch.from_numpy(task.gallery.block(start, stop)).to(self.device)
                 out[:, start:stop] = rows @ chunk.T
-        if self.twins is not None:
-            out[:, self.twin_columns] = (rows @ self.twins.T)[:, self.twin_which]
+        if self.duplicates is not None:
+            out[:, self.duplicate_columns] = (rows @ self.duplicates.T)[:, self.duplicate_which]
         if task.self_retrieval:
             places = torch.from_numpy(queries).to(self.device)
             out[torch.arange(len(queries), device=self.device), places] = -torch.inf
@@ -139,13 +139,13 @@ def _usable(device: str) -> torch.device:
         ) from error
 
 
-def _largest(similarities: Tensor, depth: int) -> tuple[Tensor, Tensor]:
-    """The largest of each row (b, N), descending, and their columns, both (b, depth).
+def _largest(similarities: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The largest of each row (b, N), descending, and their columns, both (b, k).
 
     A row of fewer is padded with −inf.
     """
-    values, columns = similarities.topk(min(depth, similarities.shape[1]), dim=1)
-    missing = depth - values.shape[1]
+    values, columns = similarities.topk(min(k, similarities.shape[1]), dim=1)
+    missing = k - values.shape[1]
     if missing:
         values = torch.nn.functional.pad(values, (0, missing), value=-torch.inf)
         columns = torch.nn.functional.pad(columns, (0, missing))

@@ -17,14 +17,15 @@ class Ranks:
 
     relevant: (b, R) similarities, descending, padded with −inf. num_relevant: (b,).
     above: (b, R) non-relevant items at least as similar as each; see `ranking.QueryBlock`.
-    near, near_class: (b, k) the most similar non-relevant items, descending, −inf where none is.
+    nearest_negatives, nearest_class: (b, k) similarities and classes of the most similar
+        non-relevant items, descending, −inf where none is.
     """
 
     relevant: np.ndarray
     num_relevant: np.ndarray
     above: np.ndarray
-    near: np.ndarray
-    near_class: np.ndarray
+    nearest_negatives: np.ndarray
+    nearest_class: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def score(
     place = np.arange(1, ranks.relevant.shape[1] + 1)
     rank = place + ranks.above.astype(np.int64)
     found = (rank <= ranks.num_relevant[:, None]) & (place <= ranks.num_relevant[:, None])
-    voters = min(ranks.near.shape[1], num_others)
+    voters = min(ranks.nearest_negatives.shape[1], num_others)
     votes = ((rank <= voters) & (place <= ranks.num_relevant[:, None])).sum(axis=1)
     correct, tied = _vote(ranks, votes, voters)
     undecided = np.flatnonzero(tied)
@@ -75,7 +76,7 @@ def score(
 
 
 def _vote(ranks: Ranks, votes: np.ndarray, voters: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whether the query's class wins (b,), and where this cannot be told from `near` (b,).
+    """Whether the query's class wins (b,), and where the nearest negatives do not tell (b,).
 
     votes: (b,) that the query's class has.
     """
@@ -84,16 +85,16 @@ def _vote(ranks: Ranks, votes: np.ndarray, voters: int) -> tuple[np.ndarray, np.
     # The query's class must have a vote, and with one vote it must be the nearest.
     open_vote = ~correct & (votes > 0) & ((votes > 1) | (ranks.above[:, 0] == 0))
     rows = np.flatnonzero(open_vote)
-    last = ranks.near[rows, others[rows] - 1]
+    last = ranks.nearest_negatives[rows, others[rows] - 1]
     tied = np.zeros(len(votes), bool)
-    tied[rows] = last == ranks.near[rows, others[rows]]
+    tied[rows] = last == ranks.nearest_negatives[rows, others[rows]]
 
-    near, near_class = ranks.near[rows], ranks.near_class[rows]
-    voting = np.arange(near.shape[1]) < others[rows, None]
-    same = (near_class[:, :, None] == near_class[:, None, :]) & voting[:, None, :]
+    nearest, nearest_class = ranks.nearest_negatives[rows], ranks.nearest_class[rows]
+    voting = np.arange(nearest.shape[1]) < others[rows, None]
+    same = (nearest_class[:, :, None] == nearest_class[:, None, :]) & voting[:, None, :]
     their_votes = same.sum(axis=2)  # (rows, k)
     own = votes[rows, None]
-    beaten = (their_votes > own) | ((their_votes == own) & (near >= ranks.relevant[rows, :1]))
+    beaten = (their_votes > own) | ((their_votes == own) & (nearest >= ranks.relevant[rows, :1]))
     correct[rows] = ~(beaten & voting).any(axis=1)
     return correct, tied
 

@@ -11,11 +11,9 @@ items of a query.
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,160 +22,91 @@ import threadpoolctl
 from dmlbench.evaluate.items import Task
 from dmlbench.evaluate.ranking import QueryBlock, Scratch
 from dmlbench.evaluate.scores import Ranks, Scores, score
+from dmlbench.evaluate.tiling import BYTES_A_SIMILARITY, Block, Tile, Tiling
 
-# No power of two: rows that lie a power of two apart share few lines of the cache.
-TILE = 1000
-# Of a tile, its mask and what is made on the way.
-_BYTES_A_SIMILARITY = 16
 # Similarities under which threads cost more than they save.
 _SMALL = 2**22
 
 
-@dataclass
-class _Block:
-    """Queries start to stop, whose classes are the columns home_start to home_stop.
-
-    twins: (b, T) similarities to the embeddings that stand in several classes; see `items.Twins`.
-    """
-
-    start: int
-    stop: int
-    home_start: int
-    home_stop: int
-    ranking: Any = None
-    twins: np.ndarray | None = None
-
-    @property
-    def home_size(self) -> int:
-        return (self.stop - self.start) * (self.home_stop - self.home_start)
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """A product to make: the queries of a block by the columns start to stop.
-
-    partner: the block whose queries these columns are, where the tile serves both.
-    """
-
-    block: _Block
-    start: int
-    stop: int
-    partner: _Block | None = None
-
-
-def scan(task: Task, deepest: int, knn_k: int, block_bytes: int) -> Iterator[Scores]:
+def scan(task: Task, max_k: int, knn_k: int, block_bytes: int) -> Iterator[Scores]:
     """The scores of the queries, some at a time, in their order.
 
-    deepest: the largest K of Recall@K. knn_k: neighbours that vote. block_bytes: memory to use
+    max_k: the largest K of Recall@K. knn_k: neighbours that vote. block_bytes: memory to use
     above the embeddings, kept to unless one query with its class needs more.
     """
     with _one_blas_thread_each(len(task.query_class) * len(task.gallery)) as workers:
-        scanner = _Scanner(task, deepest, knn_k, block_bytes, workers)
-        for panel in scanner.panels():
+        tiling = Tiling(task, knn_k, block_bytes, workers)
+        scanner = _Scanner(tiling, max_k, workers)
+        for panel in tiling.panels():
             scanner.run(scanner.begin, panel)
-            scanner.run(scanner.absorb, scanner.tiles(panel))
+            scanner.run(scanner.absorb, tiling.tiles(panel))
             for block in panel:
                 yield scanner.finish(block)
 
 
 class _Scanner:
-    """One pass over the similarity matrix."""
+    """One pass over the similarity matrix.
 
-    def __init__(
-        self, task: Task, deepest: int, knn_k: int, block_bytes: int, workers: int
-    ) -> None:
-        self.task, self.deepest, self.knn_k, self.workers = task, deepest, knn_k, workers
-        self.block_bytes = block_bytes
-        self.tile_size = max(1, block_bytes // (workers * _BYTES_A_SIMILARITY))
-        self.side = min(TILE, math.isqrt(self.tile_size))
-        # Both directions at once needs what is known of all queries at once.
-        self.symmetric = (
-            task.symmetric
-            and task.twins is None
-            and int(task.num_relevant.max()) < self.side
-            and sum(map(self._state_bytes, self._blocks(whole_classes=True))) <= block_bytes
-        )
-        self.blocks = list(self._blocks(whole_classes=self.symmetric))
-        self.scratch_size = max(self.side**2, *(block.home_size for block in self.blocks))
+    max_k: the largest K of Recall@K.
+    """
 
-    def panels(self) -> Iterator[list[_Block]]:
-        """Blocks in groups whose state fits in the memory together."""
-        if self.symmetric:
-            yield self.blocks
-            return
-        panel: list[_Block] = []
-        size = 0
-        for block in self.blocks:
-            size += self._state_bytes(block)
-            if panel and size > self.block_bytes:
-                yield panel
-                panel, size = [], self._state_bytes(block)
-            panel.append(block)
-        yield panel
+    def __init__(self, tiling: Tiling, max_k: int, workers: int) -> None:
+        self.tiling, self.max_k, self.workers = tiling, max_k, workers
+        self.task = tiling.task
 
-    def tiles(self, panel: list[_Block]) -> Iterator[_Tile]:
-        """Everything but the homes, which are taken in first."""
-        num_items = len(self.task.gallery)
-        if self.symmetric:
-            for i, block in enumerate(panel):
-                for partner in panel[i + 1 :]:
-                    yield _Tile(block, partner.start, partner.stop, partner)
-        first = panel[-1].home_stop if self.symmetric else 0
-        width = max(1, self.scratch_size // max(block.stop - block.start for block in panel))
-        width = min(width, self.side**2 // min(self.side, len(self.task.query_class)))
-        for start in range(first, num_items, width):
-            stop = min(start + width, num_items)
-            for block in panel:
-                if start < block.home_start:
-                    yield _Tile(block, start, min(stop, block.home_start))
-                if stop > block.home_stop:
-                    yield _Tile(block, max(start, block.home_stop), stop)
-
-    def begin(self, block: _Block, scratch: Scratch) -> None:
-        """Take in a block's home: its relevant similarities, and the first irrelevant ones."""
-        task, home = self.task, block.home_start
-        classes = task.query_class[block.start : block.stop]
-        if task.twins is not None:
+    def begin(self, block: Block, scratch: Scratch) -> None:
+        """Take in the items of a block's own classes, relevant to some of its queries or not."""
+        task, first = self.task, block.class_start
+        if task.duplicates is not None:
             queries = task.queries.block(block.start, block.stop)
-            block.twins = queries @ task.twins.embeddings.T
-        tile = self._similarities(block, home, block.home_stop, scratch)  # (b, w)
+            block.duplicates = queries @ task.duplicates.embeddings.T
+        tile = self._similarities(block, first, block.class_stop, scratch)  # (b, w)
+        block.ranking = QueryBlock(
+            self._take_relevant(block, tile),
+            task.num_relevant[block.start : block.stop],
+            self.max_k,
+            self.tiling.knn_k,
+        )
+        block.ranking.begin(tile, first, scratch)
+
+    def _take_relevant(self, block: Block, tile: np.ndarray) -> np.ndarray:
+        """Similarities (b, R) of the relevant items, descending, padded with −inf.
+
+        tile: (b, w) of the block's own classes; they and the queries themselves are −inf after.
+        """
+        task = self.task
+        classes = task.query_class[block.start : block.stop]
         starts, stops = task.starts[classes], task.starts[classes + 1]
         columns = starts[:, None] + np.arange((stops - starts).max())  # (b, R or R + 1)
         outside = columns >= stops[:, None]
-        columns = np.where(outside, starts[:, None], columns) - home
+        columns = np.where(outside, starts[:, None], columns) - block.class_start
         relevant = np.take_along_axis(tile, columns, axis=1)
         relevant[outside] = -np.inf
         if task.self_retrieval:
             rows = np.arange(len(classes))
             relevant[rows, block.start + rows - starts] = -np.inf
-        relevant = -np.sort(-relevant, axis=1)
         np.put_along_axis(tile, columns, -np.inf, axis=1)
-        block.ranking = QueryBlock(
-            relevant[:, : relevant.shape[1] - task.self_retrieval].copy(),
-            task.num_relevant[block.start : block.stop],
-            self.deepest,
-            self.knn_k,
-        )
-        block.ranking.begin(tile, home, scratch)
+        relevant = -np.sort(-relevant, axis=1)
+        return relevant[:, : relevant.shape[1] - task.self_retrieval].copy()
 
-    def absorb(self, tile: _Tile, scratch: Scratch) -> None:
+    def absorb(self, tile: Tile, scratch: Scratch) -> None:
         """Take in a tile that holds no relevant item."""
         similarities = self._similarities(tile.block, tile.start, tile.stop, scratch)
-        tile.block.ranking.absorb(similarities, 0, tile.start, scratch)
+        _begun(tile.block).absorb(similarities, 0, tile.start, scratch)
         if tile.partner is not None:
-            tile.partner.ranking.absorb(similarities, 1, tile.block.start, scratch)
+            _begun(tile.partner).absorb(similarities, 1, tile.block.start, scratch)
 
-    def finish(self, block: _Block) -> Scores:
+    def finish(self, block: Block) -> Scores:
         """The scores of a block that has seen every item; its state is let go."""
-        task, ranking = self.task, block.ranking
+        task, ranking = self.task, _begun(block)
         ranking.finish()
-        block.ranking = block.twins = None
+        block.ranking = block.duplicates = None
         ranks = Ranks(
             ranking.relevant,
             ranking.num_relevant,
             ranking.above,
-            ranking.near,
-            task.gallery_class[ranking.near_columns],
+            ranking.nearest.similarities,
+            task.gallery_class[ranking.nearest.columns],
         )
         return score(
             ranks,
@@ -185,18 +114,18 @@ class _Scanner:
             task.gallery_class,
             len(task.gallery) - task.self_retrieval,
             lambda rows: self._all_similarities(block.start + rows),
-            at_once=max(1, self.block_bytes // (len(task.gallery) * _BYTES_A_SIMILARITY)),
+            at_once=max(1, self.tiling.block_bytes // (len(task.gallery) * BYTES_A_SIMILARITY)),
         )
 
     def run(
-        self, work: Callable[[Any, Scratch], None], items: Iterable[_Block] | Iterable[_Tile]
+        self, work: Callable[[Any, Scratch], None], items: Iterable[Block] | Iterable[Tile]
     ) -> None:
         """Call work(item, scratch) for every item, on all workers."""
         queue, lock = iter(items), threading.Lock()
         failed = threading.Event()
 
         def drain() -> None:
-            scratch = Scratch(self.scratch_size, self.task.gallery.dtype)
+            scratch = Scratch(self.tiling.scratch_size, self.task.gallery.dtype)
             while not failed.is_set():
                 with lock:
                     item = next(queue, None)
@@ -215,42 +144,17 @@ class _Scanner:
                 failed.set()
                 raise
 
-    def _blocks(self, whole_classes: bool) -> Iterator[_Block]:
-        """The queries cut into blocks of up to `side`, whose homes fit a tile."""
-        task = self.task
-        num_queries = len(task.query_class)
-        start = 0
-        while start < num_queries:
-            stop = min(start + self.side, num_queries)
-            if whole_classes and stop < num_queries:
-                stop = int(task.starts[task.query_class[stop]])
-            home_start = int(task.starts[task.query_class[start]])
-            while True:
-                home_stop = int(task.starts[task.query_class[stop - 1] + 1])
-                width = home_stop - home_start
-                if whole_classes or stop == start + 1 or (stop - start) * width <= self.tile_size:
-                    break
-                stop = start + (stop - start) // 2
-            yield _Block(start, stop, home_start, home_stop)
-            start = stop
-
-    def _state_bytes(self, block: _Block) -> int:
-        task = self.task
-        width = int(task.num_relevant[block.stop - 1]) + 4 * self.knn_k
-        twins = len(task.twins.embeddings) if task.twins is not None else 0
-        return (block.stop - block.start) * (width + twins) * _BYTES_A_SIMILARITY
-
-    def _similarities(self, block: _Block, start: int, stop: int, scratch: Scratch) -> np.ndarray:
+    def _similarities(self, block: Block, start: int, stop: int, scratch: Scratch) -> np.ndarray:
         """The tile (b, w) of a block's queries and the columns start to stop."""
         task = self.task
         tile = scratch.tile(
             task.queries.block(block.start, block.stop), task.gallery.block(start, stop)
         )
-        if task.twins is not None:
-            first, last = np.searchsorted(task.twins.columns, [start, stop])
-            columns = task.twins.columns[first:last] - start
-            assert block.twins is not None, "computed when the block was begun"
-            tile[:, columns] = block.twins[:, task.twins.which[first:last]]
+        if task.duplicates is not None:
+            first, last = np.searchsorted(task.duplicates.columns, [start, stop])
+            columns = task.duplicates.columns[first:last] - start
+            assert block.duplicates is not None, "computed when the block was begun"
+            tile[:, columns] = block.duplicates[:, task.duplicates.which[first:last]]
         return tile
 
     def _all_similarities(self, queries: np.ndarray) -> np.ndarray:
@@ -260,11 +164,19 @@ class _Scanner:
         out = np.empty((len(queries), len(task.gallery)), rows.dtype)
         for start, stop in task.gallery.chunks():
             np.matmul(rows, task.gallery.block(start, stop).T, out=out[:, start:stop])
-        if task.twins is not None:
-            out[:, task.twins.columns] = (rows @ task.twins.embeddings.T)[:, task.twins.which]
+        if task.duplicates is not None:
+            duplicates = task.duplicates
+            values = rows @ duplicates.embeddings.T
+            out[:, duplicates.columns] = values[:, duplicates.which]
         if task.self_retrieval:
             out[np.arange(len(queries)), queries] = -np.inf
         return out
+
+
+def _begun(block: Block) -> QueryBlock:
+    """The ranking of a block that was begun."""
+    assert block.ranking is not None
+    return block.ranking
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from dmlbench.evaluate import retrieval, rowwise, tiles
+from dmlbench.evaluate import retrieval, rowwise, tiles, tiling
 
 # Cosines of the oracle that are closer than this differ by its own rounding alone.
 SAME = 1e-12
@@ -108,13 +108,13 @@ def score(request, monkeypatch):
     """`retrieval` on each of its paths: tiles of the CPU and whole rows of any other device."""
     block_bytes = 2**28
     if request.param in ("small tiles", "threads"):
-        monkeypatch.setattr(tiles, "TILE", 7)
+        monkeypatch.setattr(tiling, "TILE", 7)
     if request.param == "threads":
         monkeypatch.setattr(tiles, "_one_blas_thread_each", lambda _: contextlib.nullcontext(3))
     if request.param in ("little memory", "few rows"):
         block_bytes = 2000
     if request.param in ("rows", "few rows"):
         monkeypatch.setattr(
-            tiles, "scan", lambda task, deepest, knn, size: rowwise.scan(task, knn, size, "cpu")
+            tiles, "scan", lambda task, max_k, knn, size: rowwise.scan(task, knn, size, "cpu")
         )
     return lambda *args, **options: retrieval(*args, **{"block_bytes": block_bytes, **options})
