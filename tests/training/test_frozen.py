@@ -16,7 +16,7 @@ import dmlbench
 from dmlbench.data.images import ImageSet
 from dmlbench.data.transforms import TestTransform
 from dmlbench.errors import TrialFailure, UsageError
-from dmlbench.leaderboard.comparison.table import group_key
+from dmlbench.leaderboard.comparison.groups import group_key
 from dmlbench.plan.recipe import Input, Recipe, load_recipe
 from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins

@@ -11,7 +11,7 @@ import dmlbench
 from dmlbench.combiners.fixed import EqualSum
 from dmlbench.combiners.wedl_c import CompressedEnsemble
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.comparison.table import group_key
+from dmlbench.leaderboard.comparison.groups import group_key
 from dmlbench.training.reduction import ReducedByPca
 
 

@@ -36,6 +36,7 @@ def claim_row(claim: Claim) -> dict[str, Any]:
         "failed": 0,
         **metrics.model_dump(exclude={"recall_at"}),
         "tries": [],
+        "tuning": None,
         "loss_rates": [],
         "head_dims": [],
         "distributions": [],

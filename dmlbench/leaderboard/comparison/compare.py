@@ -16,10 +16,10 @@ from typing import Any, Literal
 import numpy as np
 
 from dmlbench.errors import UsageError, VerificationError
+from dmlbench.leaderboard.comparison.groups import group_key, group_parts
 from dmlbench.leaderboard.comparison.outcome import SIGNIFICANCE
 from dmlbench.leaderboard.comparison.queries import query_scores
 from dmlbench.leaderboard.comparison.sentence import common_seeds, units_text
-from dmlbench.leaderboard.comparison.table import group_key, group_parts
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (

@@ -18,7 +18,8 @@ class Verdict:
     key, best_single_key: the ids, told apart where several claims are about one configuration.
     outcome: "beats", "worse" or "not separated" at the 5 % level after Holm's correction;
         "incomplete" where some of its losses are missing or left out, so that the best may be
-        another; "undecided" with fewer than three common seeds, no single loss to compare with, or
+        another, or where it is better after more tuning; "undecided" with fewer than three
+        common seeds, no single loss to compare with, or
         a combiner row that does not stand its checks.
     best_single: name of the single loss against which the lead is smallest, of the `num_singles`
         that share three seeds or, where none does, the most; None if there is none.
@@ -29,6 +30,7 @@ class Verdict:
     missing: the losses that were not run alone in this group, or on fewer common seeds.
     left_out: the rows that would be compared but do not stand their checks: the combiner row
         itself, or single losses of which no other row does.
+    tuning_trials, single_tuning_trials: how many settings were tried in all for each of the two.
     code_differs: whether the shared loss's code is not the same in the two entries.
     """
 
@@ -50,6 +52,8 @@ class Verdict:
     missing: tuple[str, ...]
     left_out: tuple[str, ...]
     code_differs: bool
+    tuning_trials: int
+    single_tuning_trials: int
     sentence: str
 
     @property

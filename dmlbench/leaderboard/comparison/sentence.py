@@ -25,6 +25,11 @@ def sentence(verdict: Verdict) -> str:
         )
     if verdict.left_out:
         text += f" Left out: {_do_not_stand(verdict)}, so the best single loss may be another."
+    if verdict.tuning_trials != verdict.single_tuning_trials:
+        text += (
+            f" Tuning differs: {verdict.tuning_trials} tuning trials for the combination, "
+            f"{verdict.single_tuning_trials} for the single loss."
+        )
     if verdict.code_differs:
         text += " The two ran with different versions of the code; run both again to be sure."
     return text
@@ -82,7 +87,9 @@ def _comparison(verdict: Verdict) -> str:
     if verdict.outcome == "worse":
         text = f"{verdict.combiner} is worse than {single}, by {size} ({_evidence(verdict)})"
     elif verdict.separates:
-        text = f"{verdict.combiner} beats {single}, by {size} ({_evidence(verdict)})"
+        more = verdict.tuning_trials > verdict.single_tuning_trials
+        verb = "is, after more tuning, above" if more else "beats"
+        text = f"{verdict.combiner} {verb} {single}, by {size} ({_evidence(verdict)})"
     else:
         signed = f"{points(difference.mean, signed=True)} points of {metric}"
         text = (

@@ -1,8 +1,4 @@
-"""Entries as rows of a frame: which rows compare with which, and their ranks among those.
-
-Rows compare only within a group: same dataset fingerprint, backbone and weights, training recipe,
-protocol (its hash covers the width rule) and width of the evaluated embedding.
-"""
+"""Entries as rows of a frame: metrics, ranks within their group, and what tables show."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.leaderboard.comparison.claim_row import claim_row
+from dmlbench.leaderboard.comparison.groups import grouped, tuning_label
 from dmlbench.leaderboard.comparison.ranks import group_ranks
 from dmlbench.leaderboard.entries.claim import Claim
 from dmlbench.leaderboard.entries.claim_store import read_claims
@@ -27,52 +24,9 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import read_entries
 from dmlbench.leaderboard.entries.words import distributions, failures, recipe_label
 from dmlbench.leaderboard.verification.tiers import Standing, Tiers, checked_standing
-from dmlbench.plan.config import sha256_of
-from dmlbench.plan.identity import field_defaults, without_defaults
-from dmlbench.plan.recipe import Recipe
 
 if TYPE_CHECKING:
     import pandas
-
-# Parts of a recipe that do not decide whether rows compare: its name is a label; the backbone used
-# and the evaluated width stand in the key themselves.
-_NOT_COMPARED = ("name", "summary", "backbone", "embedding_dim", "pca_dim")
-
-
-def group_key(entry: Entry) -> str:
-    """A short hash that is equal for exactly the rows that may be compared (12 hex digits)."""
-    return sha256_of(group_parts(entry))[:12]
-
-
-def group_parts(entry: Entry) -> dict[str, Any]:
-    """What rows must have in common to be compared."""
-    backbone = entry.identity_json()["backbone"]
-    recipe = without_defaults(entry.recipe, field_defaults(Recipe))
-    return {
-        "dataset": entry.dataset.fingerprint,
-        "backbone": [backbone["distribution"], backbone["name"], backbone["params"]],
-        "weights": entry.backbone.weights_sha256,
-        "recipe": {k: v for k, v in recipe.items() if k not in _NOT_COMPARED},
-        "protocol": entry.protocol.sha256,
-        "embedding_dim": entry.embedding_dim,
-    }
-
-
-def grouped(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """Entries by group key, groups in an order that a person would look for them in."""
-    groups: dict[str, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda entry: entry.entry_id):
-        groups.setdefault(group_key(entry), []).append(entry)
-
-    def place(key: str) -> tuple[Any, ...]:
-        first = groups[key][0]
-        width = first.embedding_dim
-        names = (first.dataset.name, first.protocol.name, first.backbone.name, recipe_label(first))
-        # The fair width first: it is the one to compare under.
-        paper = first.protocol.rules.get("width") != "fair"
-        return (*names, paper, first.protocol.sha256, width, key)
-
-    return {key: groups[key] for key in sorted(groups, key=place)}
 
 
 def leaderboard_frame(
@@ -147,12 +101,17 @@ _TRAILING = (
     "position",
     "smallest_difference",
     "train_seconds",
+    "process_seconds",
+    "device_seconds",
+    "head_parameters",
     "tries",
+    "tuning",
     "loss_rates",
     "head_dims",
     "distributions",
     "failures",
 )
+_SECONDS = ("train_seconds", "process_seconds", "device_seconds")
 _ORIGIN = ("submitter", "concerns", "source", "group", "key", "short", "name")
 
 
@@ -164,8 +123,8 @@ def _columns(metrics: Sequence[str]) -> list[str]:
 def _types(metrics: Sequence[str]) -> dict[str, str]:
     numbers = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
     types = dict.fromkeys(_COUNTS, "int64") | {"pretrained": "bool"}
-    types |= dict.fromkeys(("rank_low", "rank_high", "position"), "Int64")
-    return types | dict.fromkeys([*numbers, "train_seconds", "smallest_difference"], "float64")
+    types |= dict.fromkeys(("rank_low", "rank_high", "position", "head_parameters"), "Int64")
+    return types | dict.fromkeys([*numbers, *_SECONDS, "smallest_difference"], "float64")
 
 
 def _row(
@@ -175,7 +134,6 @@ def _row(
     labels: Labels,
     metrics: Sequence[str],
 ) -> dict[str, Any]:
-    seconds = [trial.cost.train_seconds for trial in entry.completed]
     row: dict[str, Any] = {
         "entry_id": entry.entry_id,
         "key": labels.key(entry),
@@ -192,8 +150,10 @@ def _row(
         "embedding_dim": entry.embedding_dim,
         "seeds": len(entry.completed),
         "failed": len(entry.trials) - len(entry.completed),
-        "train_seconds": sum(seconds) / len(seconds) if seconds else None,
+        **{name: _mean_cost(entry, name) for name in _SECONDS},
+        "head_parameters": entry.head_parameters,
         "tries": entry.tuning_budgets,
+        "tuning": tuning_label(entry),
         "loss_rates": [loss.learning_rate for loss in entry.losses],
         "head_dims": list(entry.head_dims),
         "distributions": distributions(entry),
@@ -208,6 +168,12 @@ def _row(
         ends = interval if interval is not None else (None, None, None)
         row |= dict(zip((metric, f"{metric}_low", f"{metric}_high"), ends, strict=True))
     return row
+
+
+def _mean_cost(entry: Entry, name: str) -> float | None:
+    """Mean seconds of the completed trials; None where a trial does not record them."""
+    seconds = [getattr(trial.cost, name) for trial in entry.completed]
+    return sum(seconds) / len(seconds) if seconds and None not in seconds else None
 
 
 def _short_length(ids: Sequence[str], least: int = 6) -> int:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from dmlbench.leaderboard.comparison.groups import grouped, tuning_trials
 from dmlbench.leaderboard.comparison.outcome import Outcome, Verdict
 from dmlbench.leaderboard.comparison.sentence import sentence
-from dmlbench.leaderboard.comparison.table import grouped
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
@@ -112,6 +112,8 @@ def _compare(
         missing=missing,
         left_out=left_out,
         code_differs=best is not None and not _same_code(entry, best),
+        tuning_trials=tuning_trials(entry),
+        single_tuning_trials=tuning_trials(best) if best else 0,
         sentence="",
     )
 
@@ -159,12 +161,24 @@ def _outcome(verdict: Verdict) -> Outcome:
         return "worse"
     if verdict.missing or verdict.left_out:
         return "incomplete"
+    if verdict.tuning_trials > verdict.single_tuning_trials:
+        # More tuning alone can make a row better.
+        return "incomplete" if verdict.separates else "not separated"
     return "beats" if verdict.separates else "not separated"
 
 
 def _identities(entry: Entry) -> list[str]:
-    """What tells each loss of an entry from others, in their order."""
-    return [canonical_json(loss) for loss in entry.identity_json()["losses"]]
+    """What tells each loss of an entry from others, in their order.
+
+    Of a row that was tuned as a whole, a loss has the parameters that are best in that row: it is
+    the same loss as that of another tuned row.
+    """
+    losses = entry.identity_json()["losses"]
+    if any(record.kind == "row" for record in entry.tuning):
+        losses = [
+            {k: loss[k] for k in ("distribution", "name")} | {"tuned": True} for loss in losses
+        ]
+    return [canonical_json(loss) for loss in losses]
 
 
 def _same_code(entry: Entry, single: Entry) -> bool:

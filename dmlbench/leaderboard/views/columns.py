@@ -108,11 +108,21 @@ def entry_cells(rows: pandas.DataFrame) -> list[str]:
     ]
 
 
-def tries_cells(rows: pandas.DataFrame) -> list[str]:
-    """Tuning budgets of a row's losses and combiner; empty where no row of the group was tuned."""
-    if not any(rows["tries"]):
+def tuning_cells(rows: pandas.DataFrame) -> list[str]:
+    """How parameters were chosen; empty where all have their defaults, or nobody knows."""
+    if set(rows["tuning"]) <= {None, "defaults"}:
         return []
-    return ["+".join(map(str, tries)) or NOTHING for tries in rows["tries"]]
+    return [text or NOTHING for text in rows["tuning"]]
+
+
+def head_parameter_cells(rows: pandas.DataFrame) -> list[str]:
+    """Trainable parameters behind the backbone; empty where no entry of the group says."""
+    counts = rows["head_parameters"]
+    if not counts.notna().any():
+        return []
+    return [
+        NOTHING if missing else f"{n:,}" for missing, n in zip(counts.isna(), counts, strict=True)
+    ]
 
 
 def loss_rate_cells(rows: pandas.DataFrame) -> list[str]:
@@ -125,9 +135,18 @@ def loss_rate_cells(rows: pandas.DataFrame) -> list[str]:
     ]
 
 
-def time_cells(rows: pandas.DataFrame) -> list[str]:
-    """Mean training time of a trial, in the unit that suits it."""
-    return [duration(seconds) for seconds in rows["train_seconds"]]
+def cost_cells(rows: pandas.DataFrame) -> list[str]:
+    """What training a trial takes on average: ``8.1 s GPU`` or ``3.4 min CPU``.
+
+    Seconds of the accelerator, or else of processors; ``wall`` for the wall clock of an older
+    entry, which depends on what else its machine did.
+    """
+    kinds = (("device_seconds", " GPU"), ("process_seconds", " CPU"), ("train_seconds", " wall"))
+    cells = []
+    for values in zip(*(rows[name] for name, _ in kinds), strict=True):
+        known = [(s, unit) for s, (_, unit) in zip(values, kinds, strict=True) if math.isfinite(s)]
+        cells.append(duration(known[0][0]) + known[0][1] if known else NOTHING)
+    return cells
 
 
 def duration(seconds: float) -> str:
@@ -154,7 +173,7 @@ def group_title(rows: pandas.DataFrame) -> str:
     seeds = str(most) if fewest == most else f"{fewest} to {most}"
     return (
         f"{first['dataset']} · {first['protocol']} · {first['backbone']}, {start} · "
-        f"recipe {recipes} · {first['width']} width, {first['embedding_dim']}-d · "
+        f"recipe {recipes} · {first['embedding_dim']}-d · "
         f"{seeds} seed{'' if seeds == '1' else 's'}"
     )
 
@@ -167,7 +186,7 @@ def legend(by: str) -> str:
         f"significantly higher {metric_title(by)}, to the number of rows that do not have a "
         "significantly lower one (95 % confidence, paired over trials, corrected after Holm). Rows "
         "whose ranges overlap can still differ significantly: to compare any two, run `dmlbench "
-        "leaderboard compare A B`. Train: mean time of a trial. Tier: checked (by schema and "
+        "leaderboard compare A B`. Cost: mean training of a trial. Tier: checked (by schema and "
         "invariants), recomputed (from the stored embeddings) or reproduced (trained again); "
         "`dmlbench leaderboard verify` checks again."
     )
@@ -181,10 +200,11 @@ def notes(rows: pandas.DataFrame, by: str) -> list[str]:
     if rows.iloc[0]["source"] is not None:
         return [f"as published: {source}" for source in dict.fromkeys(rows["source"])]
     found = []
-    if any(rows["tries"]):
+    if tuning_cells(rows):
         found.append(
-            "Tries: settings of each loss that were tried on validation classes before these runs, "
-            "of which the best was taken"
+            "Tuning: settings that were tried on validation classes before these runs, of which "
+            "the best was taken; untuned parameters are not the defaults, and no record says how "
+            "they were chosen"
         )
     found += _rank_notes(rows, by)
     for row in rows.itertuples():

@@ -81,10 +81,18 @@ LEADING = [
 #: After the metrics.
 TRAILING = [
     TableColumn("dim", "Dim", cells.width_cells, "embedding_dim", ascending=True, screen="rest"),
-    TableColumn("tries", "Tries", cells.tries_cells, "tries", screen="rest"),
+    TableColumn("tuning", "Tuning", cells.tuning_cells, "tries", screen="rest"),
     TableColumn("loss-rates", "Loss lr", cells.loss_rate_cells, "loss_rates", screen="rest"),
+    TableColumn(
+        "head-parameters",
+        "Head params",
+        cells.head_parameter_cells,
+        "head_parameters",
+        ascending=True,
+        screen="rest",
+    ),
     TableColumn("trials", "Trials", cells.trial_cells, "seeds", screen="wide"),
-    TableColumn("train", "Train", cells.time_cells, "train_seconds", ascending=True, screen="wide"),
+    TableColumn("cost", "Cost", cells.cost_cells, "train_seconds", ascending=True, screen="wide"),
     TableColumn("entry", "Entry", cells.entry_cells, "short", left=True, screen="rest"),
 ]
 

@@ -154,7 +154,7 @@ def test_many_comparisons_are_corrected(make_entry, tmp_path):
     [
         ({"recipe": {"batch": {"classes": 16}}}, r"recipe\.batch\.classes \(none and 16\)"),
         ({"epochs": 4}, r"recipe\.epochs \(3 and 4\)"),
-        ({"width": "paper"}, "protocol"),
+        ({"ks": (1, 10)}, "protocol"),
         ({"embedding_dim": 32}, "embedding_dim"),
         ({"dataset": "cub"}, "dataset"),
     ],

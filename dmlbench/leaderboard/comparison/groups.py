@@ -1,0 +1,106 @@
+"""Which rows may be compared, and with how much tuning each was made.
+
+Rows compare within a group: the same dataset, class splits, backbone, pretraining, training recipe
+(images seen, batch, augmentation), protocol and dimension of the evaluated embedding. Parameters of
+losses and combiners separate nothing. Learning rates do not either where a tuning record says that
+they were searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.words import recipe_label
+from dmlbench.plan.config import sha256_of
+from dmlbench.plan.identity import field_defaults, without_defaults
+from dmlbench.plan.recipe import Recipe
+
+# Parts of a recipe that do not decide whether rows compare: its name is a label; the backbone used
+# and the evaluated dimension are in the key themselves.
+_NOT_COMPARED = ("name", "summary", "backbone", "embedding_dim", "pca_dim")
+# Rules of a protocol that say how the heads of an ensemble share the dimension: what matters is the
+# dimension that is evaluated. A single loss of an ensemble's dimension belongs to its group.
+_DIMENSION_RULES = ("width", "dim_budget")
+_RATES = "recipe.optimizer."
+
+
+def group_key(entry: Entry) -> str:
+    """A short hash that is equal for exactly the rows that may be compared (12 hex digits)."""
+    return sha256_of(group_parts(entry))[:12]
+
+
+def group_parts(entry: Entry) -> dict[str, Any]:
+    """What rows must have in common to be compared."""
+    backbone = entry.identity_json()["backbone"]
+    recipe = without_defaults(_untuned(entry), field_defaults(Recipe))
+    rules = {k: v for k, v in entry.protocol.rules.items() if k not in _DIMENSION_RULES}
+    splits = sorted({trial.split for trial in entry.trials} | {0})
+    return {
+        "dataset": entry.dataset.fingerprint,
+        "backbone": [backbone["distribution"], backbone["name"], backbone["params"]],
+        "weights": entry.backbone.weights_sha256,
+        "recipe": {k: v for k, v in recipe.items() if k not in _NOT_COMPARED},
+        "protocol": rules,
+        "embedding_dim": entry.embedding_dim,
+        # The dataset's own split goes without saying.
+        **({"splits": splits} if splits != [0] else {}),
+    }
+
+
+def grouped(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """Entries by group key, groups in an order that a person would look for them in."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.entry_id):
+        groups.setdefault(group_key(entry), []).append(entry)
+
+    def place(key: str) -> tuple[Any, ...]:
+        first = groups[key][0]
+        names = (first.dataset.name, first.protocol.name, first.backbone.name, recipe_label(first))
+        return (*names, first.embedding_dim, key)
+
+    return {key: groups[key] for key in sorted(groups, key=place)}
+
+
+def tuning_trials(entry: Entry) -> int:
+    """How many settings were tried in all for a row; 0 without a record.
+
+    In schema 1 each loss was tuned by itself, and a combination took the losses as they were.
+    """
+    return max((record.budget for record in entry.tuning), default=0)
+
+
+def tuning_label(entry: Entry) -> str | None:
+    """``5 trials``, ``defaults`` or ``untuned parameters``: how a row's parameters were chosen.
+
+    None for schema 1 without a record, which does not say what the defaults were.
+    """
+    if entry.tuning:
+        count = tuning_trials(entry)
+        return f"{count} trial{'s' * (count != 1)}"
+    if entry.identity is None:
+        return None
+    identity = entry.identity_json()
+    components = [*identity["losses"], *([identity["combiner"]] if identity["combiner"] else [])]
+    rates = identity["recipe"].get("optimizer", {})
+    chosen = any(component["params"] for component in components) or any(
+        key.removeprefix(_RATES) in rates for key in _rates(entry.recipe_overrides)
+    )
+    return "untuned parameters" if chosen else "defaults"
+
+
+def _untuned(entry: Entry) -> Mapping[str, Any]:
+    """The recipe without the learning rates that a tuning record searched."""
+    searched = {key for record in entry.tuning for key in _rates(record.space)}
+    optimizer = entry.recipe.get("optimizer")
+    if not searched or not isinstance(optimizer, dict):
+        return entry.recipe
+    kept = {k: v for k, v in optimizer.items() if _RATES + k not in searched}
+    return {**entry.recipe, "optimizer": kept}
+
+
+def _rates(values: Mapping[str, Any]) -> list[str]:
+    """The keys of learning rates, as ``recipe.optimizer.head_lr``, among searched or set values."""
+    keys = [key if key.startswith("recipe.") else f"recipe.{key}" for key in values]
+    return [key for key in keys if key.startswith(_RATES) and key.endswith("_lr")]

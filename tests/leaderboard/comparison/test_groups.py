@@ -1,0 +1,96 @@
+"""Groups: what keeps rows apart, and how their tuning is compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmlbench.leaderboard.comparison.groups import group_key, tuning_label
+from dmlbench.leaderboard.comparison.table import leaderboard_frame
+from dmlbench.leaderboard.comparison.verdict import verdicts
+from dmlbench.leaderboard.entries.trial import Trial
+
+LOW, HIGH = [0.50, 0.51, 0.52, 0.50, 0.51], [0.60, 0.61, 0.62, 0.60, 0.61]
+
+
+def record(budget=5, **space):
+    return {
+        "kind": "row", "setting_sha256": "a" * 64, "code_sha256": "b" * 64, "budget": budget,
+        "seeds": [1000], "space": space, "sampler": "none", "trials": [],
+    }  # fmt: skip
+
+
+def test_a_single_loss_of_an_ensembles_dimension_is_in_its_group(make_entry):
+    wide = {"embedding_dim": 128}
+    ensemble = make_entry("ms+triplet", HIGH, combiner="wedl", width="paper", **wide)
+    singles = [make_entry(name, LOW, **wide) for name in ("ms", "triplet")]
+    assert len({group_key(entry) for entry in (ensemble, *singles)}) == 1
+    (verdict,) = verdicts([ensemble, *singles])
+    assert verdict.outcome == "beats" and verdict.num_singles == 2
+    assert group_key(make_entry("ms", LOW)) != group_key(ensemble)
+
+
+def test_learning_rates_separate_rows_unless_a_record_says_how_they_were_chosen(make_entry):
+    usual = make_entry("ms", LOW)
+    other = {"recipe": {"optimizer": {"head_lr": 0.123}}}
+    rate = {"recipe.optimizer.head_lr": {"log": [1e-4, 1e-1]}}
+    assert group_key(make_entry("ms", LOW, **other)) != group_key(usual)
+    assert group_key(make_entry("ms", LOW, tuning=[record(**rate)], **other)) == group_key(usual)
+    # A record that searched another value says nothing of this one.
+    beside = record(**{"recipe.optimizer.loss_lr": {}})
+    assert group_key(make_entry("ms", LOW, tuning=[beside], **other)) != group_key(usual)
+    # What is no learning rate separates whatever a record says.
+    longer = make_entry("ms", LOW, epochs=4, tuning=[record(**{"recipe.epochs": {}})])
+    assert group_key(longer) != group_key(usual)
+
+
+def test_class_splits_separate_groups(make_entry):
+    entry = make_entry("ms", LOW)
+    split = [Trial.model_validate(t.model_dump() | {"split": 1}) for t in entry.trials]
+    assert group_key(entry.model_copy(update={"trials": entry.trials + split})) != group_key(entry)
+
+
+@pytest.mark.parametrize("budget, outcome", [(5, "beats"), (25, "incomplete")])
+def test_a_lead_after_more_tuning_is_no_finding(make_entry, budget, outcome):
+    singles = [make_entry(name, LOW, tuning=[record(5)]) for name in ("ms", "triplet")]
+    ensemble = make_entry("ms+triplet", HIGH, combiner="wedl", tuning=[record(budget)])
+    (verdict,) = verdicts([*singles, ensemble])
+    assert verdict.outcome == outcome
+    assert ("Tuning differs: 25 tuning trials" in verdict.sentence) == (budget == 25)
+    # The losses of a tuned row are those of tuned rows, whatever their parameters became.
+    untuned = [make_entry(name, LOW) for name in ("ms", "triplet")]
+    (verdict,) = verdicts([*untuned, ensemble])
+    assert verdict.best_single is None and verdict.outcome == "undecided"
+
+
+def test_rows_say_how_their_parameters_were_chosen(make_entry):
+    assert tuning_label(make_entry("ms", tuning=[record(50)])) == "50 trials"
+    assert tuning_label(make_entry("ms")) is None, "schema 1 does not say what the defaults were"
+
+
+def test_the_best_of_many_equal_settings_is_marked(tmp_path):
+    """Fifty names for one setting: the one that wins by luck has no record of a tuning."""
+    from dmlbench.plan.request import Request, configurations_of
+    from dmlbench.plugins.loading import load_plugins
+
+    registry = load_plugins()
+    losses = ["triplet", "triplet(margin=0.2001)"]
+    request = Request(losses=losses, combiners=[], out=tmp_path)
+    default, lucky = (c.identity() for c in configurations_of(request, registry))
+
+    class Row:
+        tuning: list = []
+        recipe_overrides: dict = {}
+
+        def __init__(self, identity):
+            self.identity = identity
+
+        def identity_json(self):
+            return self.identity
+
+    assert tuning_label(Row(default)) == "defaults"
+    assert tuning_label(Row(lucky)) == "untuned parameters"
+
+
+def test_the_tuning_of_a_group_is_shown(make_entry):
+    frame = leaderboard_frame([make_entry("ms", HIGH, tuning=[record(7)]), make_entry("a", LOW)])
+    assert list(frame["tuning"]) == ["7 trials", None]
