@@ -63,13 +63,12 @@ class LocalExecutor:
         processes: int,
         threads: int,
         time_limit: float | None = None,
-        warn_seconds: float = WARN_SECONDS,
     ) -> None:
         open_standard_streams()
         self.processes = processes
         self.threads = threads
         self.stray_messages = 0
-        self._watchdog = Watchdog(time_limit, warn_seconds, time.monotonic)
+        self._watchdog = Watchdog(time_limit, WARN_SECONDS, time.monotonic)
         self._launcher: Launcher | None = None
         self._running: dict[str, _Running] = {}
         self._selector = selectors.DefaultSelector()
