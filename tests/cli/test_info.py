@@ -39,10 +39,10 @@ def test_a_model_of_timm_is_told_as_one(call):
 
 def test_parameters_are_shown_with_meaning_and_range(call):
     code, out, _ = call("info", "triplet")
-    assert code == 0 and "`dmlbench tune` tries 0.02 to 0.6, log" in out
+    assert code == 0 and "`dmlbench tune` tries 0.02 to 1.0, log" in out
     assert "use squared distances (up to 4)" in out and "what they mean" not in out
     document = json.loads(call("info", "triplet", "--json")[1])
-    assert document["search"] == {"margin": {"low": 0.02, "high": 0.6, "log": True}}
+    assert document["search"]["margin"] == {"low": 0.02, "high": 1.0, "log": True}
     assert document["meanings"]["margin"].startswith("at least 0.")
 
 

@@ -6,8 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from dmlbench.leaderboard.entries.store import read_entry
+from dmlbench.leaderboard.entries.trial_result import TrialResult
 
 
 @pytest.fixture
@@ -114,6 +118,13 @@ def test_seeds_are_told_as_ranges_and_a_gap_on_stderr(plan, tmp_path):
     assert "seed 0 is missing" in plan(*at, "1,", "--json")[2]
 
 
+def made_before() -> TrialResult:
+    """What a trial with seed 0 left."""
+    leaderboards = Path(__file__).parents[2] / "leaderboards"
+    entry = read_entry(next(leaderboards.glob("zsl-v1/glyphs/[0-9a-f]*.json")))
+    return TrialResult(facts=entry.facts, trial=entry.trials[0].model_copy(update={"seed": 0}))
+
+
 def test_seeds_on_file_fill_the_gap(plan, tmp_path):
     at = ["--losses", "ms", "--out", str(tmp_path)]
     (row,) = json.loads(plan(*at, "--json")[1])["configurations"]
@@ -123,7 +134,7 @@ def test_seeds_on_file_fill_the_gap(plan, tmp_path):
 
     (trial,) = make_plan(Request(losses=["ms"], out=tmp_path, seeds=1), load_plugins()).trials
     trial.folder.create()
-    trial.folder.write_result({"trial": {"seed": 0, "status": "completed"}})
+    trial.folder.write_result(made_before())
     assert row["entry_id"] in str(trial.folder.path)
     _, out, err = plan(*at, "--seeds", "1,2")
     assert err == "" and "1-2 to do" in out
