@@ -22,14 +22,25 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
     help="How many of the entry's seeds (3 means the first 3), or which (0,1,7).  [default: all]",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one a core; 1 on a GPU]"
+    "--fresh",
+    type=click.IntRange(3, 1000),
+    metavar="N",
+    help="Train on N seeds that the author did not choose instead, 3 or more.",
+)
+@click.option(
+    "--salt",
+    metavar="TEXT",
+    help="With --fresh: what the seeds are drawn by.  [default: a random text]",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one per core; 1 on a GPU]"
 )
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 @timeout_option
 @click.option(
     "--who", default="unnamed", show_default=True, help="Who trained it again, for the record."
 )
-@click.option("--no-record", is_flag=True, help="Say the outcome and write nothing.")
+@click.option("--no-record", is_flag=True, help="Print the result without recording it.")
 @click.option(
     "--scratch",
     metavar="DIR",
@@ -43,6 +54,8 @@ def reproduce_command(
     entry: str,
     out: Path,
     seeds: str | None,
+    fresh: int | None,
+    salt: str | None,
     jobs: int | None,
     device: str,
     trial_timeout: float | None,
@@ -54,11 +67,11 @@ def reproduce_command(
 ) -> int:
     """Train ENTRY again with the same configuration and compare the results.
 
-    ENTRY is an id, the beginning of one, or a file. On the same code and processor every metric is
-    expected to be equal to the last digit; elsewhere the intervals must agree. The outcome is
-    recorded beside the entry, whose tier becomes "reproduced" once it holds for three seeds, or for
-    all that the entry has. Exit code 0 if it holds, 4 if the results disagree, 1 if that cannot be
-    decided.
+    ENTRY is an id, a unique prefix of one, or a file. On the same code and processor every metric
+    is expected to be equal to the last digit; elsewhere it must be within the spread of the entry's
+    own trials. The result is recorded beside the entry. Its tier becomes "reproduced" once all its
+    trials are, and "confirmed" if fresh seeds agree, unless its submitter trained it again himself.
+    Exit code 0 if the results agree, 4 if they disagree, 1 if that cannot be decided.
     """
     from dmlbench.cli.progress import watch_run
     from dmlbench.errors import UsageError
@@ -66,11 +79,16 @@ def reproduce_command(
     from dmlbench.leaderboard.entries.attestation import write_attestation
     from dmlbench.leaderboard.entries.sanitize import plain
     from dmlbench.leaderboard.entries.store import find_entry_file, read_entry
+    from dmlbench.leaderboard.verification.drawing import fresh_seeds, new_salt
     from dmlbench.leaderboard.verification.tiers import Tiers
     from dmlbench.plugins.loading import load_plugins
-    from dmlbench.running.reproduce import discard, plan_again, reproduce
+    from dmlbench.running.reproduce import discard, plan_again, plan_seeds, reproduce
     from dmlbench.training.trial_folder import TRIALS, make_folder
 
+    if salt is not None and (fresh is None or not salt.isascii() or not 0 < len(salt) <= 64):
+        raise UsageError("--salt goes with --fresh, and takes up to 64 characters of ASCII.")
+    if fresh is not None and seeds is not None:
+        raise UsageError("--fresh draws seeds; leave --seeds out.")
     if not 0 < len(who.strip()) <= 200:
         raise UsageError("--who takes up to 200 characters.")
     path = find_entry_file(out, entry)
@@ -80,13 +98,20 @@ def reproduce_command(
     place = scratch or root / TRIALS / "reproductions" / path.stem
     if scratch is None:
         make_folder(root, place)
-    plan = plan_again(found, None if seeds is None else read_seeds(seeds), place, registry)
+    if fresh is None:
+        kind, salt = "reproduced", None
+        plan = plan_again(found, None if seeds is None else read_seeds(seeds), place, registry)
+    else:
+        kind, salt = "confirmed", salt or new_salt()
+        plan = plan_seeds(found, fresh_seeds(found, salt, fresh), place, registry)
     with watch_run(plan, False) as watch:
         result = reproduce(
             found,
             plan,
             registry,
             who=who.strip(),
+            kind=kind,
+            salt=salt,
             jobs=jobs,
             device=device,
             trial_timeout=trial_timeout,

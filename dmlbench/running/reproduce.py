@@ -1,4 +1,4 @@
-"""Train an entry again from its own configuration, and compare."""
+"""Train an entry again from its own configuration, or on seeds its author did not choose."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dmlbench.errors import UsageError
 from dmlbench.hookspecs import TrialEvent
-from dmlbench.leaderboard.entries.attestation import Attestation, AttestedTrial, now
+from dmlbench.leaderboard.entries.attestation import Attestation, AttestedTrial, Kind, now
 from dmlbench.leaderboard.entries.code import entry_code
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.trial import Trial
@@ -49,15 +49,23 @@ class Reproduction:
 def plan_again(
     entry: Entry, seeds: Sequence[int] | int | None, scratch: Path, registry: Registry
 ) -> Plan:
-    """The trials to train: the entry's seeds, its first n, or those listed.
+    """The trials to train again: the entry's seeds, its first n, or those listed.
 
-    Raises `UsageError` for a seed that the entry has not, a plugin that is not installed here, or
-    a configuration that this version of dmlbench understands in another way.
+    Raises `UsageError` for a seed that the entry does not have, and as `plan_seeds`.
+    """
+    return plan_seeds(entry, _seeds(entry, seeds), scratch, registry)
+
+
+def plan_seeds(entry: Entry, seeds: Sequence[int], scratch: Path, registry: Registry) -> Plan:
+    """Trials of the entry's configuration with these seeds, whether the entry has them or not.
+
+    Raises `UsageError` for a plugin that is not installed here, or a configuration that this
+    version of dmlbench understands in another way.
     """
     configuration = _configuration(entry, registry)
     code = code_sha256(configuration, registry)
     trials = []
-    for seed in _seeds(entry, seeds):
+    for seed in seeds:
         folder = TrialFolder(scratch, configuration.entry_id, code, seed)
         result = folder.read_result()
         status = result.trial.status if result else "to do"
@@ -71,12 +79,17 @@ def reproduce(
     registry: Registry,
     *,
     who: str,
+    kind: Kind = "reproduced",
+    salt: str | None = None,
     jobs: int | None = None,
     device: str = "auto",
     trial_timeout: float | None = None,
     watch: Callable[[TrialEvent], None] | None = None,
 ) -> Reproduction:
-    """Carry out a plan of `plan_again`, with the threads that the entry had, and compare.
+    """Carry out a plan of this module, with the threads that the entry had, and compare.
+
+    kind: "reproduced" for the entry's own trials, "audited" for those that `salt` draws of them, or
+        "confirmed" for the fresh seeds that it draws (`dmlbench.leaderboard.verification.drawing`).
 
     What is trained already in the plan's folder is not trained again, so that an interrupted
     reproduction goes on. Raises `UsageError` before any training where something cannot be built.
@@ -97,14 +110,14 @@ def reproduce(
         if trial.folder.read_result() is None
     ) + tuple(reason for _, reason in outcome.unwritten)
     if not outcome.entries:
-        nothing = Agreement("undecided", "no seed could be trained again.")
+        nothing = Agreement("undecided", "no trial could be trained.")
         return Reproduction(None, nothing, "", unfinished)
     (again,) = outcome.entries
     wanted = {trial.seed for trial in plan.trials}
     trials = [trial for trial in again.trials if trial.seed in wanted]
     attestation = Attestation(
         schema_version=1,
-        kind="reproduced",
+        kind=kind,
         entry_id=entry.entry_id,
         entry_sha256=entry.content_sha256(),
         who=who,
@@ -113,11 +126,12 @@ def reproduce(
         code_sha256=entry_code(again),
         fingerprint=again.dataset.fingerprint,
         trials=[_attested(trial) for trial in trials],
+        salt=salt,
     )
     return Reproduction(
         attestation,
         agreement(entry, attestation),
-        _circumstances(entry, attestation),
+        "" if kind == "confirmed" else _circumstances(entry, attestation),
         unfinished,
     )
 
@@ -163,6 +177,7 @@ def _seeds(entry: Entry, seeds: Sequence[int] | int | None) -> list[int]:
 
 def _attested(trial: Trial) -> AttestedTrial:
     return AttestedTrial(
+        split=trial.split,
         seed=trial.seed,
         metrics=trial.metrics,
         reason=trial.reason,

@@ -103,16 +103,27 @@ def test_picked_seeds_are_no_entry_that_ranks(make_entry, seeds):
     picked = make_entry("picked", [0.9] * 5, seeds=seeds)
     frame = leaderboard_frame([picked, make_entry("sound", [0.5, 0.51, 0.52, 0.5, 0.51])])
     row = row_of(frame, picked)
-    assert row["tier"] == "claimed" and row["concerns"][0].startswith("seeds: ")
+    assert row["tier"] == "unverified" and row["concerns"][0].startswith("seeds: ")
     assert frame["rank_low"].isna()[1] and list(frame["losses"]) == ["sound", "picked"]
 
 
 def test_a_number_raised_by_hand_loses_what_was_attested_of_it(published, tmp_path):
     """0.05 more on every metric, under the file name that `verify` would print for the content."""
+    from dmlbench.leaderboard.entries.attestation import (
+        attestation_files,
+        read_attestations,
+        write_attestation,
+    )
+    from dmlbench.leaderboard.entries.store import write_entry
     from dmlbench.leaderboard.verification.tiers import Tiers
 
     honest = next(e for e in published if e.label == "nca")
-    assert Tiers(PUBLISHED).standing(honest).tier == "recomputed"
+    folder = write_entry(tmp_path, honest).parent
+    (theirs,) = read_attestations(attestation_files(PUBLISHED)[honest.entry_id])[0]
+    write_attestation(folder, theirs)
+    assert Tiers(folder).standing(honest).tier == "checked"  # attested by who submitted it
+    write_attestation(folder, theirs.model_copy(update={"who": "somebody else"}))
+    assert Tiers(folder).standing(honest).tier == "recomputed"
     data = honest.model_dump()
     for trial in data["trials"]:
         metrics = trial["metrics"]
@@ -128,5 +139,5 @@ def test_a_number_raised_by_hand_loses_what_was_attested_of_it(published, tmp_pa
     # The content is possible, and named as it must be: no check of the file alone can tell.
     assert check_entry(raised) == []
     # What was attested was attested of other content; the row is shown as nobody's finding.
-    standing = Tiers(PUBLISHED).standing(raised)
+    standing = Tiers(folder).standing(raised)
     assert standing.tier == "checked"

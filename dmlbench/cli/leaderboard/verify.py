@@ -85,7 +85,7 @@ def _show(found: list[Verified]) -> None:
 
     folder = None
     for verified in found:
-        if verified.tier == "claimed" and verified.entry is None:
+        if verified.tier == "unverified" and verified.entry is None:
             continue
         if verified.path.parent != folder:
             folder = verified.path.parent

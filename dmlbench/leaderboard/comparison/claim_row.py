@@ -21,7 +21,7 @@ def claim_row(claim: Claim) -> dict[str, Any]:
         "rank_high": None,
         "position": None,
         "smallest_difference": None,
-        "tier": "claimed",
+        "tier": "unverified",
         "name": claim.label,
         "losses": row_name(None, map(plain, claim.losses)),
         "combiner": plain(claim.combiner) if claim.combiner else None,

@@ -197,7 +197,7 @@ def _in_words(tries: Sequence[int]) -> str:
 def _doubted(comparison: Comparison) -> list[str]:
     """Which of the two do not stand their checks."""
     rows = {comparison.first: comparison.first_tier, comparison.other: comparison.other_tier}
-    return [row for row, tier in rows.items() if tier == "claimed"]
+    return [row for row, tier in rows.items() if tier == "unverified"]
 
 
 def _sentence(c: Comparison) -> str:

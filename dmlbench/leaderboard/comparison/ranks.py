@@ -38,7 +38,7 @@ def group_ranks(entries: Sequence[Entry], standings: Sequence[Standing], by: str
     ranked = [
         i
         for i, (entry, standing) in enumerate(zip(entries, standings, strict=True))
-        if standing.tier != "claimed" and _can_be_ranked(entry, by)
+        if standing.tier != "unverified" and _can_be_ranked(entry, by)
     ]
     rows = [values_by_trial(entries[i], by) for i in ranked]
     found = rank_ranges(rows, [entries[i].entry_id for i in ranked])

@@ -192,7 +192,7 @@ def _place(row: dict[str, Any], by: str) -> tuple[Any, ...]:
     mean, unranked = row[by], row["rank_low"] is None
     return (
         unranked,
-        unranked and row["tier"] == "claimed",
+        unranked and row["tier"] == "unverified",
         mean is None,
         -(mean or 0.0),
         row["losses"],

@@ -40,7 +40,7 @@ def verdicts(
 ) -> list[Verdict]:
     """One verdict for each combiner row, in the order of groups and best difference first.
 
-    standing: as for `leaderboard_frame`; rows of tier "claimed" decide nothing and are named.
+    standing: as for `leaderboard_frame`; rows of tier "unverified" decide nothing and are named.
     Raises `UsageError` for a metric that no entry has.
     """
     entries = list(entries)
@@ -74,8 +74,8 @@ def _compare(
     candidates: list[tuple[PairedDifference, Entry]] = []
     missing: tuple[str, ...] = ()
     left_out: tuple[str, ...] = (labels.row(entry),)
-    if standing(entry).tier != "claimed":
-        sound = [single for single in singles if standing(single).tier != "claimed"]
+    if standing(entry).tier != "unverified":
+        sound = [single for single in singles if standing(single).tier != "unverified"]
         candidates = _candidates(entry, sound, by)
         present = {_identities(single)[0] for _, single in candidates}
         known = {_identities(single)[0] for single in sound}

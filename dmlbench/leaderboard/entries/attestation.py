@@ -8,6 +8,7 @@ never a judgement: whether they agree with the entry's is computed whenever it i
 from __future__ import annotations
 
 import datetime
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,7 +27,11 @@ SCHEMA_VERSION = 1
 # No dataset can be called so, for a dataset's name starts with a letter or a digit.
 FOLDER = "_attestations"
 
-Kind = Literal["recomputed", "reproduced"]
+Kind = Literal["recomputed", "audited", "reproduced", "confirmed"]
+# Trials or seeds of these kinds are drawn by a salt that the entry's author did not know.
+DRAWN: tuple[Kind, ...] = ("audited", "confirmed")
+#: Who attests where no name is given; such an attestation counts for nothing.
+UNNAMED = "unnamed"
 
 
 class AttestedTrial(Record):
@@ -49,6 +54,7 @@ class Attestation(Record):
 
     entry_sha256: of the entry's content. who: as the attester wants to be known. made: UTC.
     fingerprint: of the dataset as the attester has it; None where it was not at hand.
+    salt: what the trials or seeds were drawn by (`dmlbench.leaderboard.verification.drawing`).
     code_sha256: of the code that trained (as `entry_code` has it) or computed the metrics.
     """
 
@@ -62,9 +68,12 @@ class Attestation(Record):
     code_sha256: Sha256
     fingerprint: Sha256 | None
     trials: Annotated[list[AttestedTrial], Field(min_length=1)]
+    salt: Annotated[str, Field(pattern=r"^[!-~]{1,64}$")] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Attestation:
+        if (self.salt is not None) != (self.kind in DRAWN):
+            raise ValueError(f"a salt belongs to the kinds {' and '.join(DRAWN)}, and to no other")
         keys = [(trial.split, trial.seed) for trial in self.trials]
         if len(set(keys)) != len(keys):
             raise ValueError(f"a seed stands twice among the trials: {keys_text(keys)}")
@@ -79,9 +88,21 @@ class Attestation(Record):
     def file_name(self) -> str:
         return f"{self.entry_id}.{self.kind}.{self.content_sha256()[:16]}.json"
 
+    def is_by_author_of(self, entry: Entry) -> bool:
+        """Whether the entry's submitter made it, by the names that both give, or nobody named."""
+        who = _person(self.who)
+        return who == _person(UNNAMED) or (
+            entry.submitter is not None and who == _person(entry.submitter)
+        )
+
     def is_of(self, entry: Entry, entry_sha256: str | None = None) -> bool:
         """Whether it was made for this entry as it stands now."""
         return self.entry_sha256 == (entry_sha256 or entry.content_sha256())
+
+
+def _person(name: str) -> str:
+    """A name in one form, whatever its case, spaces and lookalike letters of one kind."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def now() -> str:

@@ -5,19 +5,24 @@ Both are pure functions of numbers, so that a record of them need not be believe
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dmlbench.evaluate.metrics import METRICS
 from dmlbench.leaderboard.entries.attestation import Attestation
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import (
     metric_title,
     metric_value,
 )
+from dmlbench.leaderboard.entries.trial import Metrics, trial_title
 from dmlbench.leaderboard.verification.metric_differences import (
     different_metrics,
     largest_difference,
+    same_metrics,
 )
 from dmlbench.statistics.formatting import points
 from dmlbench.statistics.intervals import Difference, welch_difference
@@ -35,11 +40,11 @@ AgreementVerdict = Literal["equal", "agrees", "disagrees", "undecided"]
 class Agreement:
     """What a reproduction shows.
 
-    verdict: "equal" where every seed trained again gives the same metrics, digit for digit;
-        "agrees" where the 95 % intervals of the differences (Welch) include 0 for MAP@R and
-        Recall@1; "disagrees" where one does not, where digits had to be equal and are not, where
-        the data are others, or a seed failed that had not; "undecided" with fewer than three seeds
-        on a side.
+    verdict: "equal" where every trial trained again gives the same metrics, digit for digit;
+        "agrees" where the difference is within the spread of the entry's own trials, or on fresh
+        seeds where the 95 % intervals (Welch) include 0, for MAP@R and Recall@1; "disagrees" where
+        it is not, where digits had to be equal and are not, where the data are others, or a trial
+        failed that had not; "undecided" with too few trials to tell.
     """
 
     verdict: AgreementVerdict
@@ -51,30 +56,37 @@ class Agreement:
 
 
 def agreement(entry: Entry, attestation: Attestation) -> Agreement:
-    """Compare an entry with the trials that somebody trained again."""
+    """Compare an entry with the trials that somebody trained: its own again, or on fresh seeds."""
     if attestation.fingerprint not in (None, entry.dataset.fingerprint):
         return Agreement(
             "disagrees",
             f"the dataset there is another one: its fingerprint is "
             f"{attestation.fingerprint[:12]}, the entry's {entry.dataset.fingerprint[:12]}.",
         )
-    first = {trial.seed: trial for trial in entry.trials}
-    seeds = [trial.seed for trial in attestation.trials]
-    strangers = sorted(set(seeds) - set(first))
+    if attestation.kind == "confirmed":
+        return _on_fresh_seeds(entry, attestation)
+    first = {(trial.split, trial.seed): trial for trial in entry.trials}
+    keys = [(trial.split, trial.seed) for trial in attestation.trials]
+    strangers = sorted(set(keys) - set(first))
     if strangers:
-        return Agreement("undecided", f"the entry has no seed {strangers[0]} to compare with.")
-    for again in attestation.trials:
+        return Agreement(
+            "undecided", f"the entry has no {trial_title(*strangers[0])} to compare with."
+        )
+    for key, again in zip(keys, attestation.trials, strict=True):
         status = "completed" if again.metrics else "failed"
-        if status != first[again.seed].status:
+        if status != first[key].status:
             return Agreement(
                 "disagrees",
-                f"seed {again.seed} {status} there, and is {first[again.seed].status} in the "
-                f"entry.",
+                f"{trial_title(*key)} {status} there, and is {first[key].status} in the entry.",
             )
-    pairs = [(first[t.seed].metrics, t.metrics) for t in attestation.trials if t.metrics]
+    pairs = [
+        (first[key].metrics, trial.metrics)
+        for key, trial in zip(keys, attestation.trials, strict=True)
+        if trial.metrics
+    ]
     if not pairs:
-        return Agreement("undecided", "no seed that was trained again is completed.")
-    of = f"{len(pairs)} of {len(entry.completed)} seeds"
+        return Agreement("undecided", "no trial that was trained again is completed.")
+    of = f"{len(pairs)} of {len(entry.completed)} trials"
     if all(not different_metrics(one, other, within=0.0) for one, other in pairs):
         return Agreement("equal", f"{of} trained again, every metric equal to the last digit.")
     metric, most = largest_difference(pairs)
@@ -85,43 +97,48 @@ def agreement(entry: Entry, attestation: Attestation) -> Agreement:
             f"every digit should be equal; they differ by up to {points(most)} points of "
             f"{metric_title(metric)}.",
         )
-    return _by_intervals(entry, attestation, of)
+    return _within_spread(entry, pairs, of)
 
 
-def reproduced_together(
-    entry: Entry, found: Sequence[tuple[Attestation, Agreement]]
-) -> tuple[bool, str | None]:
-    """Whether all reproductions on file make a row reproduced, and if not, how far they go.
+def recomputed(entry: Entry, attestation: Attestation) -> bool:
+    """Whether an attestation has equal metrics for every completed seed, from its embeddings.
 
-    They do where none disagrees and those that hold cover `FEWEST_SEEDS` seeds, or all completed
-    ones: one seed of many says that the code runs, and little of the row's mean.
+    All that the entry has: without NMI, where the entry has it, it was not computed again.
     """
-    if any(outcome.verdict == "disagrees" for _, outcome in found):
-        return False, None
-    completed = {trial.seed for trial in entry.completed}
-    again = {
-        trial.seed
-        for attestation, outcome in found
-        for trial in attestation.trials
-        if outcome.reproduced and trial.seed in completed
-    }
-    needed = min(FEWEST_SEEDS, len(completed))
-    if not again or len(again) >= needed:
-        return bool(again), None
-    of = f"{len(again)} of {len(completed)} seeds reproduced"
-    return False, f"{of}; {needed} make the row reproduced"
+    if attestation.kind != "recomputed" or not entry.completed:
+        return False
+    found = {(trial.split, trial.seed): trial for trial in attestation.trials}
+    for trial in entry.completed:
+        again = found.get((trial.split, trial.seed))
+        if again is None or again.metrics is None or trial.embeddings is None:
+            return False
+        if again.embeddings_sha256 != trial.embeddings.sha256:
+            return False
+        if not covers(again.metrics, trial.metrics):
+            return False
+        if not same_metrics(trial.metrics, again.metrics):
+            return False
+    return True
+
+
+def covers(again: Metrics, first: Metrics) -> bool:
+    """Whether a second evaluation has every metric of the first."""
+    return all(
+        getattr(first, spec.name) is None or getattr(again, spec.name) is not None
+        for spec in METRICS
+    )
 
 
 def different_circumstances(entry: Entry, attestation: Attestation) -> list[str]:
     """In what a second training was not like the first, of all that decides its digits."""
     from dmlbench.leaderboard.entries.code import entry_code
 
-    first = {trial.seed: trial.environment for trial in entry.trials}
+    first = {(trial.split, trial.seed): trial.environment for trial in entry.trials}
     differing = {
         part
         for trial in attestation.trials
         for part in _DECIDING
-        if first.get(trial.seed, {}).get(part) != trial.environment.get(part)
+        if first.get((trial.split, trial.seed), {}).get(part) != trial.environment.get(part)
     }
     code = ["code"] if entry_code(entry) != attestation.code_sha256 else []
     return code + sorted(differing)
@@ -131,32 +148,67 @@ def _on_cpu(attestation: Attestation) -> bool:
     return all(trial.environment.get("device") == "cpu" for trial in attestation.trials)
 
 
-def _by_intervals(entry: Entry, attestation: Attestation, of: str) -> Agreement:
-    again = [trial.metrics for trial in attestation.trials if trial.metrics]
-    most = largest_difference(
-        [(t.metrics, a.metrics) for t in entry.completed for a in attestation.trials
-         if a.seed == t.seed and a.metrics]
-    )  # fmt: skip
-    if len(again) < FEWEST_SEEDS or len(entry.completed) < FEWEST_SEEDS:
+def _within_spread(entry: Entry, pairs: list[tuple[Metrics, Metrics]], of: str) -> Agreement:
+    """Trials trained again elsewhere, judged by how much the entry's own trials differ.
+
+    Rounding that differs by machine grows in training until a trial differs from its first training
+    by as much as another seed would, and no further. So a mean difference over n trials is
+    unlikely beyond t · s · √(2/n), s the standard deviation over the entry's trials.
+    """
+    metric, most = largest_difference(pairs)
+    if len(entry.completed) < FEWEST_SEEDS:
         return Agreement(
             "undecided",
-            f"{of} trained again, not equal (by up to {points(most[1])} points of "
-            f"{metric_title(most[0])}); intervals need {FEWEST_SEEDS} seeds or more on both sides.",
+            f"{of} trained again, not equal (by up to {points(most)} points of "
+            f"{metric_title(metric)}); to judge that, the entry needs {FEWEST_SEEDS} trials.",
         )
     parts, differs = [], False
-    for metric in COMPARED:
-        theirs = [metric_value(metrics, metric) for metrics in again]
-        ours = [metric_value(trial.metrics, metric) for trial in entry.completed]
-        difference = welch_difference(theirs, ours)
-        differs |= not difference.includes_zero
-        parts.append(f"{metric_title(metric)} {_in_words(difference)}")
+    for name in COMPARED:
+        values = [metric_value(trial.metrics, name) for trial in entry.completed]
+        mean = statistics.fmean(metric_value(b, name) - metric_value(a, name) for a, b in pairs)
+        allowed = difference_allowed(values, len(pairs))
+        differs |= abs(mean) > allowed
+        parts.append(
+            f"{metric_title(name)} {points(mean, signed=True)} points, {points(allowed)} are "
+            f"within the spread of the entry's trials"
+        )
     if differs:
         return Agreement(
-            "disagrees", f"{of} trained again, and the difference shows: {'; '.join(parts)}."
+            "disagrees", f"{of} trained again, and the difference is too large: {'; '.join(parts)}."
         )
+    return Agreement("agrees", f"{of} trained again, not digit for digit: {'; '.join(parts)}.")
+
+
+def difference_allowed(values: Sequence[float], count: int) -> float:
+    """How far the mean of `count` trials may be from its first training, at 5 % error or less.
+
+    values: of the entry's trials, three or more.
+    """
+    from scipy.special import stdtrit
+
+    t = float(stdtrit(len(values) - 1, 0.975))
+    return t * statistics.stdev(values) * math.sqrt(2 / count)
+
+
+def _on_fresh_seeds(entry: Entry, attestation: Attestation) -> Agreement:
+    """The entry's trials against those of other seeds, by Welch's interval; failures are zeros."""
+    if min(len(attestation.trials), len(entry.trials)) < FEWEST_SEEDS:
+        return Agreement("undecided", f"intervals need {FEWEST_SEEDS} trials on both sides.")
+    if not entry.completed:
+        return Agreement("undecided", "no trial of the entry is completed.")
+    parts, differs = [], False
+    for name in COMPARED:
+        theirs = [metric_value(t.metrics, name) if t.metrics else 0.0 for t in attestation.trials]
+        ours = [metric_value(t.metrics, name) if t.metrics else 0.0 for t in entry.trials]
+        difference = welch_difference(theirs, ours)
+        differs |= not difference.includes_zero
+        parts.append(f"{metric_title(name)} {_in_words(difference)}")
+    of = f"{len(attestation.trials)} fresh seeds"
+    if differs:
+        return Agreement("disagrees", f"{of}, and the difference shows: {'; '.join(parts)}.")
     return Agreement(
         "agrees",
-        f"{of} trained again, not digit for digit, and no difference shows: {'; '.join(parts)}. "
+        f"{of}, and no difference shows: {'; '.join(parts)}. "
         f"Differences beyond these intervals would have been seen.",
     )
 

@@ -12,7 +12,7 @@ from dmlbench.leaderboard.entries.attestation import (
     read_attestations,
     write_attestation,
 )
-from dmlbench.leaderboard.verification.tiers import recomputed
+from dmlbench.leaderboard.verification.agreement import recomputed
 from dmlbench.leaderboard.verification.verify_entry import Verified
 
 

@@ -1,14 +1,19 @@
 """How far a row can be trusted: its tier, as it holds now.
 
-claimed      a number with a source, or an entry that does not stand the checks
+unverified   a published number, or an entry that fails verification
 checked      schema and invariants hold
-recomputed   somebody computed the metrics again from the stored embeddings, and they are equal
-reproduced   three seeds or more, or all there are, were trained again, and the results agree
+recomputed   the metrics were computed again from the stored embeddings, and are equal
+audited      trials drawn at random after submission were trained again, and agree
+reproduced   all trials were trained again, and agree
+confirmed    trained on seeds that the author did not choose, and the results agree
 
-A tier is never stored. It follows from the entry and the attestations beside it, each time anew:
+An author can give himself none of the last four: what a submitter attests of his own entry counts
+for nothing, and neither does what nobody's name stands behind.
+
+A tier is never stored. It follows from the entry and the attestations beside it, each time again:
 an entry that was changed later loses what was attested of it, and so does one whose embeddings
-were. Embeddings that lie here and are older than the attestation are taken to be unchanged, as
-reading them all would make showing a table slow; `verify` reads them all.
+were. Embeddings that are here and are older than the attestation are taken to be unchanged,
+because reading them all would make showing a table slow; `verify` reads them all.
 """
 
 from __future__ import annotations
@@ -18,30 +23,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmlbench.errors import VerificationError
-from dmlbench.evaluate.metrics import METRICS
 from dmlbench.files import file_sha256, resolved
-from dmlbench.leaderboard.entries.attestation import (
-    Attestation,
-    attestation_files,
-    read_attestations,
-)
+from dmlbench.leaderboard.entries.attestation import attestation_files, read_attestations
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import claim_files_of, leaderboard_folders, read_entry
-from dmlbench.leaderboard.entries.trial import Artefact, Metrics
-from dmlbench.leaderboard.verification.agreement import agreement, reproduced_together
+from dmlbench.leaderboard.entries.trial import Artefact
+from dmlbench.leaderboard.verification.attested import attested
 from dmlbench.leaderboard.verification.checks import check_entry
-from dmlbench.leaderboard.verification.metric_differences import same_metrics
 from dmlbench.training.trial_folder import TRIALS
 
-TIERS = ("claimed", "checked", "recomputed", "reproduced")
+TIERS = ("unverified", "checked", "recomputed", "audited", "reproduced", "confirmed")
 
 
 @dataclass(frozen=True)
 class Standing:
     """The tier of an entry, and what a reader of its row should know about it.
 
-    concerns: what does not hold, in words: failed checks, changed embeddings, reproductions that
-        disagree or cover too few seeds.
+    concerns: what does not hold, in words: failed checks, changed embeddings, attestations that
+        disagree.
     """
 
     tier: str
@@ -69,65 +68,23 @@ class Tiers:
         """What holds of an entry now; reads its attestations, not its embeddings."""
         failures = check_entry(entry)
         if failures:
-            return Standing("claimed", tuple(f"{f.check}: {f.message}" for f in failures))
+            return Standing("unverified", tuple(f"{f.check}: {f.message}" for f in failures))
         paths = self._files.get(entry.entry_id, [])
         if not paths:
             return Standing("checked")
-        content = entry.content_sha256()
-        attested, problems = read_attestations(paths)
-        valid = [a for a in attested if a.is_of(entry, content)]
-        concerns = list(problems)
+        attestations, problems = read_attestations(paths)
         changed = _changed_since(entry, paths)
         if changed:
-            return Standing("checked", (*concerns, *changed))
-        found = "checked"
-        if any(recomputed(entry, attestation) for attestation in valid):
-            found = "recomputed"
-        again = [(a, agreement(entry, a)) for a in valid if a.kind == "reproduced"]
-        against = [(a, outcome) for a, outcome in again if outcome.verdict == "disagrees"]
-        concerns += [f"{a.who} trained it again: {outcome.sentence}" for a, outcome in against]
-        held, part = reproduced_together(entry, again)
-        if held:
-            found = "reproduced"
-        elif part is not None:
-            concerns.append(part)
-        return Standing(found, tuple(concerns))
+            return Standing("checked", (*problems, *changed))
+        found = attested(entry, attestations)
+        return Standing(found.tier or "checked", (*problems, *found.against))
 
 
 def checked_standing(entry: Entry) -> Standing:
     """The standing of an entry that lies in no folder: attestations count for nothing."""
     failures = check_entry(entry)
     concerns = tuple(f"{failure.check}: {failure.message}" for failure in failures)
-    return Standing("claimed" if failures else "checked", concerns)
-
-
-def recomputed(entry: Entry, attestation: Attestation) -> bool:
-    """Whether an attestation has equal metrics for every completed seed, from its embeddings.
-
-    All that the entry has: without NMI, where the entry has it, it was not computed again.
-    """
-    if attestation.kind != "recomputed" or not entry.completed:
-        return False
-    found = {trial.seed: trial for trial in attestation.trials}
-    for trial in entry.completed:
-        again = found.get(trial.seed)
-        if again is None or again.metrics is None or trial.embeddings is None:
-            return False
-        if again.embeddings_sha256 != trial.embeddings.sha256:
-            return False
-        if not covers(again.metrics, trial.metrics):
-            return False
-        if not same_metrics(trial.metrics, again.metrics):
-            return False
-    return True
-
-
-def covers(again: Metrics, first: Metrics) -> bool:
-    """Whether a second evaluation has every metric of the first."""
-    return all(
-        getattr(first, spec.name) is None or getattr(again, spec.name) is not None
-        for spec in METRICS
-    )
+    return Standing("unverified" if failures else "checked", concerns)
 
 
 def of_another_claim(entry: Entry, leaderboard: Path, sha256: str) -> bool:

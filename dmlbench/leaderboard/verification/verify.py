@@ -8,14 +8,13 @@ from pathlib import Path
 
 from dmlbench.errors import UsageError, VerificationError
 from dmlbench.leaderboard.entries.attestation import (
-    Attestation,
     attestation_files,
     read_attestations,
 )
 from dmlbench.leaderboard.entries.claim_store import claim_files, read_claim
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders, read_entry
-from dmlbench.leaderboard.verification.agreement import Agreement, agreement, reproduced_together
+from dmlbench.leaderboard.verification.attested import attested
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.leaderboard.verification.cross_entry_checks import (
     Clash,
@@ -24,7 +23,7 @@ from dmlbench.leaderboard.verification.cross_entry_checks import (
     label_clashes,
 )
 from dmlbench.leaderboard.verification.ground_truth import GroundTruths
-from dmlbench.leaderboard.verification.tiers import TIERS, Standing, Tiers, recomputed, tier
+from dmlbench.leaderboard.verification.tiers import TIERS, Standing, Tiers, tier
 from dmlbench.leaderboard.verification.verify_entry import Verified, verify_one
 
 __all__ = ["TIERS", "Standing", "Tiers", "Verified", "tier", "verify"]
@@ -131,7 +130,7 @@ def _verify_claim(path: Path) -> Verified:
     verified = Verified(path)
     try:
         verified.label = read_claim(path).label
-        verified.tier = "claimed"
+        verified.tier = "unverified"
     except VerificationError as error:
         verified.fail("schema", str(error).removeprefix(f"{path}").lstrip(": "))
     return verified
@@ -165,33 +164,18 @@ def _mark(entries: list[Verified], found: Iterable[Clash]) -> None:
 
 def _verify_attestations(verified: Verified, paths: list[Path]) -> None:
     """Judge what others attested, and give the tier that holds now."""
-    attested, problems = read_attestations(paths)
+    attestations, problems = read_attestations(paths)
     for problem in problems:
         verified.fail("attestation", problem)
     entry = verified.entry
-    content = entry.content_sha256()
+    found = attested(entry, attestations)
+    verified.notes += found.notes
+    for message in found.wrong:
+        verified.fail("attestation", message)
     seeds = {trial.seed for trial in entry.completed}
     numbers_hold = bool(seeds) and verified.recomputed.keys() == seeds
-    again: list[tuple[Attestation, Agreement]] = []
-    for attestation in attested:
-        of = f"{attestation.kind} by {attestation.who} on {attestation.made[:10]}"
-        if not attestation.is_of(entry, content):
-            verified.notes.append(f"void, for the entry was changed since: {of}")
-        elif attestation.kind == "reproduced":
-            outcome = agreement(entry, attestation)
-            again.append((attestation, outcome))
-            verified.notes.append(f"{of}: {outcome.sentence}")
-        elif recomputed(entry, attestation):
-            numbers_hold = True
-            verified.notes.append(of)
-        else:
-            verified.fail("attestation", f"{of}: its numbers are not the entry's")
-    reproduced, part = reproduced_together(entry, again)
-    if part is not None and not reproduced:
-        verified.notes.append(part)
     if verified.failures:
-        verified.tier = "claimed" if check_entry(entry) else "checked"
-    elif reproduced:
-        verified.tier = "reproduced"
+        verified.tier = "unverified" if check_entry(entry) else "checked"
     else:
-        verified.tier = "recomputed" if numbers_hold else "checked"
+        tiers = ["checked", *(["recomputed"] if numbers_hold else []), found.tier or "checked"]
+        verified.tier = max(tiers, key=TIERS.index)

@@ -14,6 +14,7 @@ from dmlbench.files import resolved
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_title, metric_value
 from dmlbench.leaderboard.entries.trial import Metrics, Trial
+from dmlbench.leaderboard.verification.agreement import covers
 from dmlbench.leaderboard.verification.checks import Failure, check_entry
 from dmlbench.leaderboard.verification.ground_truth import GroundTruth, GroundTruths
 from dmlbench.leaderboard.verification.metric_differences import different_metrics
@@ -24,7 +25,6 @@ from dmlbench.leaderboard.verification.recompute import (
     stored_embeddings,
     threads_of,
 )
-from dmlbench.leaderboard.verification.tiers import covers
 
 # Numbers are stored with all their digits, and nothing is rounded otherwise on such a machine.
 SAME_MACHINE_TOLERANCE = 1e-9

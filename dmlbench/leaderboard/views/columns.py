@@ -209,7 +209,7 @@ def notes(rows: pandas.DataFrame, by: str) -> list[str]:
     found += _rank_notes(rows, by)
     for row in rows.itertuples():
         if row.concerns:
-            doubt = "not ranked, its checks fail: " if row.tier == "claimed" else ""
+            doubt = "not ranked, its checks fail: " if row.tier == "unverified" else ""
             more = f" (and {len(row.concerns) - 1} more)" if len(row.concerns) > 1 else ""
             found.append(f"{row.name}: {doubt}{row.concerns[0]}{more}")
         if row.failures:

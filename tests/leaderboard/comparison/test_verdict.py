@@ -185,7 +185,7 @@ def test_rows_that_do_not_stand_their_checks_decide_nothing_and_are_named(make_e
 
 def test_the_standing_is_the_callers(make_entry, singles):
     ensemble = make_entry("triplet+ms", BETTER, combiner="wedl")
-    doubted = {singles[1].entry_id: Standing("claimed", ("seeds: picked",))}
+    doubted = {singles[1].entry_id: Standing("unverified", ("seeds: picked",))}
 
     def standing(entry):
         return doubted.get(entry.entry_id, Standing("checked"))

@@ -170,7 +170,7 @@ def test_claims_stand_apart_without_rank_page_or_link(entries, tmp_path, hostile
     assert written.num_entries == 3 and written.num_groups == 2
     board = json.loads(Reader(tmp_path / "out" / "index.html").data[0])
     row = dict(zip(board["row"], board["rows"][-1], strict=True))
-    assert row["tier"] == "claimed" and row["rank"] == ["–", None] and row["hasPage"] is False
+    assert row["tier"] == "unverified" and row["rank"] == ["–", None] and row["hasPage"] is False
     assert row["group"] == 1 and row["lossNames"] == ["triplet"]
     assert "epoch picked on test data" in board["groups"][1]["notes"][0]
     assert {path.stem for path in (tmp_path / "out" / "entries").iterdir()} == {

@@ -6,8 +6,11 @@ import csv
 import http.server
 import io
 import json
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from words import refused
@@ -234,7 +237,8 @@ def test_published_numbers_stand_apart_without_a_rank_whatever_they_are(
         main(["leaderboard", "show", str(out), "--json"])
     ours, theirs = json.loads(capsys.readouterr().out)["rows"]
     assert (ours["position"], ours["tier"], ours["source"]) == (None, "checked", None)
-    assert (theirs["rank_low"], theirs["tier"], theirs["recall_at_1000"]) == (None, "claimed", 0.99)
+    assert (theirs["rank_low"], theirs["tier"]) == (None, "unverified")
+    assert theirs["recall_at_1000"] == 0.99
     assert theirs["group"] != ours["group"] and "A paper, 2020, arXiv" in theirs["source"]
     with pytest.raises(SystemExit):
         main(["leaderboard", "show", str(out)])
@@ -305,28 +309,73 @@ def test_a_verdict_takes_the_strongest_claim_about_the_single_loss(make_entry):
     assert found.outcome == "worse" and found.best_single == "ms <by them>"
 
 
-@pytest.mark.slow
-def test_the_recipe_for_continuous_integration_runs_as_it_is(make_entry, tmp_path, monkeypatch):
-    """Every command of it that is dmlbench's, as the shell would run it."""
-    import re
-    import subprocess
-    import sys
-    from pathlib import Path
+@pytest.fixture
+def workflow(make_entry, tmp_path, monkeypatch):
+    """The steps of docs/ci/leaderboards.yml, run by the shell in a repository with a proposal."""
+    import yaml
 
-    recipe = Path(__file__).parents[3] / "docs" / "ci" / "leaderboards.yml"
-    write_entry(tmp_path / "leaderboards", make_entry(dataset="x"))
-    lines = recipe.read_text().splitlines()
-    commands = [re.sub(r"^\s*(- )?(run: )?", "", x) for x in lines if " dmlbench leaderboard" in x]
-    loop = "for folder in leaderboards/*/*/; do\n{}\ndone"
-    inner = [command for command in commands if "$folder" in command]
-    outer = [command for command in commands if "$folder" not in command]
-    assert len(inner) == 2 and len(outer) == 3
-    script = "\n".join([*outer, loop.format("\n".join(inner))])
-    script = f'dmlbench() {{ {sys.executable} -m dmlbench "$@"; }}\n{script}'
+    text = (Path(__file__).parents[3] / "docs" / "ci" / "leaderboards.yml").read_text()
+    jobs = yaml.safe_load(text)["jobs"].values()
+    steps = {step["name"]: step["run"] for job in jobs for step in job["steps"] if "name" in step}
+    command = tmp_path / "bin" / "dmlbench"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m dmlbench "$@"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(command.parent), prepend=":")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True)
-    board = tmp_path / "leaderboards" / "zsl-v1" / "x"
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    root = tmp_path / "repository"
+    write_entry(root / "leaderboards", make_entry(dataset="x"))
+
+    def run(start):
+        (script,) = [run for name, run in steps.items() if name.startswith(start)]
+        done = subprocess.run(
+            ["bash", "-euc", script], cwd=root, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def commit():
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        for git in (["add", "-A"], ["commit", "-qm", "all"]):
+            subprocess.run(["git", *identity, *git], cwd=root, check=True)
+
+    subprocess.run(["git", "init", "-qb", "proposal"], cwd=root, check=True)
+    commit()
+    subprocess.run(["git", "update-ref", "refs/remotes/origin/main", "HEAD"], cwd=root, check=True)
+    return root, run, commit
+
+
+@pytest.mark.slow
+def test_the_workflow_verifies_shows_and_regenerates_tables(workflow, tmp_path):
+    root, run, _ = workflow
+    for step in ("What does not hold", "How the tables", "Regenerate"):
+        code, text = run(step)
+        assert code == 0, text
+    board = root / "leaderboards" / "zsl-v1" / "x"
     assert (board / "README.md").read_text() == (tmp_path / "summary.md").read_text()
     assert (board / "leaderboard.csv").read_text().startswith("entry_id,")
-    assert "over 1 dataset" in (tmp_path / "leaderboards" / "README.md").read_text()
+    assert "over 1 dataset" in (root / "leaderboards" / "README.md").read_text()
     assert read_entries(board)[1] == []
+
+
+@pytest.mark.slow
+def test_the_workflow_audits_new_entries_and_protects_other_peoples_files(workflow, make_entry):
+    root, run, commit = workflow
+    assert run("A trial of every new entry")[0] == 0  # there is none
+    path = write_entry(root / "leaderboards", make_entry("ms", dataset="x"))
+    commit()
+    assert run("Files of other people")[0] == 0
+    code, text = run("A trial of every new entry")
+    assert code != 0 and f"not audited  {path.name}: there is no dataset named" in text.lower()
+    (old,) = [file for file in path.parent.glob("*.json") if file != path]
+    old.write_text(old.read_text() + "\n")
+    commit()
+    code, text = run("Files of other people")
+    assert code == 1 and old.name in text and path.name not in text
+    old.write_text(old.read_text()[:-1])
+    forged = path.parent / "_attestations" / "forged.json"
+    forged.parent.mkdir()
+    forged.write_text("{}")
+    commit()
+    code, text = run("Files of other people")
+    assert code == 1 and "forged.json" in text and old.name not in text

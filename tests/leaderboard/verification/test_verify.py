@@ -356,7 +356,7 @@ def test_a_changed_protocol(board, changes, words):
     path.unlink()
     (board / f"{entry.entry_id}.json").write_text(entry.to_text())
     found = next(v for v in verify(board) if v.entry == entry)
-    assert found.tier == "claimed"
+    assert found.tier == "unverified"
     assert any(f.check == "protocol" and words in f.message for f in found.failures)
 
 
@@ -383,7 +383,7 @@ def test_a_changed_seed_list(board, how, check):
     change(files(board)[0], lambda data: how(data["trials"]))
     first, other = verify(board)
     assert check in {failure.check for failure in first.failures} and not other.failures
-    assert first.tier == "claimed"
+    assert first.tier == "unverified"
 
 
 def test_trials_swapped_between_entries(board):
@@ -555,4 +555,4 @@ def test_what_the_repository_holds_stands_its_checks():
     """Published claims, and the entries of this project's own leaderboards."""
     found = verify(Path(__file__).parents[3] / "leaderboards", embeddings=False)
     assert [v.path.name for v in found if v.failures] == []
-    assert sum(v.entry is None and v.tier == "claimed" for v in found) >= 48
+    assert sum(v.entry is None and v.tier == "unverified" for v in found) >= 48

@@ -1,0 +1,140 @@
+"""``dmlbench leaderboard audit``: train a few drawn trials of entries again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dmlbench.cli.options import json_option, without_option
+
+if TYPE_CHECKING:
+    from dmlbench.running.audit import Audited
+
+
+@click.command("audit")
+@click.argument("targets", metavar="FOLDER|FILE...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many trials of each entry to train again.",
+)
+@click.option(
+    "--salt",
+    metavar="TEXT",
+    help="What the trials are drawn by: up to 64 letters, digits or signs that no author could "
+    "know before submitting.  [default: a random one]",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MINUTES",
+    help="Leave out entries that would take longer, and name them.  [default: no limit]",
+)
+@click.option("--who", required=True, metavar="NAME", help="Who audits, for the record.")
+@click.option("--no-record", is_flag=True, help="Print the results without recording them.")
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one per core; 1 on a GPU]"
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
+@without_option
+@json_option
+def audit_command(
+    targets: tuple[Path, ...],
+    trials: int,
+    salt: str | None,
+    time_limit: float | None,
+    who: str,
+    no_record: bool,
+    jobs: int | None,
+    device: str,
+    without: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Train a few trials of each entry again, drawn at random after it was submitted.
+
+    Which trials are drawn follows from an entry's content and the salt, so its author could not
+    prepare them alone. The results are recorded beside the entries, whose tier becomes "audited"
+    if they agree, unless the auditor is the submitter. Exit code 4 if any disagrees, 1 if any
+    could not be audited.
+    """
+    import tempfile
+
+    from dmlbench.errors import UsageError
+    from dmlbench.leaderboard.entries.attestation import write_attestation
+    from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders
+    from dmlbench.leaderboard.verification.drawing import new_salt
+    from dmlbench.plugins.loading import load_plugins
+    from dmlbench.running.audit import audit
+
+    salt = new_salt() if salt is None else salt
+    if not (1 <= len(salt) <= 64 and salt.isascii() and salt.isprintable() and " " not in salt):
+        raise UsageError("--salt takes up to 64 letters, digits or signs of ASCII, without spaces.")
+    if not 0 < len(who.strip()) <= 200:
+        raise UsageError("--who takes a name of up to 200 characters.")
+    paths: list[Path] = []
+    for target in targets or (Path("leaderboards"),):
+        if target.is_dir():
+            paths += [
+                file for folder in leaderboard_folders(target) for file in entry_files(folder)
+            ]
+        elif target.is_file():
+            paths.append(target)
+        else:
+            raise UsageError(f"There is no {target}. Give an entry's file or a folder of entries.")
+    registry = load_plugins(without)
+    found: list[Audited] = []
+    with tempfile.TemporaryDirectory(prefix="dmlbench-audit-") as scratch:
+        for audited in audit(
+            paths,
+            registry,
+            Path(scratch),
+            trials=trials,
+            salt=salt,
+            who=who.strip(),
+            seconds=None if time_limit is None else 60 * time_limit,
+            jobs=jobs,
+            device=device,
+        ):
+            found.append(audited)
+            if audited.found and audited.found.attestation and not no_record:
+                write_attestation(audited.path.parent, audited.found.attestation)
+            if not as_json:
+                _show(audited)
+    if as_json:
+        click.echo(json.dumps([_as_json(one) for one in found], indent=1))
+    else:
+        click.echo(f"Salt: {salt}")
+    verdicts = [one.found.agreement.verdict if one.found else "undecided" for one in found]
+    return 4 if "disagrees" in verdicts else int("undecided" in verdicts)
+
+
+def _show(audited: Audited) -> None:
+    from dmlbench.leaderboard.entries.sanitize import plain
+
+    name = plain(audited.path.name)
+    if audited.found is None:
+        click.echo(f"not audited  {name}: {plain(audited.reason, 1000)}")
+        return
+    verdict = audited.found.agreement.verdict
+    click.echo(f"{verdict:<11}  {name}: {plain(audited.found.agreement.sentence, 1000)}")
+    for line in audited.found.unfinished:
+        click.echo(f"             ! {plain(line, 500)}")
+
+
+def _as_json(audited: Audited) -> dict[str, Any]:
+    found = audited.found
+    return {
+        "file": str(audited.path),
+        "entry_id": audited.entry.entry_id if audited.entry else None,
+        "verdict": found.agreement.verdict if found else None,
+        "sentence": found.agreement.sentence if found else audited.reason,
+        "seeds": [trial.seed for trial in found.attestation.trials]
+        if found and found.attestation
+        else [],
+        "unfinished": list(found.unfinished) if found else [],
+    }

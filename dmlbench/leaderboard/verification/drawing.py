@@ -1,0 +1,61 @@
+"""Which trials an audit trains again, and which seeds a confirmation uses.
+
+Both follow from the entry's content and a salt, so its author could not have chosen them: whoever
+knows the salt only after the entry was submitted cannot make the other trials up. An attestation
+names its salt, and what it should have drawn is computed again whenever it is read.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from dmlbench.errors import UsageError
+from dmlbench.leaderboard.entries.attestation import Attestation
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.plan.identity import sha256_of
+
+#: Fresh seeds lie from here to the largest that a trial may have, far from those of runs.
+FIRST_FRESH_SEED = 100_000
+_FRESH_SEEDS = 900_001
+
+
+def new_salt() -> str:
+    """A salt that nobody can have known before."""
+    return secrets.token_hex(8)
+
+
+def drawn_trials(entry: Entry, salt: str, count: int) -> list[tuple[int, int]]:
+    """(Split, seed) of the `count` trials that an audit trains again, all if there are fewer."""
+    content = entry.content_sha256()
+    keys = [(trial.split, trial.seed) for trial in entry.trials]
+    return sorted(keys, key=lambda key: sha256_of([salt, content, *key]))[:count]
+
+
+def fresh_seeds(entry: Entry, salt: str, count: int) -> list[int]:
+    """`count` different seeds that the entry does not have.
+
+    Raises `UsageError` for more than can be drawn.
+    """
+    if count > 1000:
+        raise UsageError(f"{count} fresh seeds are too many: the most is 1000.")
+    content = entry.content_sha256()
+    used = {trial.seed for trial in entry.trials}
+    seeds: list[int] = []
+    number = 0
+    while len(seeds) < count:
+        drawn = int(sha256_of([salt, content, "fresh", number])[:12], 16) % _FRESH_SEEDS
+        seed = FIRST_FRESH_SEED + drawn
+        if seed not in used and seed not in seeds:
+            seeds.append(seed)
+        number += 1
+    return seeds
+
+
+def drawn_by_its_salt(entry: Entry, attestation: Attestation) -> bool:
+    """Whether an attestation has exactly the trials or seeds that its salt draws."""
+    found = {(trial.split, trial.seed) for trial in attestation.trials}
+    if attestation.salt is None:
+        return True
+    if attestation.kind == "audited":
+        return found == set(drawn_trials(entry, attestation.salt, len(found)))
+    return found == {(0, seed) for seed in fresh_seeds(entry, attestation.salt, len(found))}

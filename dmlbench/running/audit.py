@@ -1,0 +1,93 @@
+"""Audit entries: train a few of their trials again, drawn after they were submitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmlbench.errors import DmlbenchError
+from dmlbench.hookspecs import TrialEvent
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.store import read_entry
+from dmlbench.leaderboard.verification.drawing import drawn_trials
+from dmlbench.plugins.registry import Registry
+from dmlbench.running.planning import Plan
+from dmlbench.running.reproduce import Reproduction, plan_seeds, reproduce
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What the audit of one file found.
+
+    entry, found: None where it could not be read, or was not trained, for the `reason` given.
+    """
+
+    path: Path
+    entry: Entry | None
+    found: Reproduction | None
+    reason: str = ""
+
+
+def audit(
+    paths: Sequence[Path],
+    registry: Registry,
+    scratch: Path,
+    *,
+    trials: int,
+    salt: str,
+    who: str,
+    seconds: float | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    watching: Callable[[Plan], Callable[[TrialEvent], None] | None] = lambda plan: None,
+) -> Iterator[Audited]:
+    """Audit entries one after the other; one that cannot be audited does not stop the others.
+
+    trials: how many of each entry's trials are trained again; `salt` decides which.
+    seconds: time limit of all together. An entry that would exceed it, by the time that its trials
+        took its author, is left out and named.
+    watching: gives what to call with the events of a plan.
+    """
+    until = None if seconds is None else time.monotonic() + seconds
+    for path in paths:
+        try:
+            entry = read_entry(path)
+        except DmlbenchError as error:
+            yield Audited(path, None, None, str(error))
+            continue
+        drawn = drawn_trials(entry, salt, trials)
+        needed = _expected_seconds(entry, drawn)
+        if until is not None and time.monotonic() + needed > until:
+            left = max(0.0, until - time.monotonic())
+            reason = (
+                f"would take about {needed:.0f} s, as long as its author's trials took, and "
+                f"{left:.0f} s of the time limit are left"
+            )
+            yield Audited(path, entry, None, reason)
+            continue
+        try:
+            plan = plan_seeds(entry, [seed for _, seed in drawn], scratch, registry)
+            found = reproduce(
+                entry,
+                plan,
+                registry,
+                who=who,
+                kind="audited",
+                salt=salt,
+                jobs=jobs,
+                device=device,
+                watch=watching(plan),
+            )
+        except DmlbenchError as error:
+            yield Audited(path, entry, None, str(error))
+            continue
+        yield Audited(path, entry, found)
+
+
+def _expected_seconds(entry: Entry, drawn: Sequence[tuple[int, int]]) -> float:
+    costs = {
+        (t.split, t.seed): t.cost.train_seconds + t.cost.evaluate_seconds for t in entry.trials
+    }
+    return sum(costs[key] for key in drawn)
