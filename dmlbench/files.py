@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dmlbench.errors import UsageError
+
+#: How the names of unfinished files end; distinct, for whatever ends so may be removed.
+_TEMPORARY = ".dmlbench-tmp"
 
 
 def user_path(given: str | os.PathLike[str]) -> Path:
@@ -39,16 +43,18 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file so that a reader finds the old one or the new one, never a part.
 
     Safe when processes write at once: each has a file of its own, and the last to finish wins. The
-    temporary file is hidden, so one that a killed process leaves is never read as a record.
+    temporary file is hidden, so one that a killed process leaves is never read as a record, and the
+    next that writes into the folder removes it.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    _remove_leftovers(path.parent)
+    file, name = _temporary_file(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
@@ -66,6 +72,31 @@ def file_sha256(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _temporary_file(path: Path) -> tuple[BinaryIO, str]:
+    """An empty file beside `path`, locked for as long as it is open: a sign that it is in use."""
+    while True:
+        descriptor, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY
+        )
+        file = os.fdopen(descriptor, "wb")
+        # Where a file system knows no locks, nobody can take it for one that was left.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return file, name
+        file.close()  # taken for a leftover before it was locked
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of processes that were killed: those that nobody has locked."""
+    with contextlib.suppress(OSError):
+        names = [name for name in os.listdir(folder) if name.endswith(_TEMPORARY)]
+        for name in names:
+            with contextlib.suppress(OSError), open(folder / name, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(folder / name)
 
 
 def _sync_folder(folder: Path) -> None:
