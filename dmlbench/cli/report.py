@@ -10,10 +10,10 @@ import click
 if TYPE_CHECKING:
     from dmlbench.plugins.registry import Registry
     from dmlbench.running.planning import Plan, PlannedTrial
-    from dmlbench.running.runner import Outcome
+    from dmlbench.running.runner import RunOutcome
 
 
-def show_outcome(plan: Plan, outcome: Outcome, registry: Registry, as_json: bool) -> None:
+def show_outcome(plan: Plan, outcome: RunOutcome, registry: Registry, as_json: bool) -> None:
     """Print the rows of this run as a leaderboard, or as JSON, and say where the entries lie."""
     from dmlbench.leaderboard.comparison.table import leaderboard_frame
     from dmlbench.leaderboard.comparison.verdict import verdicts
@@ -51,7 +51,7 @@ def show_outcome(plan: Plan, outcome: Outcome, registry: Registry, as_json: bool
     )
 
 
-def _what_next(trial: PlannedTrial, outcome: Outcome) -> str:
+def _what_next(trial: PlannedTrial, outcome: RunOutcome) -> str:
     """How a failed trial is tried again: a result, of NaN as of any other kind, is kept."""
     recorded = {(entry.entry_id, t.seed) for entry in outcome.entries for t in entry.trials}
     key = (trial.configuration.entry_id, trial.seed)

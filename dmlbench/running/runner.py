@@ -29,7 +29,7 @@ _UNNAMED = Origin()
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """What a run left: entries, failed trials with their reasons, warnings, notes on the data.
 
     failures: trials that failed, and those that ended without a result.
@@ -51,7 +51,7 @@ def execute_plan(
     retry_failed: bool = False,
     origin: Origin = _UNNAMED,
     watch: Callable[[TrialEvent], None] | None = None,
-) -> Outcome:
+) -> RunOutcome:
     """Train what a plan has left to do and write its entries.
 
     origin: who stands behind the entries.
@@ -81,7 +81,7 @@ class _Execution:
     ) -> None:
         self.plan, self.registry, self.resources = plan, registry, resources
         self.origin = origin
-        self.outcome = Outcome()
+        self.outcome = RunOutcome()
         self.dispatcher = EventDispatcher(registry, watch)
         self.messages = {
             configuration.entry_id: configuration_message(

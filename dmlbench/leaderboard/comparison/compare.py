@@ -11,72 +11,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from dmlbench.errors import UsageError, VerificationError
+from dmlbench.leaderboard.comparison.compare_sentence import compare_sentence, doubted
+from dmlbench.leaderboard.comparison.comparison import Comparison, Conclusion
 from dmlbench.leaderboard.comparison.groups import group_key, group_parts
 from dmlbench.leaderboard.comparison.outcome import SIGNIFICANCE
 from dmlbench.leaderboard.comparison.queries import query_scores
-from dmlbench.leaderboard.comparison.sentence import common_seeds, units_text
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
     DEFAULT_METRIC,
     metric_names,
-    metric_title,
     resolve_metric,
     values_by_trial,
 )
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.verification.tiers import Tiers
 from dmlbench.statistics.bootstrap import RESAMPLES, class_difference, query_difference
-from dmlbench.statistics.formatting import listed, p_text, points
-from dmlbench.statistics.intervals import Difference, PairedDifference, holm, paired_difference
-
-Conclusion = Literal["above", "below", "not separated", "undecided"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """The first entry minus the other.
-
-    values: (split, seed, difference) for each trial that both have; a failed trial counts as 0.
-    seeds: paired over trials (Student t), or over splits where there are several. p_adjusted: after
-        Holm, for all comparisons made at once.
-    classes: over whole test classes, and over splits where there are several (bootstrap); None
-        where there are no scores of single queries, for the reason in `no_queries`.
-    queries: paired over queries (bootstrap); None as for `classes`, and over several splits, whose
-        queries differ.
-    first_tier, other_tier: how far each can be trusted (`dmlbench.leaderboard.verification.tiers`).
-    first_tries, other_tries: the budgets by which losses and combiner were tuned.
-    conclusion: "above" or "below" where the corrected test over trials separates the two and so
-        does the interval over classes and splits, if there is one; "undecided" with fewer than
-        three common seeds (or splits, where there are several) or an entry that does not stand its
-        checks.
-    """
-
-    metric: str
-    first: str
-    first_id: str
-    first_tier: str
-    other: str
-    other_id: str
-    other_tier: str
-    values: Sequence[tuple[int, int, float]]
-    seeds: PairedDifference
-    p_adjusted: float | None
-    num_comparisons: int
-    queries: Difference | None
-    classes: Difference | None
-    num_queries: int | None
-    no_queries: str | None
-    code_differs: bool
-    first_tries: Sequence[int]
-    other_tries: Sequence[int]
-    conclusion: Conclusion
-    sentence: str
+from dmlbench.statistics.formatting import listed
+from dmlbench.statistics.intervals import holm, paired_difference
 
 
 @dataclass(frozen=True)
@@ -112,7 +69,7 @@ def compare(
     for comparison, p in zip(found, adjusted, strict=True):
         comparison = replace(comparison, p_adjusted=p, num_comparisons=count)
         comparison = replace(comparison, conclusion=_conclusion(comparison))
-        decided.append(replace(comparison, sentence=_sentence(comparison)))
+        decided.append(replace(comparison, sentence=compare_sentence(comparison)))
     return decided
 
 
@@ -181,81 +138,13 @@ def _compare(first: Located, other: Located, by: str, labels: Labels, resamples:
 
 
 def _conclusion(comparison: Comparison) -> Conclusion:
-    if comparison.p_adjusted is None or _doubted(comparison):
+    if comparison.p_adjusted is None or doubted(comparison):
         return "undecided"
     if comparison.p_adjusted >= SIGNIFICANCE:
         return "not separated"
     if comparison.classes is not None and comparison.classes.includes_zero:
         return "not separated"
     return "above" if comparison.seeds.mean > 0 else "below"
-
-
-def _in_words(tries: Sequence[int]) -> str:
-    return f"with {listed(list(map(str, tries)))} tries" if tries else "not at all"
-
-
-def _doubted(comparison: Comparison) -> list[str]:
-    """Which of the two do not stand their checks."""
-    rows = {comparison.first: comparison.first_tier, comparison.other: comparison.other_tier}
-    return [row for row, tier in rows.items() if tier == "unverified"]
-
-
-def _sentence(c: Comparison) -> str:
-    metric, seeds = metric_title(c.metric), c.seeds
-    if doubted := _doubted(c):
-        stand = "does not stand its" if len(doubted) == 1 else "do not stand their"
-        return (
-            f"Nothing can be concluded: {listed(doubted)} {stand} checks. "
-            f"`dmlbench leaderboard verify` says what does not hold."
-        )
-    if seeds.mean is None:
-        return f"{c.first} and {c.other} have no seed in common: nothing can be concluded."
-    size = f"{points(abs(seeds.mean))} points of {metric}"
-    if c.conclusion == "undecided":
-        side = "above" if seeds.mean >= 0 else "below"
-        return (
-            f"From {common_seeds(seeds)} nothing can be concluded: {c.first} lies {size} {side} "
-            f"{c.other}; run both with more seeds."
-        )
-    evidence = (
-        f"over {units_text(seeds)} {points(seeds.low)} to {points(seeds.high)}, "
-        f"{p_text('p', seeds.p_value)}"
-    )
-    if c.num_comparisons > 1:
-        evidence += f", {p_text('p', c.p_adjusted)} corrected for {c.num_comparisons} comparisons"
-    if c.queries is not None:
-        evidence += (
-            f"; over {c.num_queries} queries {points(c.queries.low)} to {points(c.queries.high)}"
-        )
-    if c.classes is not None:
-        splits = " and splits" if seeds.num_splits > 1 else ""
-        evidence += (
-            f"; over test classes{splits} {points(c.classes.low)} to {points(c.classes.high)}"
-        )
-    if c.conclusion == "not separated":
-        text = (
-            f"{c.first} and {c.other} do not separate: the difference is "
-            f"{points(seeds.mean, signed=True)} points of {metric} (95 % intervals: {evidence})"
-        )
-        if c.p_adjusted < SIGNIFICANCE:
-            text += "; the seeds agree, but it may not hold on other test classes"
-    else:
-        text = f"{c.first} is {c.conclusion} {c.other} by {size} (95 % intervals: {evidence})"
-    if c.no_queries is not None:
-        text += f"; not compared over queries, for {plain(c.no_queries, 300)}"
-    text += "."
-    if c.first_tier == c.other_tier:
-        text += f" Both are {c.first_tier}."
-    else:
-        text += f" The first is {c.first_tier}, the other {c.other_tier}."
-    if c.first_tries != c.other_tries:
-        text += (
-            f" They were not tuned alike: the first {_in_words(c.first_tries)}, the other "
-            f"{_in_words(c.other_tries)}."
-        )
-    if c.code_differs:
-        text += " The two ran with different versions of the code; run both again to be sure."
-    return text
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.comparison.compare import Comparison
+from dmlbench.leaderboard.comparison.comparison import Comparison
 from dmlbench.leaderboard.comparison.sentence import units_text
 from dmlbench.leaderboard.entries.metrics import metric_title
 from dmlbench.leaderboard.views.figure import COLOURS, checked_file, figure_for

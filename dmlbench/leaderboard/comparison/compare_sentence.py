@@ -1,0 +1,123 @@
+"""A comparison of two entries in words: an opening for each conclusion, then what must be known.
+
+Templates and clauses are data, so that each text stands once and in the order in which it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dmlbench.leaderboard.comparison.comparison import Comparison
+from dmlbench.leaderboard.comparison.outcome import SIGNIFICANCE
+from dmlbench.leaderboard.comparison.sentence import common_seeds, units_text
+from dmlbench.leaderboard.entries.metrics import metric_title
+from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.statistics.formatting import listed, p_text, points
+from dmlbench.statistics.intervals import Difference
+
+# When a clause is said, and what it says.
+Clause = tuple[Callable[[Comparison], bool], Callable[[Comparison], str]]
+
+_SEPARATED = "{first} is {conclusion} {other} by {size} (95 % intervals: {evidence})"
+_OPENINGS = {
+    "above": _SEPARATED,
+    "below": _SEPARATED,
+    "not separated": (
+        "{first} and {other} do not separate: the difference is {signed} (95 % intervals: "
+        "{evidence})"
+    ),
+    "undecided": (
+        "From {common} nothing can be concluded: {first} lies {size} {side} {other}; run both with "
+        "more seeds."
+    ),
+}
+_NOTHING_IN_COMMON = "{first} and {other} have no seed in common: nothing can be concluded."
+_DOUBTED = (
+    "Nothing can be concluded: {doubted} {stand} checks. `dmlbench leaderboard verify` says what "
+    "does not hold."
+)
+# Joined to the interval over trials.
+_EVIDENCE: tuple[Clause, ...] = (
+    (
+        lambda c: c.num_comparisons > 1,
+        lambda c: f", {p_text('p', c.p_adjusted)} corrected for {c.num_comparisons} comparisons",
+    ),
+    (
+        lambda c: c.queries is not None,
+        lambda c: f"; over {c.num_queries} queries {_range(c.queries)}",
+    ),
+    (
+        lambda c: c.classes is not None,
+        lambda c: (
+            f"; over test classes{' and splits' * (c.seeds.num_splits > 1)} {_range(c.classes)}"
+        ),
+    ),
+)
+# Joined to the opening, in its sentence and after it.
+_CLAUSES: tuple[Clause, ...] = (
+    (
+        lambda c: c.conclusion == "not separated" and c.p_adjusted < SIGNIFICANCE,
+        lambda c: "; the seeds agree, but it may not hold on other test classes",
+    ),
+    (
+        lambda c: c.no_queries is not None,
+        lambda c: f"; not compared over queries, for {plain(c.no_queries, 300)}",
+    ),
+    (lambda c: True, lambda c: "."),
+    (lambda c: c.first_tier == c.other_tier, lambda c: f" Both are {c.first_tier}."),
+    (
+        lambda c: c.first_tier != c.other_tier,
+        lambda c: f" The first is {c.first_tier}, the other {c.other_tier}.",
+    ),
+    (
+        lambda c: c.first_tries != c.other_tries,
+        lambda c: (
+            f" They were not tuned alike: the first {_tuned(c.first_tries)}, the other "
+            f"{_tuned(c.other_tries)}."
+        ),
+    ),
+    (
+        lambda c: c.code_differs,
+        lambda c: " The two ran with different versions of the code; run both again to be sure.",
+    ),
+)
+
+
+def doubted(comparison: Comparison) -> list[str]:
+    """Which of the two do not stand their checks."""
+    rows = {comparison.first: comparison.first_tier, comparison.other: comparison.other_tier}
+    return [row for row, tier in rows.items() if tier == "unverified"]
+
+
+def compare_sentence(c: Comparison) -> str:
+    """What a comparison shows, with its evidence, and what a reader has to know to trust it."""
+    values = {"first": c.first, "other": c.other, "conclusion": c.conclusion}
+    if rows := doubted(c):
+        stand = "does not stand its" if len(rows) == 1 else "do not stand their"
+        return _DOUBTED.format(doubted=listed(rows), stand=stand)
+    mean = c.seeds.mean
+    if mean is None:
+        return _NOTHING_IN_COMMON.format(**values)
+    unit = f"points of {metric_title(c.metric)}"
+    values |= {
+        "size": f"{points(abs(mean))} {unit}",
+        "signed": f"{points(mean, signed=True)} {unit}",
+    }
+    if c.conclusion == "undecided":
+        values |= {"common": common_seeds(c.seeds), "side": "above" if mean >= 0 else "below"}
+        return _OPENINGS["undecided"].format(**values)
+    over_trials = f"over {units_text(c.seeds)} {_range(c.seeds)}, {p_text('p', c.seeds.p_value)}"
+    values["evidence"] = over_trials + _said(_EVIDENCE, c)
+    return _OPENINGS[c.conclusion].format(**values) + _said(_CLAUSES, c)
+
+
+def _said(clauses: Sequence[Clause], c: Comparison) -> str:
+    return "".join(words(c) for applies, words in clauses if applies(c))
+
+
+def _tuned(tries: Sequence[int]) -> str:
+    return f"with {listed(list(map(str, tries)))} tries" if tries else "not at all"
+
+
+def _range(difference: Difference) -> str:
+    return f"{points(difference.low)} to {points(difference.high)}"
