@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 def without_times(entry) -> dict:
     values = entry.model_dump()
     for trial in values["trials"]:
-        del trial["cost"], trial["environment"]
+        del trial["cost"], trial["environment"], trial["finished_at"]
     return values
 
 
