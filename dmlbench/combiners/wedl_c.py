@@ -24,8 +24,8 @@ class CompressedEnsemble(DiverseEnsemble):
     have the full width under the fair budget too.
 
     The authors' compressor is another one, by option: its hidden layer and its output are 2D wide
-    whatever M is, and nothing is normalised: they compare by Euclidean distance. Its rows are wider
-    than a single loss's, and ranked apart.
+    whatever M is, and nothing is normalised: they compare by Euclidean distance, which is asked for
+    by `protocol.similarity`. Its rows are wider than a single loss's, and ranked apart.
 
     Authors' code: equal, output, value and gradients, with compressor = "authors" on the same
     embeddings. Deviation: theirs takes its step on embeddings computed again after the ensemble's

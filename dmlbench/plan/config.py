@@ -22,6 +22,18 @@ from dmlbench.plan.writing import row_name
 PROTOCOL = "zsl-v1"
 
 
+#: `Protocol.similarity` -> the rule in words.
+_EMBEDDING = {
+    "cosine": "L2-normalised, cosine similarity",
+    "euclidean": "as it is, Euclidean distance",
+}
+
+
+def similarity_of(rules: Mapping[str, Any]) -> str:
+    """How an entry's embeddings are compared; "cosine" where its rules know no other way."""
+    return str(rules.get("similarity", "cosine"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     """What makes entries comparable. Its hash is part of every entry.
@@ -30,16 +42,23 @@ class Protocol:
         every head of an ensemble the full width, so that M losses are M times as wide.
     validation_fraction: share of the training classes held out to choose the checkpoint.
     recall_at: the K of Recall@K.
+    similarity: "cosine" of embeddings brought to unit length, or "euclidean" to compare them as
+        they are, the nearer the more similar.
     """
 
     name: str = PROTOCOL
     width: Literal["fair", "paper"] = "fair"
     validation_fraction: float = 0.2
     recall_at: tuple[int, ...] = (1, 2, 4, 8)
+    similarity: Literal["cosine", "euclidean"] = "cosine"
 
     def __post_init__(self) -> None:
         if self.width not in ("fair", "paper"):
             raise UsageError(f"protocol.width must be fair or paper, not {self.width!r}.")
+        if self.similarity not in _EMBEDDING:
+            raise UsageError(
+                f"protocol.similarity must be cosine or euclidean, not {self.similarity!r}."
+            )
         if not 0 < self.validation_fraction < 1:
             raise UsageError(
                 "protocol.validation_fraction must lie between 0 and 1: "
@@ -56,10 +75,12 @@ class Protocol:
             "test_classes": "disjoint from training; seen once a trial, after training",
             "selection": "checkpoint with the best MAP@R on held-out training classes",
             "selection_classes": "drawn by the trial's seed",
-            "embedding": "L2-normalised, cosine similarity",
+            "embedding": _EMBEDDING[self.similarity],
             "ties": "equal similarities count against the query",
             "knn_neighbours": 3,
             "clustering": "faiss k-means, k = test classes; arithmetic NMI and AMI",
+            # Entries from before there was another way do not say.
+            **({} if self.similarity == "cosine" else {"similarity": self.similarity}),
         }
 
     def identity(self) -> dict[str, Any]:
@@ -175,5 +196,6 @@ def configuration_from_json(value: Mapping[str, Any]) -> Configuration:
             width=rules["width"],
             validation_fraction=rules["validation_fraction"],
             recall_at=tuple(rules["recall_at"]),
+            similarity=similarity_of(rules),
         ),
     )

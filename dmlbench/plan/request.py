@@ -251,7 +251,7 @@ def _refuse_random_features(request: Request, item: Registered) -> None:
 
 def _protocol(request: Request, dataset: Registered) -> Protocol:
     values = _overrides(request, "protocol")
-    allowed = {"width": str, "validation_fraction": float}
+    allowed = {"width": str, "validation_fraction": float, "similarity": str}
     for key, value in values.items():
         if key not in allowed:
             raise UsageError(

@@ -224,15 +224,21 @@ class Trainer:
             }
 
 
-def validation_map_at_r(parts: TrainingModules, recipe: Recipe, images: ImageSet) -> float:
-    """MAP@R of the current state on `images`, classes that training does not see."""
+def validation_map_at_r(
+    parts: TrainingModules, recipe: Recipe, images: ImageSet, similarity: str = "cosine"
+) -> float:
+    """MAP@R of the current state on `images`, classes that training does not see.
+
+    similarity: how embeddings are compared, as `Protocol.similarity`.
+    """
     from dmlbench.evaluate.retrieval import retrieval
 
     embeddings = embed_images(parts, recipe, images)
     if not bool(embeddings.isfinite().all()):
         # Every loss was finite, so the last step of the epoch broke the weights.
         raise TrialFailure("the validation embeddings are not finite, although every loss was")
-    return retrieval(embeddings, images.labels, ks=(1,), device=parts.device).map_at_r
+    scores = retrieval(embeddings, images.labels, ks=(1,), metric=similarity, device=parts.device)
+    return scores.map_at_r
 
 
 def _sampler(recipe: Recipe, labels: np.ndarray, seed: int) -> ClassBalancedSampler | RandomSampler:

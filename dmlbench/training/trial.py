@@ -156,8 +156,9 @@ def _train(
     recipe, parts = configuration.recipe, built.parts
     images = built.images("train", dataset.train)
     train, held_out = training_split(configuration, images, seed)
+    similarity = configuration.protocol.similarity
     trainer = Trainer(
-        parts, recipe, train, seed, lambda: validation_map_at_r(parts, recipe, held_out)
+        parts, recipe, train, seed, lambda: validation_map_at_r(parts, recipe, held_out, similarity)
     )
     state = _checkpoint_of(folder, facts, parts.device)
     if state is not None:
@@ -216,10 +217,13 @@ def _test(
         embeddings,
         dataset.test.labels,
         ks=configuration.protocol.recall_at,
+        metric=configuration.protocol.similarity,
         device=parts.device,
         **gallery,
     )
-    clusters = _cluster(embeddings, dataset.test.labels) if cluster else None
+    clusters = None
+    if cluster:
+        clusters = _cluster(embeddings, dataset.test.labels, configuration.protocol.similarity)
     content = safetensors.torch.save(tensors)
     write_atomically(folder.embeddings_file, lambda file: file.write(content))
     with own_work():
@@ -255,10 +259,10 @@ def _training_cost(trainer: Trainer) -> dict[str, float | None]:
     }
 
 
-def _cluster(embeddings: Tensor, labels: Any) -> ClusteringResult | None:
+def _cluster(embeddings: Tensor, labels: Any, similarity: str) -> ClusteringResult | None:
     """The quality of clusters, None where faiss is missing."""
     try:
-        return clustering(embeddings, labels)
+        return clustering(embeddings, labels, metric=similarity)
     except FaissMissing:
         return None
 

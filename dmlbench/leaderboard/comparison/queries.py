@@ -68,7 +68,12 @@ def _trial_scores(
     ks = [recall_depth(metric) or 1]
     try:
         result = retrieval(
-            stored.embeddings, stored.labels, stored.gallery, stored.gallery_labels, ks=ks
+            stored.embeddings,
+            stored.labels,
+            stored.gallery,
+            stored.gallery_labels,
+            ks=ks,
+            metric=stored.similarity,
         )
     except ValueError as error:
         raise VerificationError(f"{where} cannot be scored: {error}") from error

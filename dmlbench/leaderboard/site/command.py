@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
-from dmlbench.plan.config import canonical_json
+from dmlbench.plan.config import canonical_json, similarity_of
 from dmlbench.plan.expressions import parse_assignment, parse_call
 from dmlbench.plan.recipe import recipe_from_json, recipe_names
 from dmlbench.plan.writing import toml_document, write_call, write_copies, write_value
@@ -54,9 +54,18 @@ def rerun_command(entry: Entry) -> RerunCommand:
         *recipe,
         f"--width {_argument(_words(rules.get('width')))}",
         f"--set {_assignment('protocol.validation_fraction', rules.get('validation_fraction'))}",
+        *_similarity(rules),
         f"--seeds {_seeds(entry)}",
     ]
     return RerunCommand(tuple(lines), recipe_text)
+
+
+def _similarity(rules: Mapping[str, Any]) -> list[str]:
+    """The option for embeddings that are not compared by cosine."""
+    similarity = similarity_of(rules)
+    if similarity == "cosine":
+        return []
+    return [f"--set {_assignment('protocol.similarity', similarity)}"]
 
 
 @lru_cache(maxsize=64)

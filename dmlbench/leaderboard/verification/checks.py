@@ -14,7 +14,7 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.verification.fingerprints import known_dataset
-from dmlbench.plan.config import PROTOCOL, Protocol, canonical_json
+from dmlbench.plan.config import PROTOCOL, Protocol, canonical_json, similarity_of
 
 
 class Failure(NamedTuple):
@@ -52,6 +52,7 @@ def _protocol(entry: Entry) -> Iterator[str]:
             width=record.rules["width"],
             validation_fraction=record.rules["validation_fraction"],
             recall_at=tuple(ks),
+            similarity=similarity_of(record.rules),
         ).to_json()
     except (KeyError, TypeError, UsageError) as error:
         yield f"the rules are not those of {PROTOCOL}: {plain(str(error))}"

@@ -19,6 +19,7 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Metrics, Trial
 from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_claim
+from dmlbench.plan.config import similarity_of
 from dmlbench.training.environment import processor, versions
 
 _NAMES = {"embeddings", "labels"}
@@ -32,12 +33,14 @@ class StoredEmbeddings:
     """A trial's test embeddings as they lie on disk.
 
     embeddings: (N, D) float. labels: (N,) int64. gallery, gallery_labels: the same, or None.
+    similarity: how the entry's protocol compares them, as `Protocol.similarity`.
     """
 
     embeddings: np.ndarray
     labels: np.ndarray
     gallery: np.ndarray | None
     gallery_labels: np.ndarray | None
+    similarity: str = "cosine"
 
 
 def stored_embeddings(entry: Entry, trial: Trial, leaderboard: Path) -> StoredEmbeddings | None:
@@ -89,11 +92,14 @@ def recompute(
                 gallery=stored.gallery,
                 gallery_labels=stored.gallery_labels,
                 ks=ks,
+                metric=stored.similarity,
             )
             clusters = None
             if cluster:
                 with contextlib.suppress(FaissMissing):
-                    clusters = clustering(stored.embeddings, stored.labels)
+                    clusters = clustering(
+                        stored.embeddings, stored.labels, metric=stored.similarity
+                    )
         except ValueError as error:
             raise VerificationError(f"the embeddings cannot be scored: {error}") from error
     return Metrics(**metric_values(scores, clusters))
@@ -157,6 +163,7 @@ def _checked(tensors: dict[str, Any], entry: Entry, where: str) -> StoredEmbeddi
         tensors["labels"],
         tensors.get("gallery"),
         tensors.get("gallery_labels"),
+        similarity_of(entry.protocol.rules),
     )
 
 

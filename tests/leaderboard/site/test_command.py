@@ -62,6 +62,7 @@ REQUESTS = {
     "a loss alone": Request(losses=["triplet(margin=0.2, mining=hard)"], combiners=[]),
     "copies": Request(losses=["3*ms(beta=9.0)", "triplet"]),
     "changed recipe": Request(overrides=OVERRIDES),
+    "by distance": Request(overrides={"protocol.similarity": "euclidean"}),
     "paper width": Request(overrides={"protocol.width": "paper"}),
     "a timm model": Request(backbone="resnet50", pretrained=True, recipe="paper"),
     "one seed that is not the first": Request(seeds=[3]),

@@ -164,7 +164,7 @@ def test_without_faiss_what_was_not_clustered_again_is_not_recomputed(board, mon
     # By its name in the system: the package's attribute of that name is the function.
     module = sys.modules["dmlbench.evaluate.clustering"]
 
-    def missing(*_):
+    def missing(*_, **__):
         raise module.FaissMissing("faiss is not installed")
 
     monkeypatch.setattr(module, "clustering", missing)
