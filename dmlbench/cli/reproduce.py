@@ -82,7 +82,7 @@ def reproduce_command(
     from dmlbench.leaderboard.verification.drawing import fresh_seeds, new_salt
     from dmlbench.leaderboard.verification.tiers import Tiers
     from dmlbench.plugins.loading import load_plugins
-    from dmlbench.running.reproduce import discard, plan_again, plan_seeds, reproduce
+    from dmlbench.running.reproduce import discard, held, plan_again, plan_seeds, reproduce
     from dmlbench.training.trial_folder import TRIALS, make_folder
 
     if salt is not None and (fresh is None or not salt.isascii() or not 0 < len(salt) <= 64):
@@ -98,30 +98,31 @@ def reproduce_command(
     place = scratch or root / TRIALS / "reproductions" / path.stem
     if scratch is None:
         make_folder(root, place)
-    if fresh is None:
-        kind, salt = "reproduced", None
-        plan = plan_again(found, None if seeds is None else read_seeds(seeds), place, registry)
-    else:
-        kind, salt = "confirmed", salt or new_salt()
-        plan = plan_seeds(found, fresh_seeds(found, salt, fresh), place, registry)
-    with watch_run(plan, False) as watch:
-        result = reproduce(
-            found,
-            plan,
-            registry,
-            who=who.strip(),
-            kind=kind,
-            salt=salt,
-            jobs=jobs,
-            device=device,
-            trial_timeout=trial_timeout,
-            watch=watch,
-        )
-    recorded = None
-    if result.attestation is not None and not no_record:
-        recorded = write_attestation(path.parent, result.attestation)
-    if scratch is None and not result.unfinished:
-        discard(place)
+    with held(place):
+        if fresh is None:
+            kind, salt = "reproduced", None
+            plan = plan_again(found, None if seeds is None else read_seeds(seeds), place, registry)
+        else:
+            kind, salt = "confirmed", salt or new_salt()
+            plan = plan_seeds(found, fresh_seeds(found, salt, fresh), place, registry)
+        with watch_run(plan, False) as watch:
+            result = reproduce(
+                found,
+                plan,
+                registry,
+                who=who.strip(),
+                kind=kind,
+                salt=salt,
+                jobs=jobs,
+                device=device,
+                trial_timeout=trial_timeout,
+                watch=watch,
+            )
+        recorded = None
+        if result.attestation is not None and not no_record:
+            recorded = write_attestation(path.parent, result.attestation)
+        if scratch is None and not result.unfinished:
+            discard(place)
     if as_json:
         document = {
             "entry_id": found.entry_id,

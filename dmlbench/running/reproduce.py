@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,6 +136,24 @@ def reproduce(
         "" if kind == "confirmed" else _circumstances(entry, attestation),
         unfinished,
     )
+
+
+@contextlib.contextmanager
+def held(scratch: Path) -> Iterator[None]:
+    """Hold a folder that trains an entry again: whoever ends first removes it.
+
+    Raises `UsageError` where another process has it.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    with open(scratch / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"Another process reproduces this entry in {scratch}. Wait for it, or give a "
+                f"folder of your own with --scratch."
+            ) from error
+        yield
 
 
 def discard(scratch: Path) -> None:

@@ -28,7 +28,7 @@ def loading(configuration: Configuration) -> Iterator[None]:
         raise
     except DmlbenchError as error:
         raise UsageError(str(error)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
         raise DmlbenchError(
             f"The dataset {configuration.dataset.id} cannot be loaded: {_said(error)}"
@@ -39,7 +39,7 @@ def check_blaming(configuration: Configuration, registry: Registry, dataset: Any
     """`dmlbench.training.trial.check`, with an error that says what is at fault."""
     try:
         check(configuration, registry, dataset)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = _said(error)
         if (
             _error_of(
@@ -61,12 +61,12 @@ def check_blaming(configuration: Configuration, registry: Registry, dataset: Any
 def _error_of(build: Callable[[], Any]) -> str | None:
     try:
         build()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _said(error)
     return None
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     if isinstance(error, DmlbenchError):
         return str(error)
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import dmlbench
-from dmlbench.errors import TrialFailure
+from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
 from dmlbench.training.checkpoint import read_checkpoint
 
 LOSS = """
@@ -121,6 +121,15 @@ def test_row_02_what_a_loss_raises_is_its_own_failure(short, odd, tmp_path, erro
     (entry,) = _run(["odd"], short, tmp_path)
     assert entry.trials[0].status == "failed"
     assert error.partition("(")[0] in entry.trials[0].reason
+
+
+def test_row_02_a_loss_that_ends_the_program_while_it_is_built_is_named(short, odd, tmp_path):
+    odd(
+        module="Base = TripletLoss\n            class TripletLoss(Base):\n"
+        "                def __init__(self, **params): raise SystemExit(0)"
+    )
+    with pytest.raises(DmlbenchError, match="odd cannot be trained: SystemExit"):
+        _run(["odd"], short, tmp_path)
 
 
 @pytest.mark.parametrize("child", ["pass", "raise ValueError('in the child')"])
@@ -278,3 +287,14 @@ def test_row_47_ctrl_c_is_pressed_though_the_parent_ignores_it(on_a_terminal) ->
     finally:
         signal.signal(signal.SIGINT, before)
     assert b"KeyboardInterrupt" in shown.terminal and shown.code != 0
+
+
+def test_two_that_reproduce_one_entry_at_once_do_not_share_a_folder(tmp_path) -> None:
+    from dmlbench.running.reproduce import held
+
+    with held(tmp_path / "scratch"):
+        with pytest.raises(UsageError, match="Another process reproduces.*--scratch"):
+            with held(tmp_path / "scratch"):
+                pass
+    with held(tmp_path / "scratch"):
+        pass
