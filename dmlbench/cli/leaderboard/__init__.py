@@ -11,6 +11,7 @@ COMMANDS = {
     "add": "Add entries from elsewhere, after checking them.",
     "compare": "Say what can be concluded about two entries.",
     "verify": "Check that entries hold what they claim.",
+    "bundle": "Write one archive of all test embeddings.",
     "audit": "Train a few drawn trials of entries again.",
     "site": "Write pages that open without a server.",
 }

@@ -31,21 +31,35 @@ if TYPE_CHECKING:
     "dmlbench are built anyway.",
 )
 @click.option(
+    "--bundle",
+    metavar="FILE|URL",
+    help="Take test embeddings that are not beside the leaderboards from this archive, as "
+    "`dmlbench leaderboard bundle` writes it.",
+)
+@click.option(
     "--record",
     metavar="WHO",
     help="Record beside the entries that WHO computed their metrics again.",
 )
 @json_option
 def verify_command(
-    target: Path, quick: bool, rebuild: bool, record: str | None, as_json: bool
+    target: Path,
+    quick: bool,
+    rebuild: bool,
+    bundle: str | None,
+    record: str | None,
+    as_json: bool,
 ) -> int:
     """Check that entries hold what they claim, and say exactly what does not.
 
     Schema, invariants, protocol and dataset are checked, and metrics are computed again from the
     stored test embeddings where these lie here. Exit code 4 if anything does not hold.
     """
+    import contextlib
+
     from dmlbench.errors import UsageError
     from dmlbench.leaderboard.verification.attest import attest
+    from dmlbench.leaderboard.verification.bundle_reading import open_bundle
     from dmlbench.leaderboard.verification.verify import verify
 
     if not target.exists():
@@ -55,7 +69,12 @@ def verify_command(
             "--record names who computed the metrics again, in up to 200 characters, and goes "
             "without --quick, which computes none."
         )
-    found = verify(target, embeddings=not quick, rebuild=rebuild)
+    if bundle is not None and quick:
+        raise UsageError(
+            "--bundle holds embeddings, which --quick does not read. Give one of both."
+        )
+    with open_bundle(bundle) if bundle is not None else contextlib.nullcontext() as opened:
+        found = verify(target, embeddings=not quick, rebuild=rebuild, bundle=opened)
     if record is not None:
         for verified in found:
             path = attest(verified, record.strip())

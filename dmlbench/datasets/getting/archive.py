@@ -160,11 +160,11 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
         with zipfile.ZipFile(archive) as opened:
             yield _zip_members(opened)
     else:
-        with tarfile.open(archive, "r:*", tarinfo=_BoundedInfo) as opened:
+        with tarfile.open(archive, "r:*", tarinfo=BoundedInfo) as opened:
             yield _tar_members(opened)
 
 
-class _BoundedInfo(tarfile.TarInfo):
+class BoundedInfo(tarfile.TarInfo):
     """A header of a tar archive; long names and attributes are read into memory, hence a limit."""
 
     @classmethod

@@ -18,6 +18,7 @@ from dmlbench.files import file_sha256
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Metrics, Trial
+from dmlbench.leaderboard.verification.bundle_reading import Bundle
 from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_claim
 from dmlbench.plan.config import similarity_of
 from dmlbench.training.environment import processor, versions
@@ -43,9 +44,12 @@ class StoredEmbeddings:
     similarity: str = "cosine"
 
 
-def stored_embeddings(entry: Entry, trial: Trial, leaderboard: Path) -> StoredEmbeddings | None:
+def stored_embeddings(
+    entry: Entry, trial: Trial, leaderboard: Path, bundle: Bundle | None = None
+) -> StoredEmbeddings | None:
     """Read the embeddings of one trial; None where they are not here, or only another claim's are.
 
+    bundle: where to take them from if they are not beside the leaderboard.
     Raises `VerificationError` where the file is not the entry's, or not what the entry says.
     """
     artefact = trial.embeddings
@@ -58,18 +62,26 @@ def stored_embeddings(entry: Entry, trial: Trial, leaderboard: Path) -> StoredEm
             f"{where} are said to lie at {plain(artefact.path)}, outside of the leaderboards"
         )
     if not path.exists():
-        return None
+        return _bundled(entry, trial, bundle)
     if not path.is_file():
         raise VerificationError(f"{where} at {path} are no file")
     found = file_sha256(path)
     if found != artefact.sha256:
         if of_another_claim(entry, leaderboard, found):
-            return None
+            return _bundled(entry, trial, bundle)
         raise VerificationError(
             f"{where} at {path} are not the entry's: sha256 {found[:12]}, the entry says "
             f"{artefact.sha256[:12]}"
         )
     return _checked(_read(path, where), entry, where)
+
+
+def _bundled(entry: Entry, trial: Trial, bundle: Bundle | None) -> StoredEmbeddings | None:
+    data = bundle.read(trial.embeddings) if bundle is not None else None
+    if data is None:
+        return None
+    where = f"the embeddings of {trial.title} in the bundle"
+    return _checked(_read(data, where), entry, where)
 
 
 def recompute(
@@ -123,12 +135,12 @@ def threads_of(trial: Trial) -> int:
     return threads if isinstance(threads, int) and 1 <= threads <= 1024 else 1
 
 
-def _read(path: Path, where: str) -> dict[str, np.ndarray]:
+def _read(source: Path | bytes, where: str) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load, load_file
 
     try:
-        return load_file(path)
+        return load(source) if isinstance(source, bytes) else load_file(source)
     except (SafetensorError, TypeError, ValueError, KeyError) as error:
         raise VerificationError(f"{where} are no safetensors file: {plain(str(error))}") from error
 

@@ -15,6 +15,7 @@ from dmlbench.leaderboard.entries.claim_store import claim_files, read_claim
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders, read_entry
 from dmlbench.leaderboard.verification.attested import attested
+from dmlbench.leaderboard.verification.bundle_reading import Bundle
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.leaderboard.verification.cross_entry_checks import (
     Clash,
@@ -34,6 +35,7 @@ def verify(
     *,
     embeddings: bool = True,
     rebuild: bool = False,
+    bundle: Bundle | None = None,
     watch: Callable[[Verified], None] = lambda found: None,
 ) -> list[Verified]:
     """Verify the entries under a folder, or those of one file's, every file's alone and together.
@@ -41,6 +43,7 @@ def verify(
     embeddings: compute the metrics again from the stored embeddings, where they lie here.
     rebuild: build every dataset that is on this machine, to compare labels and fingerprints with;
         without it only those that come with dmlbench are.
+    bundle: has embeddings that do not lie here.
     watch: called with each file when it is done, apart from what concerns several.
     Raises `UsageError` if there is no such folder, or for a file that cannot be an entry.
     """
@@ -52,7 +55,7 @@ def verify(
     for board in boards:
         for verified in board.chosen:
             if verified.entry is not None:
-                verify_one(verified, truths, embeddings)
+                verify_one(verified, truths, embeddings, bundle)
             watch(verified)
         _verify_between(board.entries)
     everywhere = [verified for board in boards for verified in board.entries]

@@ -15,6 +15,7 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_title, metric_value
 from dmlbench.leaderboard.entries.trial import Metrics, Trial
 from dmlbench.leaderboard.verification.agreement import covers
+from dmlbench.leaderboard.verification.bundle_reading import Bundle
 from dmlbench.leaderboard.verification.checks import Failure, check_entry
 from dmlbench.leaderboard.verification.ground_truth import GroundTruth, GroundTruths
 from dmlbench.leaderboard.verification.metric_differences import different_metrics
@@ -69,8 +70,13 @@ def _verify_place(verified: Verified) -> None:
         )
 
 
-def verify_one(verified: Verified, truths: GroundTruths, embeddings: bool) -> None:
-    """The checks of the entry alone, its dataset, and its metrics from its embeddings."""
+def verify_one(
+    verified: Verified, truths: GroundTruths, embeddings: bool, bundle: Bundle | None = None
+) -> None:
+    """The checks of the entry alone, its dataset, and its metrics from its embeddings.
+
+    bundle: has embeddings that are not beside the leaderboard.
+    """
     entry = verified.entry
     verified.failures += check_entry(entry)
     _verify_place(verified)
@@ -93,7 +99,7 @@ def verify_one(verified: Verified, truths: GroundTruths, embeddings: bool) -> No
     absent, unclustered, rounded = [], [], []
     for trial in entry.completed:
         try:
-            stored = stored_embeddings(entry, trial, verified.path.parent)
+            stored = stored_embeddings(entry, trial, verified.path.parent, bundle)
             if stored is None:
                 absent.append(trial.seed)
                 continue
@@ -118,7 +124,8 @@ def verify_one(verified: Verified, truths: GroundTruths, embeddings: bool) -> No
                 rounded.append(trial.seed)
     if absent:
         seeds = ", ".join(map(str, absent))
-        verified.notes.append(f"no embeddings here to compute metrics from: seeds {seeds}")
+        here = "here" if bundle is None else "here or in the bundle"
+        verified.notes.append(f"no embeddings {here} to compute metrics from: seeds {seeds}")
     if unclustered:
         seeds = ", ".join(map(str, unclustered))
         verified.notes.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -10,77 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_board import PARAMS, embeddings_file, id_of, refer, store, with_id
 from safetensors.numpy import load_file, save_file
 
 import dmlbench
 from dmlbench.cli import main
-from dmlbench.data.images import fingerprint
-from dmlbench.leaderboard.entries.code import entry_code
-from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import read_entry, write_entry
 from dmlbench.leaderboard.verification.attest import attest
-from dmlbench.leaderboard.verification.recompute import StoredEmbeddings, recompute
 from dmlbench.leaderboard.verification.verify import tier, verify
 from dmlbench.plan.config import sha256_of
-
-PARAMS = {"classes": 12, "images_per_class": 4, "seed": 0}
-
-
-@pytest.fixture(scope="module")
-def glyphs():
-    return dmlbench.load_dataset("glyphs", image_size=16, **PARAMS)
-
-
-@pytest.fixture
-def board(glyphs, make_entry, make_component, tmp_path):
-    """The leaderboard of two losses with two seeds, their embeddings beside it."""
-    labels = glyphs.test.labels
-    record = make_component("glyphs", params=PARAMS) | {
-        "fingerprint": fingerprint(glyphs),
-        "num_train_classes": 6,
-        "num_train_images": 24,
-        "num_test_classes": 6,
-        "num_test_images": 24,
-        "num_gallery_images": 0,
-        "report": [],
-    }
-    generator = np.random.default_rng(0)
-    centres = generator.normal(size=(6, 8))
-    for loss in ("triplet", "ms"):
-        entry = make_entry(
-            loss, [0.5, 0.5], recipe={"input": {"size": 16, "resize": 16}}, embedding_dim=8,
-            metric_changes={"num_queries": 20, "recall_at": dict.fromkeys("1248", 0.5),
-                            "knn_accuracy": 0.5},
-        )  # fmt: skip
-        data = entry.model_dump() | {"dataset": record}
-        entry = with_id(data)
-        data = entry.model_dump()
-        for trial in data["trials"]:
-            noisy = centres[labels] + generator.normal(size=(24, 8))
-            store(tmp_path, entry, trial, noisy.astype(np.float32), labels)
-            for step in trial["history"]:
-                step["objective"] += float(generator.uniform(0, 0.1))
-            # Nothing trains twice for the same time.
-            trial["cost"]["train_seconds"] = float(generator.uniform(5, 9))
-        write_entry(tmp_path, Entry.model_validate(data))
-    return tmp_path / "zsl-v1" / "glyphs"
-
-
-def with_id(data: dict) -> Entry:
-    """The entry with the id that its configuration asks for."""
-    return Entry.model_validate(data | {"entry_id": id_of(data)})
-
-
-def id_of(data: dict) -> str:
-    parts = {
-        k: None if data[k] is None else {n: data[k][n] for n in ("distribution", "name", "params")}
-        for k in ("combiner", "dataset", "backbone")
-    }
-    losses = [{n: x[n] for n in ("distribution", "name", "params")} for x in data["losses"]]
-    identity = parts | {
-        "losses": losses, "recipe": data["recipe"], "protocol": data["protocol"]["rules"]
-    }  # fmt: skip
-    return sha256_of(identity)[:16]
 
 
 def rewrite(path: Path, how) -> Path:
@@ -93,24 +30,6 @@ def rewrite(path: Path, how) -> Path:
     path = path.with_name(f"{data['entry_id']}.json")
     path.write_text(json.dumps(data))
     return path
-
-
-def store(out: Path, entry: Entry, trial: dict, embeddings, labels) -> None:
-    """Write a trial's embeddings where they belong, with the metrics that they give."""
-    path = f".trials/{entry.entry_id}/{entry_code(entry)[:12]}/seed-{trial['seed']}/"
-    path += "embeddings.safetensors"
-    (out / path).parent.mkdir(parents=True, exist_ok=True)
-    save_file({"embeddings": embeddings, "labels": labels}, out / path)
-    refer(out, trial, path)
-    metrics = recompute(StoredEmbeddings(embeddings, labels, None, None), (1, 2, 4, 8))
-    trial["metrics"] = metrics.model_dump()
-
-
-def refer(out: Path, trial: dict, path: str) -> None:
-    data = (out / path).read_bytes()
-    trial["embeddings"] = {
-        "path": path, "sha256": hashlib.sha256(data).hexdigest(), "num_bytes": len(data)
-    }  # fmt: skip
 
 
 def files(board):
@@ -127,10 +46,6 @@ def change(path: Path, how) -> None:
 def failed(board) -> set[str]:
     """The names of the checks that fail anywhere in a leaderboard."""
     return {failure.check for found in verify(board) for failure in found.failures}
-
-
-def embeddings_file(board, entry: Entry, seed: int) -> Path:
-    return board.parent.parent / entry.trials[seed].embeddings.path
 
 
 def test_untouched_entries_are_recomputed(board):
