@@ -7,7 +7,7 @@ import safetensors.numpy
 
 import dmlbench
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.comparison.table import group_key
+from dmlbench.leaderboard.comparison.groups import group_key
 from dmlbench.leaderboard.verification.recompute import recompute, stored_embeddings
 from dmlbench.plan.config import configuration_from_json
 from dmlbench.plan.request import Request, configurations_of
