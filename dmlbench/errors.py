@@ -10,7 +10,7 @@ class DmlbenchError(Exception):
 
 
 class UsageError(DmlbenchError):
-    """An option, a name or a value that cannot be meant."""
+    """An invalid option, name or value."""
 
     exit_code = 2
 

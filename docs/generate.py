@@ -3,10 +3,11 @@
     python docs/generate.py          # rewrite them
     python docs/generate.py --check  # exit with 1 if one is out of date
 
-In a page, what stands between ``<!-- help: dmlbench run -->`` and ``<!-- end -->`` is the help of
-that command. The pages in ``losses/`` and ``combiners/`` are made as a whole, from the specs and
-the docstrings, and from ``benchmarks/results/losses.json`` where that is there; the table of losses
-against their authors' code also from ``tests/losses/authors.json``.
+In a page, the text between ``<!-- help: dmlbench run -->`` and ``<!-- end -->`` is the help of that
+command; between ``<!-- columns -->`` and ``<!-- end -->`` what each column of a table means. The
+pages in ``losses/`` and ``combiners/`` are made as a whole, from the specs and the docstrings, and
+from ``benchmarks/results/losses.json`` if it exists; the table of losses against their authors'
+code also from ``tests/losses/authors.json``.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ import click
 from component_pages import COMPONENTS, component_pages
 
 from dmlbench.cli import cli
+from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
+from dmlbench.leaderboard.views.explain import explanation
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "benchmarks" / "results" / "losses.json"
 _BLOCK = re.compile(r"(<!-- help: (?P<words>[^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
+_COLUMNS = re.compile(r"(<!-- columns -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def help_text(words: str) -> str:
@@ -47,12 +51,13 @@ def help_text(words: str) -> str:
 
 
 def rewritten(page: str) -> str:
-    """The page with every block made anew."""
+    """The page with every block written again."""
 
     def block(match: re.Match[str]) -> str:
         return f"{match[1]}```text\n{help_text(match['words'])}\n```\n{match[3]}"
 
-    return _BLOCK.sub(block, page)
+    columns = "".join(f"- {line}\n" for line in explanation(DEFAULT_METRIC))
+    return _COLUMNS.sub(lambda match: f"{match[1]}{columns}{match[2]}", _BLOCK.sub(block, page))
 
 
 def wanted_pages() -> dict[Path, str]:

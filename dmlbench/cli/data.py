@@ -21,7 +21,7 @@ root_option = click.option(
 
 @click.group("data")
 def data_command() -> None:
-    """Get and verify the field's datasets, and say where they lie.
+    """Download and verify benchmark datasets, and show where they are stored.
 
     Each lies in a folder of its name in $DMLBENCH_DATA, or in `data` in the cache folder, unless
     `data get NAME --root DIR` names another one, which is remembered.
@@ -85,8 +85,8 @@ def get_command(
 ) -> None:
     """Download, check and unpack the dataset NAME, or take it from where it lies.
 
-    Goes on with what an interrupted call left. Files of the dataset that lie in its folder are
-    taken instead of downloaded; where some can only be had by hand, it says which and whence.
+    Resumes an interrupted download. Files already in the folder are used instead of downloaded.
+    If a file must be fetched manually, the command says which and from where.
     """
     from dmlbench.data.locations import place_of
     from dmlbench.datasets.getting.fetch import fetch

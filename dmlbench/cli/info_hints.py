@@ -18,10 +18,10 @@ def unknown_name(name: str, registry: Registry) -> UsageError:
     if close:
         hints.append(f"Did you mean {' or '.join(close)}?")
     if re.fullmatch(r"[0-9a-f]{1,3}", name):
-        hints.append("Of an entry's id give at least 4 digits.")
+        hints.append("Give at least 4 digits of an entry id.")
     broken = [record.distribution for record in registry.plugins if record.status == "broken"]
     if broken:
-        hints.append(f"Plugins that are broken offer nothing: {', '.join(broken)}.")
+        hints.append(f"These plugins failed to load: {', '.join(broken)}.")
     hints.append(
         f"`dmlbench list` shows all {', '.join(KINDS)} and recipes; entries are named by id."
     )

@@ -20,7 +20,7 @@ from dmlbench.cli.options import json_option
 def new_plugin_command(
     name: str, distribution: str | None, folder: str | None, as_json: bool
 ) -> None:
-    """Write a package that offers the loss NAME, with tests that pass, for yours to take its place.
+    """Create a plugin package for the loss NAME, with a working example and passing tests.
 
     Nothing is overwritten.
     """

@@ -139,8 +139,8 @@ _ROWS = [
     click.option(
         "--width",
         type=click.Choice(["fair", "paper"]),
-        help="fair: an ensemble's embedding is as wide as a single loss's. paper: M times as "
-        "wide, ranked apart.  [default: fair]",
+        help="fair: an ensemble's embedding has the same dimension as a single loss's. paper: M "
+        "times larger, ranked separately.  [default: fair]",
     ),
 ]
 
@@ -148,7 +148,7 @@ _REPEATED = [
     click.option(
         "--tuned",
         is_flag=True,
-        help="Use the values that `dmlbench tune` found, except those given here.",
+        help="Use the parameters found by `dmlbench tune`, except those set here.",
     ),
     click.option(
         "--seeds",

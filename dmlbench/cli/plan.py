@@ -74,8 +74,8 @@ def tell_gap(plan: Plan) -> None:
     what = f"seeds {_ranges(missing)} are" if len(missing) > 1 else f"seed {missing[0]} is"
     wanted = max(*missing, *(trial.seed for trial in plan.trials)) + 1
     click.echo(
-        f"Rows of this plan will not be ranked: {what} missing, and a ranked entry has the seeds "
-        f"0 to n - 1. For the whole of them: --seeds {wanted}.",
+        f"These rows will not be ranked: {what} missing (ranked entries need seeds 0 to n - 1). "
+        f"Use --seeds {wanted} to run them all.",
         err=True,
     )
 

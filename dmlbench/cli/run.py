@@ -17,10 +17,11 @@ from dmlbench.cli.options import json_option, read_request, request_options, res
     "--clustering/--no-clustering",
     default=True,
     show_default=True,
-    help="Compute NMI and AMI, which at many classes cost more than all else of the evaluation.",
+    help="Compute NMI and AMI. With many classes this takes longer than the rest of the "
+    "evaluation.",
 )
-@click.option("--retry-failed", is_flag=True, help="Train trials again that failed before.")
-@click.option("--submitter", metavar="TEXT", help="Who stands behind the entries.")
+@click.option("--retry-failed", is_flag=True, help="Train failed trials again.")
+@click.option("--submitter", metavar="TEXT", help="Who submits the entries.")
 @click.option("--paper", metavar="URL", help="Address of the paper that the entries belong to.")
 @click.option("--code", metavar="URL", help="Address of the code that the entries belong to.")
 @json_option
@@ -28,7 +29,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     """Train losses and their combinations on one backbone, and show the leaderboard.
 
     Every loss alone and every combiner of all of them is one row. Trials that are already there
-    are not repeated; an interrupted run goes on from the last finished epoch.
+    are not repeated; an interrupted run resumes from the last finished epoch.
     """
     from dmlbench.cli.plan import tell_gap
     from dmlbench.cli.progress import watch_run
@@ -54,8 +55,8 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     )
     if not any(plan.pending(options["retry_failed"])):
         click.echo(
-            f"Nothing to train: every one of the {len(plan.trials)} trials is on file in "
-            f"{plan.out}. To train them anew, give another folder with --out.",
+            f"Nothing to train: all {len(plan.trials)} trials are already in {plan.out}. To train "
+            f"again, choose another folder with --out.",
             err=True,
         )
     try:
@@ -74,7 +75,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
         left = sum(1 for _ in make_plan(read_request(options), registry).pending())
         click.echo(
             f"\nInterrupted; {len(plan.trials) - left} of {len(plan.trials)} trials are done, and "
-            f"every finished epoch is kept in {plan.out}. The same command goes on from there:\n"
+            f"every finished epoch is kept in {plan.out}. The same command resumes from there:\n"
             f"  dmlbench {' '.join(_quoted(sys.argv[1:]))}",
             err=True,
         )

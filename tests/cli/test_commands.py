@@ -151,7 +151,7 @@ def test_run_shows_a_table_and_a_sentence_and_is_quiet_without_a_terminal(call, 
     code, out, err = call(*arguments, "--json")
     document = json.loads(out)
     assert code == 0 and len(document["rows"]) == 3 and len(document["verdicts"]) == 1
-    assert "Nothing to train: every one of the 6 trials is on file" in err
+    assert "Nothing to train: all 6 trials are already in" in err
     entry_id = document["rows"][0]["entry_id"]
     code, out, _ = call("info", entry_id[:8], "--out", str(tmp_path))
     assert code == 0 and entry_id in out

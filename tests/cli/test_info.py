@@ -21,8 +21,8 @@ from dmlbench.plugins.registry import KINDS
         ("tripplet", "Did you mean triplet (loss)"),
         ("dmlbench:tripplet", "Did you mean dmlbench:triplet (loss)"),
         ("resnet5O", "(backbone of timm)"),
-        ("0", "Of an entry's id give at least 4 digits."),
-        ("3f9", "Of an entry's id give at least 4 digits."),
+        ("0", "Give at least 4 digits of an entry id."),
+        ("3f9", "Give at least 4 digits of an entry id."),
     ],
 )
 def test_a_name_that_nothing_has_gets_the_close_ones_of_every_kind(call, name, message):

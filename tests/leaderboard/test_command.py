@@ -41,7 +41,7 @@ def test_a_row_that_fails_its_checks_is_in_the_table_and_in_no_claim(out, make_e
     picked = make_entry("triplet+ms", [0.8, 0.81, 0.82], seeds=[0, 3, 7], combiner="equal")
     write_entry(out, picked)
     text = " ".join(show(out).stdout.split())
-    assert "equal(triplet + ms): no verdict, for the row does not stand its checks." in text
+    assert "equal(triplet + ms): no verdict: this row fails verification." in text
     assert "equal(triplet + ms) beats" not in text and "wedl(triplet + ms) beats" in text
 
 

@@ -38,9 +38,9 @@ def compare_command(
 ) -> None:
     """Compare entry A with B, or with each of several, corrected for their number.
 
-    Entries are named by id, the beginning of one, or file. The difference is paired over the seeds
-    that both have and, where the test embeddings lie here, over queries and over test classes.
-    Entries of different groups are refused, naming what differs.
+    Give each entry as an id, a unique prefix of an id, or a file. The difference is paired over
+    the seeds that both have and, if the test embeddings are stored here, over queries and over
+    test classes. Entries of different groups are refused, naming what differs.
     """
     from dmlbench.leaderboard.comparison.compare import Located, compare
     from dmlbench.leaderboard.entries.store import find_entry_file, read_entry

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 @click.option(
     "--over-datasets",
     is_flag=True,
-    help="A row a configuration over all datasets; a mean only where none is missing.",
+    help="One row per configuration over all datasets; a mean only if none is missing.",
 )
+@click.option("--explain", is_flag=True, help="Explain the columns, and show every note.")
 def show_command(
     folder: Path,
     by: str,
@@ -39,13 +40,14 @@ def show_command(
     as_latex: bool,
     plot: Path | None,
     over_datasets: bool,
+    explain: bool,
 ) -> None:
     """Show the leaderboards in FOLDER: the root of all, one protocol's, or a single dataset's.
 
-    Rows compare within one dataset, backbone, recipe, protocol and width of the embedding. Under
-    each table stands whether a combination of losses beats the best of them. What others
-    published stands apart and unranked, with its source. With --markdown the tables follow the
-    text of the folder's `_about.md`, if there is one.
+    Rows are compared within one dataset, backbone, recipe, protocol and embedding dimension.
+    Below each table, a sentence says whether each combination beats its best single loss.
+    Published results are listed separately, unranked, with their source. With --markdown the
+    tables follow the text of the folder's `_about.md`, if there is one.
     """
     from dmlbench.errors import UsageError
     from dmlbench.leaderboard.comparison.table import leaderboard_frame
@@ -63,6 +65,8 @@ def show_command(
     if len(forms) > 1:
         raise UsageError(f"{' and '.join(f'--{name}' for name in forms)} are both given; take one.")
     form = forms[0] if forms else None
+    if explain and form in ("json", "csv", "latex"):
+        raise UsageError(f"--explain adds text below tables; --{form} has none. Drop one of them.")
     claims, refused = read_all_claims(folder, dataset)
     introduced = (folder / "_about.md").exists()  # a leaderboard that is still to be filled
     entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims) or introduced)
@@ -71,7 +75,7 @@ def show_command(
     if not entries and not claims:
         click.echo(f"{plain(str(folder), 500)} has no entry yet.", err=True)
     if over_datasets:
-        _show_summary(entries, by, form, plot)
+        _show_summary(entries, by, form, plot, explain)
         return
     columns = [name for name in metrics.split(",") if name.strip()]
     standing = Tiers(folder).standing
@@ -87,14 +91,16 @@ def show_command(
     elif form == "csv":
         click.echo(render_csv(frame), nl=False)
     elif form == "markdown":
-        click.echo(about(folder) + render_markdown(frame, found, by, columns), nl=False)
+        click.echo(about(folder) + render_markdown(frame, found, by, columns, explain), nl=False)
     elif form == "latex":
         click.echo(render_latex(frame, by, columns), nl=False)
     else:
-        render_rich(frame, found, stdout_console(), by, columns)
+        render_rich(frame, found, stdout_console(), by, columns, explain)
 
 
-def _show_summary(entries: list[Entry], by: str, form: str | None, plot: Path | None) -> None:
+def _show_summary(
+    entries: list[Entry], by: str, form: str | None, plot: Path | None, explain: bool
+) -> None:
     from dmlbench.errors import UsageError
     from dmlbench.leaderboard.comparison.summary import summarise
     from dmlbench.leaderboard.views import summary_render
@@ -110,6 +116,6 @@ def _show_summary(entries: list[Entry], by: str, form: str | None, plot: Path | 
     elif form == "csv":
         click.echo(summary_render.summary_csv(summary), nl=False)
     elif form == "markdown":
-        click.echo(summary_render.summary_markdown(summary), nl=False)
+        click.echo(summary_render.summary_markdown(summary, explain), nl=False)
     else:
-        summary_render.render_summary(summary, stdout_console())
+        summary_render.render_summary(summary, stdout_console(), explain)

@@ -1,6 +1,6 @@
 """A comparison of two entries in words: an opening for each conclusion, then what must be known.
 
-Templates and clauses are data, so that each text stands once and in the order in which it is read.
+Templates and clauses are data, so that each text is written once, in the order in which it is read.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from dmlbench.leaderboard.comparison.comparison import Comparison
 from dmlbench.leaderboard.comparison.outcome import SIGNIFICANCE
-from dmlbench.leaderboard.comparison.sentence import common_seeds, units_text
+from dmlbench.leaderboard.comparison.sentence import too_few, units_text
 from dmlbench.leaderboard.entries.metrics import metric_title
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.statistics.formatting import listed, p_text, points
@@ -23,18 +23,17 @@ _OPENINGS = {
     "above": _SEPARATED,
     "below": _SEPARATED,
     "not separated": (
-        "{first} and {other} do not separate: the difference is {signed} (95 % intervals: "
+        "No significant difference between {first} and {other}: {signed} (95 % intervals: "
         "{evidence})"
     ),
     "undecided": (
-        "From {common} nothing can be concluded: {first} lies {size} {side} {other}; run both with "
-        "more seeds."
+        "{few} for a conclusion: {first} is {size} {side} {other} there. Run both with more seeds."
     ),
 }
-_NOTHING_IN_COMMON = "{first} and {other} have no seed in common: nothing can be concluded."
+_NOTHING_IN_COMMON = "{first} and {other} have no seed in common: no conclusion."
 _DOUBTED = (
-    "Nothing can be concluded: {doubted} {stand} checks. `dmlbench leaderboard verify` says what "
-    "does not hold."
+    "No conclusion: {doubted} {fail} verification. `dmlbench leaderboard verify` says what is "
+    "wrong."
 )
 # Joined to the interval over trials.
 _EVIDENCE: tuple[Clause, ...] = (
@@ -61,7 +60,7 @@ _CLAUSES: tuple[Clause, ...] = (
     ),
     (
         lambda c: c.no_queries is not None,
-        lambda c: f"; not compared over queries, for {plain(c.no_queries, 300)}",
+        lambda c: f"; not compared over queries, because {plain(c.no_queries, 300)}",
     ),
     (lambda c: True, lambda c: "."),
     (lambda c: c.first_tier == c.other_tier, lambda c: f" Both are {c.first_tier}."),
@@ -72,7 +71,7 @@ _CLAUSES: tuple[Clause, ...] = (
     (
         lambda c: c.first_tries != c.other_tries,
         lambda c: (
-            f" They were not tuned alike: the first {_tuned(c.first_tries)}, the other "
+            f" Tuning differs: the first {_tuned(c.first_tries)}; the other "
             f"{_tuned(c.other_tries)}."
         ),
     ),
@@ -84,7 +83,7 @@ _CLAUSES: tuple[Clause, ...] = (
 
 
 def doubted(comparison: Comparison) -> list[str]:
-    """Which of the two do not stand their checks."""
+    """Which of the two fail verification."""
     rows = {comparison.first: comparison.first_tier, comparison.other: comparison.other_tier}
     return [row for row, tier in rows.items() if tier == "unverified"]
 
@@ -93,8 +92,8 @@ def compare_sentence(c: Comparison) -> str:
     """What a comparison shows, with its evidence, and what a reader has to know to trust it."""
     values = {"first": c.first, "other": c.other, "conclusion": c.conclusion}
     if rows := doubted(c):
-        stand = "does not stand its" if len(rows) == 1 else "do not stand their"
-        return _DOUBTED.format(doubted=listed(rows), stand=stand)
+        fail = "fails" if len(rows) == 1 else "fail"
+        return _DOUBTED.format(doubted=listed(rows), fail=fail)
     mean = c.seeds.mean
     if mean is None:
         return _NOTHING_IN_COMMON.format(**values)
@@ -104,7 +103,7 @@ def compare_sentence(c: Comparison) -> str:
         "signed": f"{points(mean, signed=True)} {unit}",
     }
     if c.conclusion == "undecided":
-        values |= {"common": common_seeds(c.seeds), "side": "above" if mean >= 0 else "below"}
+        values |= {"few": too_few(c.seeds).capitalize(), "side": "above" if mean >= 0 else "below"}
         return _OPENINGS["undecided"].format(**values)
     over_trials = f"over {units_text(c.seeds)} {_range(c.seeds)}, {p_text('p', c.seeds.p_value)}"
     values["evidence"] = over_trials + _said(_EVIDENCE, c)
@@ -116,7 +115,9 @@ def _said(clauses: Sequence[Clause], c: Comparison) -> str:
 
 
 def _tuned(tries: Sequence[int]) -> str:
-    return f"with {listed(list(map(str, tries)))} tries" if tries else "not at all"
+    if not tries:
+        return "was not tuned"
+    return f"used {listed(list(map(str, tries)))} tuning trials"
 
 
 def _range(difference: Difference) -> str:

@@ -1,4 +1,4 @@
-"""The sentence of a verdict: numbers, interval and p-value in words that claim no more."""
+"""The sentence of a verdict: its numbers, interval and p-value in words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sentence(verdict: Verdict) -> str:
             f"fewer seeds, so the best single loss may be another."
         )
     if verdict.left_out:
-        text += f" Left out: {_do_not_stand(verdict)}, so the best single loss may be another."
+        text += f" Left out: {_fail(verdict)}, so the best single loss may be another."
     if verdict.tuning_trials != verdict.single_tuning_trials:
         text += (
             f" Tuning differs: {verdict.tuning_trials} tuning trials for the combination, "
@@ -46,24 +46,23 @@ def brief(verdict: Verdict) -> str:
 
 def _no_single(verdict: Verdict) -> str:
     """Why there is nothing to compare with."""
-    start = f"{verdict.combiner}: no verdict, for"
+    start = f"{verdict.combiner}: no verdict:"
     if verdict.left_out == (verdict.combiner,):
-        return f"{start} the row does not stand its checks."
+        return f"{start} this row fails verification."
     if not verdict.left_out:
         return (
             f"{start} none of its losses ({listed(verdict.missing)}) was run alone on the same "
-            f"seeds, dataset, backbone, recipe and width."
+            f"seeds, dataset, backbone, recipe and dimension."
         )
-    text = f"{start} of its losses alone {_do_not_stand(verdict)}"
+    text = f"{start} of its losses run alone, {_fail(verdict)}"
     if verdict.missing:
         text += f", and {listed(verdict.missing)} {_be(verdict.missing)} not run"
     return f"{text}."
 
 
-def _do_not_stand(verdict: Verdict) -> str:
-    one = len(verdict.left_out) == 1
-    words = "does not stand its checks" if one else "do not stand their checks"
-    return f"{listed(verdict.left_out)} {words}"
+def _fail(verdict: Verdict) -> str:
+    verb = "fails" if len(verdict.left_out) == 1 else "fail"
+    return f"{listed(verdict.left_out)} {verb} verification"
 
 
 def _be(names: Sequence[str]) -> str:
@@ -78,7 +77,7 @@ def _comparison(verdict: Verdict) -> str:
     difference = verdict.difference
     if difference.p_value is None:
         return (
-            f"{verdict.combiner}: no verdict from {common_seeds(difference)}, on which it lies "
+            f"{verdict.combiner}: {too_few(difference)} for a verdict. There it is "
             f"{points(abs(difference.mean))} points of {metric} "
             f"{'above' if difference.mean >= 0 else 'below'} {single}. Run both with more seeds, "
             f"such as `--seeds 5`."
@@ -107,14 +106,14 @@ def _comparison(verdict: Verdict) -> str:
     return text
 
 
-def common_seeds(difference: PairedDifference) -> str:
-    """``one common seed (seed 0)``, ``two common seeds (seeds 0 and 1)``: too few for a verdict."""
+def too_few(difference: PairedDifference) -> str:
+    """``one common seed (seed 0) is too few``, or ``two common seeds (seeds 0 and 1) are ...``."""
     if difference.num_splits > 1:
-        return f"two common class splits ({difference.n} trials)"
+        return f"two common class splits ({difference.n} trials) are too few"
     names = listed([str(seed) for _, seed in difference.trials])
     if difference.n == 1:
-        return f"one common seed (seed {names})"
-    return f"two common seeds (seeds {names})"
+        return f"one common seed (seed {names}) is too few"
+    return f"two common seeds (seeds {names}) are too few"
 
 
 def units_text(difference: PairedDifference) -> str:

@@ -49,7 +49,7 @@ class Metrics(Record):
     def _consistent(self) -> Metrics:
         check_recall(self.recall_at)
         if (self.nmi is None) != (self.ami is None):
-            raise ValueError("of NMI and AMI, which one clustering gives, one is missing")
+            raise ValueError("nmi and ami must both be given or both be null")
         if self.num_queries == 0:
             raise ValueError("num_queries is 0: metrics of no query say nothing")
         if "1" not in self.recall_at:

@@ -10,6 +10,7 @@ from dmlbench.leaderboard.entries.claim import Claim
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.site.board_rows import ROW, board_rows
 from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.notes import notes
 from dmlbench.leaderboard.views.table import LEADING, TRAILING, TableColumn
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _group(
         "backbone": str(first["backbone"]),
         "about": cells.group_title(rows).removeprefix(f"{dataset} · "),
         "verdicts": [[v.key, v.outcome, v.sentence] for v in found],
-        "notes": cells.notes(rows, by),
+        "notes": notes(rows, by),
         # Columns that say nothing about these rows.
         "without": [column.id for column in (*LEADING, *TRAILING) if not column.cells(rows)],
     }

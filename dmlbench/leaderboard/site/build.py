@@ -24,6 +24,7 @@ from dmlbench.leaderboard.site.page import entry_page
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
 from dmlbench.leaderboard.verification.tiers import Tiers, checked_standing
 from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.explain import explanation
 from dmlbench.leaderboard.views.export import render_csv
 from dmlbench.version import __version__
 
@@ -93,7 +94,7 @@ def write_site(
     written.add(_write(folder, "leaderboard.csv", render_csv(frame)))
     index = environment.get_template("index.html").render(
         board=board_data(frame, found, by_key | {c.claim_id: c for c in claims}, by),
-        legend=cells.legend(by),
+        legend=explanation(by),
         num_rows=len(frame),
         num_groups=frame["group"].nunique(),
     )

@@ -129,8 +129,8 @@ def verify_one(
     if unclustered:
         seeds = ", ".join(map(str, unclustered))
         verified.notes.append(
-            f"NMI and AMI were not computed again, which takes faiss, as dmlbench[cpu] installs "
-            f"it: seeds {seeds}"
+            f"NMI and AMI were not recomputed because faiss is missing (pip install "
+            f"'dmlbench[cpu]'): seeds {seeds}"
         )
     if rounded:
         seeds = ", ".join(map(str, rounded))

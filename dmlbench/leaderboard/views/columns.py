@@ -1,4 +1,4 @@
-"""The text of a leaderboard's cells, titles and notes, the same for every way of showing it."""
+"""The text of a leaderboard's cells, titles and verdicts, the same for every way of showing it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from dmlbench.leaderboard.entries.metrics import (
     metric_title,
     resolve_metric,
 )
-from dmlbench.statistics.formatting import points
-from dmlbench.statistics.ranking import FEWEST_RANKED
 
 if TYPE_CHECKING:
     import pandas
@@ -178,68 +176,6 @@ def group_title(rows: pandas.DataFrame) -> str:
     )
 
 
-def legend(by: str) -> str:
-    """How to read the numbers and ranks of a leaderboard."""
-    return (
-        "Metrics in percent: mean over trials ± half of the 95 % interval (Student t); a failed "
-        "trial counts as 0. Rows are sorted by mean. Rank: 1 + the number of rows that have a "
-        f"significantly higher {metric_title(by)}, to the number of rows that do not have a "
-        "significantly lower one (95 % confidence, paired over trials, corrected after Holm). Rows "
-        "whose ranges overlap can still differ significantly: to compare any two, run `dmlbench "
-        "leaderboard compare A B`. Cost: mean training of a trial. Tier: checked (by schema and "
-        "invariants), recomputed (from the stored embeddings) or reproduced (trained again); "
-        "`dmlbench leaderboard verify` checks again."
-    )
-
-
-def notes(rows: pandas.DataFrame, by: str) -> list[str]:
-    """What a reader of a group must know: what its ranks can tell, and rows with failed trials.
-
-    by: the metric that ranks.
-    """
-    if rows.iloc[0]["source"] is not None:
-        return [f"as published: {source}" for source in dict.fromkeys(rows["source"])]
-    found = []
-    if tuning_cells(rows):
-        found.append(
-            "Tuning: settings that were tried on validation classes before these runs, of which "
-            "the best was taken; untuned parameters are not the defaults, and no record says how "
-            "they were chosen"
-        )
-    found += _rank_notes(rows, by)
-    for row in rows.itertuples():
-        if row.concerns:
-            doubt = "not ranked, its checks fail: " if row.tier == "unverified" else ""
-            more = f" (and {len(row.concerns) - 1} more)" if len(row.concerns) > 1 else ""
-            found.append(f"{row.name}: {doubt}{row.concerns[0]}{more}")
-        if row.failures:
-            found.append(
-                f"{row.name}: {row.seeds} of {row.seeds + row.failed} trials completed, the others "
-                f"count as 0; " + "; ".join(row.failures)
-            )
-    return found
-
-
-def _rank_notes(rows: pandas.DataFrame, by: str) -> list[str]:
-    """How small a difference the group could have shown, and which rows have no rank."""
-    found = []
-    smallest, ranked = float(rows.iloc[0]["smallest_difference"]), int(rows["rank_low"].count())
-    if smallest > 0:  # not where it is missing
-        others = "" if ranked == 2 else f", corrected for {ranked - 1} comparisons of a row"
-        found.append(
-            f"the smallest difference in {metric_title(by)} that these {ranked} ranked rows would "
-            f"show with 80 % power is {points(smallest)} points (two typical rows{others}); "
-            f"smaller ones need more trials"
-        )
-    few = int(((rows["seeds"] + rows["failed"]) < FEWEST_RANKED).sum())
-    if few:
-        found.append(
-            f"no rank, which takes {FEWEST_RANKED} trials (`--seeds {FEWEST_RANKED}`): "
-            f"{'every row' if few == len(rows) else f'{few} of {len(rows)} rows'}"
-        )
-    return found
-
-
 def verdict_lines(found: Sequence[Verdict]) -> tuple[list[Verdict], list[str]]:
     """Verdicts to say in whole sentences, and lines for the others, under a title.
 
@@ -254,9 +190,9 @@ def verdict_lines(found: Sequence[Verdict]) -> tuple[list[Verdict], list[str]]:
     if not rest:
         return whole, []
     title = (
-        f"{len(rest)} of {len(found)} combinations are not separated from the best of their losses "
-        f"alone. Points of {metric_title(rest[0].metric)}, 95 % interval over trials, p corrected "
-        f"for {rest[0].num_comparisons} comparisons:"
+        f"{len(rest)} of {len(found)} combinations do not differ significantly from their best "
+        f"single loss. Points of {metric_title(rest[0].metric)}, 95 % interval over trials, p "
+        f"corrected for {rest[0].num_comparisons} comparisons:"
     )
     return whole, [title, *map(brief, rest)]
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
 from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.explain import POINTER, explanation
+from dmlbench.leaderboard.views.notes import notes
 from dmlbench.leaderboard.views.table import ShownColumn, shown_columns
 
 if TYPE_CHECKING:
@@ -26,8 +28,11 @@ def render_markdown(
     verdicts: Sequence[Verdict],
     by: str = DEFAULT_METRIC,
     metrics: Sequence[str] = (),
+    explain: bool = False,
 ) -> str:
-    """A Markdown table a group, with the verdicts of the group as a list under it.
+    """One Markdown table per group, with the group's verdicts and notes as a list below it.
+
+    explain: say at the end what each column means.
 
     Raises `UsageError` for a metric that does not exist.
     """
@@ -37,13 +42,16 @@ def render_markdown(
         lines = [f"### {markdown(cells.group_title(rows))}", ""]
         lines += _markdown_table(rows, by, metrics)
         whole, brief = cells.verdict_lines([v for v in verdicts if v.group == group])
-        notes = [*(verdict.sentence for verdict in whole), *cells.notes(rows, by)]
-        if notes:
-            lines += ["", *(f"- {markdown(note)}" for note in notes)]
+        said = [*(verdict.sentence for verdict in whole), *notes(rows, by)]
+        if said:
+            lines += ["", *(f"- {markdown(text)}" for text in said)]
         if brief:
             lines += ["", markdown(brief[0]), "", *(f"- {markdown(line)}" for line in brief[1:])]
         parts.append("\n".join(lines) + "\n")
-    parts.append(markdown(cells.legend(by)) + "\n")
+    if explain:
+        parts.append("\n".join(f"- {markdown(line)}" for line in explanation(by)) + "\n")
+    else:
+        parts.append(markdown(POINTER) + "\n")
     return "\n".join(parts)
 
 

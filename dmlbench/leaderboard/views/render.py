@@ -1,4 +1,4 @@
-"""The leaderboard on a terminal: a table a group, fitted to the width, and verdicts in words."""
+"""The leaderboard on a terminal: one table per group, fitted to the width, and verdicts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from dmlbench.evaluate.metrics import METRICS
 from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
 from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.explain import POINTER, explanation
+from dmlbench.leaderboard.views.notes import notes, short_notes
 from dmlbench.leaderboard.views.table import shown_columns
 from dmlbench.leaderboard.views.terminal import (
     Column,
@@ -38,15 +40,20 @@ def render_rich(
     console: Console,
     by: str = DEFAULT_METRIC,
     metrics: Sequence[str] = (),
+    explain: bool = False,
 ) -> None:
-    """Print a table a group and the verdicts of the group under it.
+    """Print one table per group, with the group's verdicts and at most three notes below it.
 
     frame: of `leaderboard_frame` with the same `by`; metrics: columns to show instead of the
-    default ones. Raises `UsageError` for a metric that does not exist.
+    default ones; explain: print all notes, and what each column means.
+    Raises `UsageError` for a metric that does not exist.
     """
+    titles: dict[str, None] = {}
     by = cells.ranking_metric(frame, by)
     for group, rows in frame.groupby("group", sort=False):
-        columns, left_out = _fit(_columns(rows, by, metrics, console), console.width, bool(metrics))
+        every = _columns(rows, by, metrics, console)
+        titles |= dict.fromkeys(column.title for column in every)
+        columns, hidden = _fit(every, console.width, bool(metrics))
         say(console, cells.group_title(rows), style="bold")
         console.print()
         print_columns(console, columns)
@@ -56,13 +63,11 @@ def render_rich(
             say(console, verdict.sentence, _STYLES.get(verdict.outcome, ""), bullet="> ")
         for line in brief:
             say(console, line, bullet="" if line is brief[0] else "    ")
-        notes = cells.notes(rows, by)
-        if left_out:
-            notes.append(f"left out for width: {', '.join(left_out)} (all are in --json and --csv)")
-        for note in notes:
+        for note in (notes if explain else short_notes)(rows, by, hidden):
             say(console, note, style="dim", bullet="! ")
         console.print()
-    say(console, cells.legend(by), style="dim")
+    for line in explanation(by, titles) if explain else [POINTER]:
+        say(console, line, style="dim")
 
 
 def _columns(

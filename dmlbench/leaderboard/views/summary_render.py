@@ -1,4 +1,4 @@
-"""A summary over datasets as a table, Markdown, CSV or JSON; what is missing is called missing."""
+"""A summary over datasets as a table, Markdown, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def render_summary(summary: Summary, console: Console) -> None:
-    """Print the table with its legend."""
+def render_summary(summary: Summary, console: Console, explain: bool = False) -> None:
+    """Print the table with its legend; explain: the long one."""
     say(console, _title(summary), style="bold")
     console.print()
     print_columns(
@@ -27,11 +27,11 @@ def render_summary(summary: Summary, console: Console) -> None:
         [Column(title, cells, text=i < 3) for i, (title, cells) in enumerate(_columns(summary))],
     )
     console.print()
-    say(console, _legend(summary), style="dim")
+    say(console, _legend(explain), style="dim")
 
 
-def summary_markdown(summary: Summary) -> str:
-    """A Markdown table under its title."""
+def summary_markdown(summary: Summary, explain: bool = False) -> str:
+    """A Markdown table below its title, with its legend; explain: the long one."""
     columns = _columns(summary)
     lines = [
         [markdown(title) for title, _ in columns],
@@ -39,11 +39,11 @@ def summary_markdown(summary: Summary) -> str:
         *zip(*([markdown(cell) for cell in cells] for _, cells in columns), strict=True),
     ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"### {markdown(_title(summary))}\n\n{table}\n\n{markdown(_legend(summary))}\n"
+    return f"### {markdown(_title(summary))}\n\n{table}\n\n{markdown(_legend(explain))}\n"
 
 
 def summary_csv(summary: Summary) -> str:
-    """A line a configuration; fractions, and the reason where a dataset has none."""
+    """One line per configuration; fractions, or the reason why a dataset has none."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     titles = ["losses", "combiner", "setting", *summary.datasets, "mean"]
@@ -118,9 +118,11 @@ def _title(summary: Summary) -> str:
     return f"{metric_title(summary.metric)} over {count} dataset{'s' * (count > 1)}"
 
 
-def _legend(summary: Summary) -> str:
+def _legend(explain: bool) -> str:
+    if not explain:
+        return "Percent, mean ± half of the 95 % interval. `--explain` says how it is computed."
     return (
         "In percent: mean over trials ± half of the 95 % interval (Student t). A failed trial "
-        "counts as 0. Of several submissions of a configuration the mean is shown. The mean over "
-        "datasets is given only where no dataset is missing; its interval is over trials."
+        "counts as 0. A configuration with several submissions shows their mean. Mean is the mean "
+        "over datasets, given only if no dataset is missing; its interval is over trials."
     )

@@ -124,7 +124,7 @@ def test_rows_that_were_not_tuned_alike(make_entry, tmp_path):
     }  # fmt: skip
     a, b = located(tmp_path, make_entry("ms", HIGH, tuning=[record]), make_entry("triplet", LOW))
     (found,) = compare(a, [b])
-    worded(found.sentence, "500 tries")
+    worded(found.sentence, "500 tuning trials")
 
 
 def test_two_common_seeds_conclude_nothing(make_entry, tmp_path):

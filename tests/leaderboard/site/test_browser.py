@@ -93,7 +93,7 @@ def test_search_takes_every_word_and_says_when_nothing_fits(visit, site):
     assert page.locator("tbody tr").count() == 1
     page.fill("#filter-text", "wedl cub")
     assert page.locator("section.group").count() == 0
-    assert "No row fits" in page.locator("#count").inner_text()
+    assert "No rows match" in page.locator("#count").inner_text()
 
 
 def test_an_entry_opens_and_leads_back_to_its_group(visit, site, entries):

@@ -87,7 +87,7 @@ def test_without_faiss_what_was_not_clustered_again_is_not_recomputed(board, mon
         change(path, lambda data: data["trials"][1]["metrics"].update(nmi=0.99, ami=0.99))
     for found in verify(board):
         assert found.tier == "checked" and found.recomputed == {} and not found.failures
-        assert any("NMI and AMI were not computed again" in note for note in found.notes)
+        assert any("NMI and AMI were not recomputed" in note for note in found.notes)
         assert attest(found, "somebody") is None
 
 

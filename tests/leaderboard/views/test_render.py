@@ -16,6 +16,7 @@ from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.labels import plain
 from dmlbench.leaderboard.views import table
 from dmlbench.leaderboard.views.describe import show_entry
+from dmlbench.leaderboard.views.explain import COLUMNS, POINTER
 from dmlbench.leaderboard.views.export import markdown, render_csv, render_json, render_markdown
 from dmlbench.leaderboard.views.latex import render_latex
 from dmlbench.leaderboard.views.render import render_rich
@@ -23,10 +24,14 @@ from dmlbench.leaderboard.views.render import render_rich
 HOSTILE = "[red]x|y[/red]\n<b>&\x1b[31m\u202e**_z_**$^$"
 
 
-def shown(entries, width=100, by="map_at_r", metrics=(), encoding="utf-8", **options):
+def shown(
+    entries, width=100, by="map_at_r", metrics=(), encoding="utf-8", explain=False, **options
+):
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width, **options)
-    render_rich(leaderboard_frame(entries, by), verdicts(entries, by), console, by, metrics)
+    render_rich(
+        leaderboard_frame(entries, by), verdicts(entries, by), console, by, metrics, explain
+    )
     file.seek(0)
     return file.read()
 
@@ -50,7 +55,7 @@ def cells(text, name):
 
 
 def test_rows_titles_and_notes(entries):
-    text = shown(entries, width=190)
+    text = shown(entries, width=190, explain=True)
     assert text.startswith("glyphs · zsl-v1 · resnet-mini, from scratch · recipe quick · 64-d")
     header = next(line for line in text.splitlines() if line.startswith("Rank"))
     assert header.split() == (
@@ -68,10 +73,36 @@ def test_rows_titles_and_notes(entries):
         "circle: 4 of 5 trials completed, the others count as 0; seed 4 failed: inf at step 7"
     ) in lines
     assert "broken: 0 of 1 trials completed, the others count as 0; seed 0 failed: broken" in lines
-    assert "no rank, which takes 5 trials (`--seeds 5`): 2 of 6 rows" in lines
-    assert "the smallest difference in MAP@R that these 4 ranked rows would show with 80 %" in lines
+    assert "2 of 6 rows are not ranked (needs --seeds 5); differences below" in lines
     assert "64 (2×32)" in text
     assert "wedl(triplet + multi-similarity) beats" in text.replace("\n  ", " ")
+
+
+def below_the_table(text):
+    """What is said after the verdicts, by line."""
+    lines = text.splitlines()
+    return lines[next(i for i, line in enumerate(lines) if line.startswith("! ")) :]
+
+
+def test_below_a_table_are_at_most_three_lines_of_notes_and_where_the_rest_is(entries):
+    found = below_the_table(shown(entries, width=120))
+    assert len(found) == 5 and found[3] == "" and found[4] == POINTER
+    assert found[0] == "! 2 rows with failed trials; `leaderboard show --explain` gives the reasons"
+    assert found[2].startswith("! columns hidden to fit the terminal: ")
+
+
+def test_the_only_problem_of_a_table_is_said_at_once(entries):
+    text = shown(entries[:4], width=120)
+    assert "circle: 4 of 5 trials completed, the others count as 0; seed 4 failed: inf" in text
+
+
+def test_every_column_that_is_shown_is_explained_and_no_other(entries):
+    for column in [*table.LEADING, *table.TRAILING]:
+        assert column.title in COLUMNS
+    text = shown(entries, width=190, explain=True).replace("\n", " ")
+    assert "Rank: a range, which contains the row's true rank in MAP@R" in text
+    assert "Metrics: in percent" in text and "Loss lr:" not in text and POINTER not in text
+    assert "unverified, checked, recomputed, audited, reproduced, confirmed" in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 190])
@@ -85,7 +116,7 @@ def test_no_line_is_too_long_and_no_number_broken(entries, width):
     assert {"58.4 ± 0.7", "56.0 ± 1.2", "51.0 ± 1.2"} <= {re.sub(" +", " ", x) for x in whole}
     known = r"\d+\.\d ± +\d+\.\d|64.*|\d(/\d)?|12\.0 s wall|checked|[0-9a-f]{6}"
     assert all(re.fullmatch(known, x) for x in whole)
-    assert any("left out for width" in line for line in lines) == (width < 190)
+    assert any("columns hidden to fit the terminal" in line for line in lines) == (width < 190)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140])
@@ -110,7 +141,7 @@ def test_ranks_are_ranges(make_entry):
     a, b = [0.5, 0.6, 0.55, 0.5, 0.6], [0.52, 0.58, 0.53, 0.53, 0.56]
     text = shown([make_entry("a", a), make_entry("b", b)])
     assert re.search(r"^ *1–2 +a", text, re.M) and re.search(r"^ *1–2 +b", text, re.M)
-    assert "between two typical rows" not in text and "(two typical rows)" in text
+    assert re.search(r"the 2 ranked rows, differences below \d+\.\d points of MAP@R may", text)
 
 
 def test_chosen_metrics(entries):
@@ -133,8 +164,8 @@ def test_each_group_shows_its_own_k(make_entry):
 
 def test_one_seed_everywhere(make_entry):
     text = shown([make_entry("a", [0.5]), make_entry("b", [0.4])])
-    assert "±" not in text.split("Metrics in percent")[0]
-    assert "no rank, which takes 5 trials" in text and "every row" in text
+    assert "±" not in text.split("In percent")[0]
+    assert "no row is ranked (needs --seeds 5)" in text
 
 
 def test_a_terminal_without_utf8(entries):
@@ -197,7 +228,7 @@ def test_of_many_verdicts_those_that_separate_are_said_in_whole(make_entry):
     same = [make_entry("a+b", [0.47, 0.54, 0.51], combiner=name) for name in ("sum", "dwa")]
     text = shown([*singles, *same, low, high], width=110)
     assert text.index("> wel(a + b) beats") < text.index("> rlw(a + b) is worse")
-    brief = text[text.index("2 of 4 combinations are not separated") :]
+    brief = text[text.index("2 of 4 combinations do not differ") :]
     assert re.search(r"\n    sum\(a \+ b\): -0\.3 \(-.* to .*\), p = 1\.00, against a\n", brief)
     assert "> sum(a + b)" in shown([*singles, *same], width=110), "a few are all said"
 
@@ -216,7 +247,7 @@ def test_the_budget_of_a_tuning_is_a_column(make_entry):
     text = shown([tried, other], width=200)
     assert cells(text, "ms").split()[-7:-1] == ["5", "trials", "3", "12.0", "s", "wall"]
     assert cells(text, "triplet").split()[-6:-1] == ["–", "3", "12.0", "s", "wall"]
-    assert "Tuning: settings that were tried" in text
+    assert "Tuning: how many settings" in shown([tried, other], width=200, explain=True)
     assert "| Tuning |" in render_markdown(leaderboard_frame([tried]), [])
     assert "Tuning" not in shown([other], width=200)
 

@@ -33,7 +33,7 @@
     count.textContent = found.length
       ? `${filters.active() ? "Found" : "Showing"} ${number(found.length, "row", "rows")} in ` +
         `${number(fitting.size, "group", "groups")} of comparable ones.`
-      : "No row fits. Clear a filter or two.";
+      : "No rows match. Try clearing a filter.";
     const left = fitting.size - chosen.length;
     more.hidden = left <= 0;
     more.textContent = `Show ${Math.min(left, GROUPS_AT_ONCE)} more of ${left} groups`;

@@ -1,0 +1,66 @@
+"""What each column of a table means, for readers who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dmlbench.leaderboard.entries.metrics import metric_title
+from dmlbench.statistics.ranking import FEWEST_RANKED
+
+#: What the numbers are, and where a reader finds the rest.
+POINTER = (
+    "In percent: mean over trials ± half of the 95 % interval. "
+    "`dmlbench leaderboard show --explain` explains the columns."
+)
+#: What each column of a table means, by its title. "{by}" is the metric that ranks.
+COLUMNS = {
+    "Rank": (
+        "a range, which contains the row's true rank in {by} with 95 % confidence: from 1 + the "
+        "number of rows that are significantly better to the number of rows that are not "
+        "significantly worse (paired over trials, corrected after Holm). Rows whose ranges overlap "
+        "can still differ significantly: `dmlbench leaderboard compare A B` tests any two. A row "
+        "with fewer than "
+        f"{FEWEST_RANKED} trials, or that fails verification, has no rank. The note on missed "
+        "differences says how far two typical ranked rows must be apart for this board to show it "
+        "with 80 % power."
+    ),
+    "Losses": "the losses that were trained together. Rows are sorted by their mean {by}.",
+    "Combiner": "how the losses were combined; none for a single loss.",
+    "Tier": (
+        "what others have verified, from weakest to strongest: unverified, checked, recomputed, "
+        "audited, reproduced, confirmed. docs/trust.md says what each proves; `dmlbench "
+        "leaderboard verify` checks again."
+    ),
+    "Metrics": (
+        "in percent: mean over trials ± half of the 95 % interval (Student t). A failed trial "
+        "counts as 0. The best mean of each metric is bold."
+    ),
+    "Dim": "dimension of the evaluated embedding; in brackets, of the heads behind it.",
+    "Tuning": (
+        "how many settings were tried on validation classes before these runs. Untuned parameters "
+        "are not the defaults, and no record says how they were chosen."
+    ),
+    "Loss lr": "learning rates that losses set for their own parameters, such as proxies.",
+    "Head params": "number of trainable parameters behind the backbone.",
+    "Trials": "number of trials; 3/5 if only three of five were completed.",
+    "Cost": (
+        "mean training time per trial: of the processor (CPU), of the accelerator (GPU) or, for "
+        "older entries, wall-clock time."
+    ),
+    "Entry": "the start of the entry's id, as other commands take it.",
+}
+
+
+def explanation(by: str, titles: Iterable[str] = COLUMNS) -> list[str]:
+    """A paragraph per column of `COLUMNS` that is among the titles; one for all metrics.
+
+    by: the metric that ranks. A title that is not in `COLUMNS` is a metric's.
+    """
+    shown = set(titles)
+    if shown - set(COLUMNS):
+        shown.add("Metrics")
+    return [
+        f"{title}: {text.format(by=metric_title(by))}"
+        for title, text in COLUMNS.items()
+        if title in shown
+    ]

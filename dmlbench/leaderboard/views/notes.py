@@ -1,0 +1,81 @@
+"""The notes below a table: few and short, or on request all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dmlbench.leaderboard.entries.metrics import metric_title
+from dmlbench.statistics.formatting import points
+from dmlbench.statistics.ranking import FEWEST_RANKED
+
+if TYPE_CHECKING:
+    import pandas
+
+# A longer note about a single row is replaced by a count.
+_LINE = 116
+
+
+def notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> list[str]:
+    """All notes about a group: what its ranks can show, and every row with a problem.
+
+    by: the metric that ranks; hidden: titles of columns that the terminal had no room for.
+    """
+    if rows.iloc[0]["source"] is not None:
+        published = [f"as published: {source}" for source in dict.fromkeys(rows["source"])]
+        return [*published, *_hidden_note(hidden)]
+    return [*_rank_note(rows, by), *_problems(rows), *_hidden_note(hidden)]
+
+
+def short_notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> list[str]:
+    """The notes of a group in at most three; several problems of rows are only counted."""
+    if rows.iloc[0]["source"] is not None:
+        return notes(rows, by, hidden)
+    problems = _problems(rows)
+    if len(problems) == 1 and len(problems[0]) <= _LINE:
+        return [*problems, *_rank_note(rows, by), *_hidden_note(hidden)]
+    counts = {
+        "with failed trials": int(rows["failures"].map(bool).sum()),
+        "with verification problems": int(rows["concerns"].map(bool).sum()),
+    }
+    counted = [f"{count} row{'s' * (count > 1)} {what}" for what, count in counts.items() if count]
+    why = "; `leaderboard show --explain` gives the reasons"
+    summary = [", ".join(counted) + why] if counted else []
+    return [*summary, *_rank_note(rows, by), *_hidden_note(hidden)]
+
+
+def _hidden_note(hidden: Sequence[str]) -> list[str]:
+    names = ", ".join(hidden)
+    note = f"columns hidden to fit the terminal: {names} (shown with --json or --csv)"
+    return [note] if hidden else []
+
+
+def _problems(rows: pandas.DataFrame) -> list[str]:
+    """Each row whose checks found something, or with failed trials, and why."""
+    found = []
+    for row in rows.itertuples():
+        if row.concerns:
+            doubt = "not ranked, fails verification: " if row.tier == "unverified" else ""
+            more = f" (and {len(row.concerns) - 1} more)" if len(row.concerns) > 1 else ""
+            found.append(f"{row.name}: {doubt}{row.concerns[0]}{more}")
+        if row.failures:
+            found.append(
+                f"{row.name}: {row.seeds} of {row.seeds + row.failed} trials completed, the others "
+                f"count as 0; " + "; ".join(row.failures)
+            )
+    return found
+
+
+def _rank_note(rows: pandas.DataFrame, by: str) -> list[str]:
+    """How many rows lack trials for a rank, and how small a difference the others can show."""
+    smallest, ranked = float(rows.iloc[0]["smallest_difference"]), int(rows["rank_low"].count())
+    few = int(((rows["seeds"] + rows["failed"]) < FEWEST_RANKED).sum())
+    parts = []
+    if few:
+        which = "no row is" if few == len(rows) else f"{few} of {len(rows)} rows are not"
+        parts.append(f"{which} ranked (needs --seeds {FEWEST_RANKED})")
+    if smallest > 0:  # not where it is missing
+        size = f"{points(smallest)} points of {metric_title(by)}"
+        between = f"between the {ranked} ranked rows, " if not few else ""
+        parts.append(f"{between}differences below {size} may be missed (80 % power)")
+    return ["; ".join(parts)] if parts else []
