@@ -29,7 +29,7 @@ LOSSES, WIDTH = 3, 16
 BATCH = CLASSES * PER_CLASS
 
 
-class Subject:
+class CombinerSubject:
     """A combiner under test: builds fresh ones, the same each time."""
 
     def __init__(self, factory: Any, params: dict[str, Any]):
@@ -42,11 +42,11 @@ class Subject:
         return Bench(combiner, head_dims, num_losses)
 
 
-def _scalar(subject: Subject) -> None:
+def _scalar(subject: CombinerSubject) -> None:
     subject.bench().step()
 
 
-def _gradient(subject: Subject) -> None:
+def _gradient(subject: CombinerSubject) -> None:
     bench = subject.bench()
     bench.step()
     weights = bench.combiner.weights() if bench.combiner.sees_gradients else None
@@ -61,7 +61,7 @@ def _gradient(subject: Subject) -> None:
             raise Broken(f"no gradient reaches {what}, of a batch with much to learn")
 
 
-def _own_parameters(subject: Subject) -> None:
+def _own_parameters(subject: CombinerSubject) -> None:
     bench = subject.bench()
     auxiliary = bench.combiner.auxiliary
     apart = set(auxiliary.parameters()) if auxiliary is not None else set()
@@ -74,7 +74,7 @@ def _own_parameters(subject: Subject) -> None:
             raise Broken(f"no gradient reaches its parameter {name}")
 
 
-def _number_of_losses(subject: Subject) -> None:
+def _number_of_losses(subject: CombinerSubject) -> None:
     for number in (1, 2, 5):
         try:
             bench = subject.bench(number)
@@ -86,7 +86,7 @@ def _number_of_losses(subject: Subject) -> None:
         _check_weights(bench, number)
 
 
-def _zero_losses(subject: Subject) -> None:
+def _zero_losses(subject: CombinerSubject) -> None:
     for dead in ([0], range(LOSSES)):
         bench = subject.bench()
         alive = bench.scales.clone()
@@ -100,7 +100,7 @@ def _zero_losses(subject: Subject) -> None:
             _check_weights(bench, LOSSES)
 
 
-def _sizes_of_losses(subject: Subject) -> None:
+def _sizes_of_losses(subject: CombinerSubject) -> None:
     for factor in (1e-6, 1e4):
         bench = subject.bench()
         bench.scales *= factor
@@ -109,7 +109,7 @@ def _sizes_of_losses(subject: Subject) -> None:
         _check_weights(bench, LOSSES)
 
 
-def _embedding_width(subject: Subject) -> None:
+def _embedding_width(subject: CombinerSubject) -> None:
     for number in (1, LOSSES):
         try:
             bench = subject.bench(number)
@@ -124,7 +124,7 @@ def _embedding_width(subject: Subject) -> None:
     subject.bench(width="paper").evaluated()
 
 
-def _embeds_row_by_row(subject: Subject) -> None:
+def _embeds_row_by_row(subject: CombinerSubject) -> None:
     bench = subject.bench()
     bench.train_steps(2)
     whole, half = bench.evaluated(), BATCH // 2
@@ -133,7 +133,7 @@ def _embeds_row_by_row(subject: Subject) -> None:
     check_close("an embedding changes with the rest of its batch", parts, whole, 1e-5)
 
 
-def _embedding_leaves_state(subject: Subject) -> None:
+def _embedding_leaves_state(subject: CombinerSubject) -> None:
     bench = subject.bench()
     bench.train_steps(2)
     before, states = _copy(bench.combiner), random_states()
@@ -146,7 +146,7 @@ def _embedding_leaves_state(subject: Subject) -> None:
             raise Broken(f"embed changed {name}")
 
 
-def _weights(subject: Subject) -> None:
+def _weights(subject: CombinerSubject) -> None:
     bench = subject.bench()
     _check_weights(bench, LOSSES)
     if bench.combiner.weights() is None:
@@ -167,7 +167,7 @@ def _check_weights(bench: Bench, number: int) -> None:
     check_finite("one of the weights", weights)
 
 
-def _inputs_unchanged(subject: Subject) -> None:
+def _inputs_unchanged(subject: CombinerSubject) -> None:
     bench = subject.bench()
     heads = [head.detach() for head in bench.embeddings(bench.features)]
     losses = bench.losses(heads).detach()
@@ -180,7 +180,7 @@ def _inputs_unchanged(subject: Subject) -> None:
         raise Broken("the heads were changed in place")
 
 
-def _repeatable(subject: Subject) -> None:
+def _repeatable(subject: CombinerSubject) -> None:
     runs = []
     for _ in range(2):
         bench = subject.bench()
@@ -189,7 +189,7 @@ def _repeatable(subject: Subject) -> None:
     check_close("two runs from the same seeds differ", runs[1], runs[0], 1e-6)
 
 
-def _state_dict(subject: Subject) -> None:
+def _state_dict(subject: CombinerSubject) -> None:
     first, second = subject.bench(seed=0), subject.bench(seed=1)
     for epoch in range(3):
         first.train_steps(2 + epoch)
@@ -206,7 +206,7 @@ def _state_dict(subject: Subject) -> None:
     check_close("embed after load_state_dict", second.evaluated(), first.evaluated(), 1e-6)
 
 
-def _moves_with_to(subject: Subject) -> None:
+def _moves_with_to(subject: CombinerSubject) -> None:
     bench = subject.bench()
     check_registered(bench.combiner)
     bench.train_steps(2)
@@ -214,7 +214,7 @@ def _moves_with_to(subject: Subject) -> None:
     check_moves(bench.combiner)
 
 
-def _auxiliary(subject: Subject) -> None:
+def _auxiliary(subject: CombinerSubject) -> None:
     bench = subject.bench()
     auxiliary = bench.combiner.auxiliary
     if auxiliary is None:
@@ -237,7 +237,7 @@ def _auxiliary(subject: Subject) -> None:
         raise Broken(f"20 steps took auxiliary_loss from {values[0]:.4g} to {values[-1]:.4g}")
 
 
-def _smoke_training(subject: Subject) -> None:
+def _smoke_training(subject: CombinerSubject) -> None:
     bench = subject.bench()
     torch.manual_seed(0)
     values = bench.train_steps(20)
@@ -246,7 +246,7 @@ def _smoke_training(subject: Subject) -> None:
         raise Broken(f"20 steps of training took the losses from {_show(first)} to {_show(last)}")
 
 
-def _moves_to_cuda(subject: Subject) -> None:
+def _moves_to_cuda(subject: CombinerSubject) -> None:
     need_cuda()
     bench = subject.bench().cuda()
     bench.train_steps(2)
@@ -254,7 +254,7 @@ def _moves_to_cuda(subject: Subject) -> None:
     bench.evaluated()
 
 
-def _cuda_agrees_with_cpu(subject: Subject) -> None:
+def _cuda_agrees_with_cpu(subject: CombinerSubject) -> None:
     need_cuda()
     here, there = subject.bench(), subject.bench().cuda()
     for bench in (here, there):
@@ -273,7 +273,7 @@ def _show(values: Tensor) -> str:
     return "(" + ", ".join(f"{value:.4g}" for value in values.tolist()) + ")"
 
 
-COMBINER_CHECKS: Mapping[str, Callable[[Subject], None]] = {
+COMBINER_CHECKS: Mapping[str, Callable[[CombinerSubject], None]] = {
     "scalar": _scalar,
     "gradient": _gradient,
     "own-parameters": _own_parameters,

@@ -30,7 +30,7 @@ def check_loss(
     Global random states are left as they were.
     Raises `ValueError` where `expected_failures` names no check.
     """
-    subject = loss_checks.Subject(factory, dict(params or {}))
+    subject = loss_checks.LossSubject(factory, dict(params or {}))
     return run_checks(LOSS_CHECKS, subject, _expected(factory, expected_failures))
 
 
@@ -51,7 +51,7 @@ def check_combiner(
     Raises `ValueError` where `expected_failures` names no check.
     """
     given = getattr(factory, "check_params", {}) if params is None else params
-    subject = combiner_checks.Subject(factory, dict(given))
+    subject = combiner_checks.CombinerSubject(factory, dict(given))
     return run_checks(COMBINER_CHECKS, subject, _expected(factory, expected_failures))
 
 

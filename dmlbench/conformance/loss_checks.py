@@ -26,7 +26,7 @@ from dmlbench.training.random_states import moved_since, random_states
 CLASSES, PER_CLASS, WIDTH, IMAGES = 6, 4, 16, 96
 
 
-class Subject:
+class LossSubject:
     """A loss under test: builds fresh ones, the same each time, and evaluates them."""
 
     def __init__(self, factory: Callable[..., nn.Module], params: dict[str, Any]):
@@ -67,19 +67,19 @@ def _batch(labels: Tensor | None = None, dtype: torch.dtype = torch.float32):
     return nn.functional.normalize(0.5 * centres[labels] + noise).to(dtype), labels
 
 
-def _scalar(subject: Subject) -> None:
+def _scalar(subject: LossSubject) -> None:
     value = subject.build()(*_batch())
     check_scalar(value, "the loss")
 
 
-def _gradient(subject: Subject) -> None:
+def _gradient(subject: LossSubject) -> None:
     _, gradient = subject.evaluate(*_batch())
     if not gradient.any():
         raise Broken("the gradient on the embeddings is 0 on a batch with much to learn")
 
 
-def _finite_on(*labels: list[int], equal: bool = False) -> Callable[[Subject], None]:
-    def check(subject: Subject) -> None:
+def _finite_on(*labels: list[int], equal: bool = False) -> Callable[[LossSubject], None]:
+    def check(subject: LossSubject) -> None:
         for some in labels:
             embeddings, given = _batch(torch.tensor(some))
             if equal:
@@ -89,8 +89,8 @@ def _finite_on(*labels: list[int], equal: bool = False) -> Callable[[Subject], N
     return check
 
 
-def _dtype(dtype: torch.dtype, tolerance: float) -> Callable[[Subject], None]:
-    def check(subject: Subject) -> None:
+def _dtype(dtype: torch.dtype, tolerance: float) -> Callable[[LossSubject], None]:
+    def check(subject: LossSubject) -> None:
         embeddings, labels = _batch()
         value, gradient = subject.evaluate(embeddings, labels, subject.build().float())
         found, slope = subject.evaluate(embeddings.to(dtype), labels, subject.build().to(dtype))
@@ -102,7 +102,7 @@ def _dtype(dtype: torch.dtype, tolerance: float) -> Callable[[Subject], None]:
     return check
 
 
-def _bfloat16_autocast(subject: Subject) -> None:
+def _bfloat16_autocast(subject: LossSubject) -> None:
     for dtype in (torch.float32, torch.bfloat16):
         embeddings, labels = _batch(dtype=dtype)
         embeddings.requires_grad_()
@@ -114,7 +114,7 @@ def _bfloat16_autocast(subject: Subject) -> None:
             raise Broken(f"the gradient on {dtype} embeddings is missing or not finite")
 
 
-def _batch_order(subject: Subject) -> None:
+def _batch_order(subject: LossSubject) -> None:
     embeddings, labels = _batch(dtype=torch.float64)
     value, gradient = subject.evaluate(embeddings, labels, subject.build().double())
     order = torch.arange(len(labels)).flip(0)
@@ -123,7 +123,7 @@ def _batch_order(subject: Subject) -> None:
     check_close("the gradient changes with the order of the batch", slope[order], gradient, 1e-6)
 
 
-def _non_contiguous(subject: Subject) -> None:
+def _non_contiguous(subject: LossSubject) -> None:
     embeddings, labels = _batch()
     strided = embeddings.T.contiguous().T
     twice = torch.stack([labels, labels], dim=1)[:, 0]
@@ -133,7 +133,7 @@ def _non_contiguous(subject: Subject) -> None:
     check_close("the gradient of a strided batch", slope, gradient, 1e-5)
 
 
-def _without_gradient(subject: Subject) -> None:
+def _without_gradient(subject: LossSubject) -> None:
     embeddings, labels = _batch()
     value, _ = subject.evaluate(embeddings, labels)
     for context in (torch.no_grad(), torch.enable_grad()):
@@ -143,7 +143,7 @@ def _without_gradient(subject: Subject) -> None:
         check_close("the value without a gradient", found.detach(), value, 1e-5)
 
 
-def _inputs_unchanged(subject: Subject) -> None:
+def _inputs_unchanged(subject: LossSubject) -> None:
     embeddings, labels = _batch()
     given, given_labels = embeddings.clone(), labels.clone()
     subject.evaluate(given, given_labels)
@@ -153,7 +153,7 @@ def _inputs_unchanged(subject: Subject) -> None:
         raise Broken("the labels were changed in place")
 
 
-def _random_state(subject: Subject) -> None:
+def _random_state(subject: LossSubject) -> None:
     loss = subject.build()
     before = random_states()
     subject.evaluate(*_batch(), loss)
@@ -164,7 +164,7 @@ def _random_state(subject: Subject) -> None:
         )
 
 
-def _state_dict(subject: Subject) -> None:
+def _state_dict(subject: LossSubject) -> None:
     loss, other = subject.build(seed=0), subject.build(seed=1)
     subject.evaluate(*_batch(), loss)  # a loss with a memory now has something to remember
     other.load_state_dict(loss.state_dict())
@@ -174,7 +174,7 @@ def _state_dict(subject: Subject) -> None:
     check_close("the gradient after load_state_dict(state_dict())", slope, gradient, 1e-6)
 
 
-def _finite_differences(subject: Subject) -> None:
+def _finite_differences(subject: LossSubject) -> None:
     embeddings, labels = _batch(dtype=torch.float64)
     _, gradient = subject.evaluate(embeddings, labels, subject.build().double())
     step = 1e-6
@@ -189,7 +189,7 @@ def _finite_differences(subject: Subject) -> None:
         check_close("the gradient against finite differences", slope, difference, 1e-3)
 
 
-def _smoke_training(subject: Subject) -> None:
+def _smoke_training(subject: LossSubject) -> None:
     embeddings, labels = _batch()
     loss = subject.build()
     embeddings.requires_grad_()
@@ -205,20 +205,20 @@ def _smoke_training(subject: Subject) -> None:
         raise Broken(f"20 steps of training took it from {values[0]:.4g} to {values[-1]:.4g}")
 
 
-def _moves_with_to(subject: Subject) -> None:
+def _moves_with_to(subject: LossSubject) -> None:
     loss = subject.build()
     check_registered(loss)
     subject.evaluate(*_batch(), loss)  # a loss with a memory now has something to remember
     check_moves(loss)
 
 
-def _moves_to_cuda(subject: Subject) -> None:
+def _moves_to_cuda(subject: LossSubject) -> None:
     need_cuda()
     embeddings, labels = _batch()
     subject.evaluate(embeddings.cuda(), labels.cuda(), subject.build().cuda())
 
 
-def _cuda_agrees_with_cpu(subject: Subject) -> None:
+def _cuda_agrees_with_cpu(subject: LossSubject) -> None:
     need_cuda()
     embeddings, labels = _batch()
     value, gradient = subject.evaluate(embeddings, labels)
@@ -227,7 +227,7 @@ def _cuda_agrees_with_cpu(subject: Subject) -> None:
     check_close("the gradient on CUDA and on the CPU", slope.cpu(), gradient, 1e-3)
 
 
-LOSS_CHECKS: Mapping[str, Callable[[Subject], None]] = {
+LOSS_CHECKS: Mapping[str, Callable[[LossSubject], None]] = {
     "scalar": _scalar,
     "gradient": _gradient,
     "batch-order": _batch_order,

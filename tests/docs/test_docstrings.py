@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import doctest
 import importlib
+from pathlib import Path
 
 import pytest
 
-MODULES = (
-    "dmlbench",
-    "dmlbench.api",
-    "dmlbench.data.addresses",
-    "dmlbench.evaluate.clustering",
-    "dmlbench.evaluate.metrics",
-    "dmlbench.evaluate.retrieval",
-    "dmlbench.hookspecs",
-    "dmlbench.plan.writing",
-    "dmlbench.statistics.bootstrap",
-    "dmlbench.statistics.formatting",
-    "dmlbench.statistics.intervals",
-    "dmlbench.testing",
+import dmlbench
+
+PACKAGE = Path(dmlbench.__file__).parent
+MODULES = sorted(
+    ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for file in PACKAGE.rglob("*.py")
+    if ">>> " in file.read_text("utf-8")
 )
 
 

@@ -20,8 +20,11 @@ Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class Source(Record):
-    """Where a number stands. where: table, section or page. quoted_from: whence it was taken, where
-    that is not the source itself."""
+    """Where a number stands.
+
+    where: table, section or page. quoted_from: whence it was taken, where that is not the source
+        itself.
+    """
 
     authors: Text
     title: Text

@@ -164,7 +164,7 @@ def exit_message(code: int) -> str:
 
 
 def worker_environment(threads: int) -> dict[str, str]:
-    """This process's environment, with `threads` threads for whatever computes."""
+    """The environment of this process, with `threads` threads for whatever computes."""
     count = str(threads)
     settings: dict[str, Any] = {
         "OMP_NUM_THREADS": count,
