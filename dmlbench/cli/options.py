@@ -8,6 +8,11 @@ from typing import Any
 
 import click
 
+unconfined_option = click.option(
+    "--unconfined",
+    is_flag=True,
+    help="Train with network and a writable file system, as `dmlbench run` does.",
+)
 without_option = click.option(
     "--without",
     metavar="DIST",

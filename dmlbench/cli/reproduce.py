@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.options import json_option, out_option, read_seeds, timeout_option, without_option
+from dmlbench.cli.options import (
+    json_option,
+    out_option,
+    read_seeds,
+    timeout_option,
+    unconfined_option,
+    without_option,
+)
 
 # The exit code of each verdict; what could not be decided is not a success.
 _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
@@ -48,6 +55,7 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
     help="Where to train.  [default: .trials in the leaderboards' folder; removed at the end, "
     "kept after an interruption to go on from]",
 )
+@unconfined_option
 @without_option
 @json_option
 def reproduce_command(
@@ -62,6 +70,7 @@ def reproduce_command(
     who: str,
     no_record: bool,
     scratch: Path | None,
+    unconfined: bool,
     without: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -116,6 +125,7 @@ def reproduce_command(
                 jobs=jobs,
                 device=device,
                 trial_timeout=trial_timeout,
+                confine=not unconfined,
                 watch=watch,
             )
         recorded = None
@@ -129,6 +139,7 @@ def reproduce_command(
             "verdict": result.agreement.verdict,
             "sentence": result.agreement.sentence,
             "circumstances": result.circumstances,
+            "confinement": result.confined,
             "recorded": str(recorded) if recorded else None,
             "unfinished": list(result.unfinished),
             "attestation": result.attestation.model_dump() if result.attestation else None,
@@ -138,6 +149,8 @@ def reproduce_command(
         click.echo(f"{result.agreement.verdict}: {plain(result.agreement.sentence, 1000)}")
         if result.circumstances:
             click.echo(plain(result.circumstances, 1000))
+        if result.confined:
+            click.echo(plain(result.confined, 1000))
         for line in result.unfinished:
             click.echo(f"  ! {plain(line, 500)}")
         if recorded:

@@ -41,6 +41,7 @@ def audit(
     seconds: float | None = None,
     jobs: int | None = None,
     device: str = "auto",
+    confine: bool = True,
     watching: Callable[[Plan], Callable[[TrialEvent], None] | None] = lambda plan: None,
 ) -> Iterator[Audited]:
     """Audit entries one after the other; one that cannot be audited does not stop the others.
@@ -48,6 +49,7 @@ def audit(
     trials: how many of each entry's trials are trained again; `salt` decides which.
     seconds: time limit of all together. An entry that would exceed it, by the time that its trials
         took its author, is left out and named.
+    confine: as in `reproduce`.
     watching: gives what to call with the events of a plan.
     """
     until = None if seconds is None else time.monotonic() + seconds
@@ -78,6 +80,7 @@ def audit(
                 salt=salt,
                 jobs=jobs,
                 device=device,
+                confine=confine,
                 watch=watching(plan),
             )
         except DmlbenchError as error:

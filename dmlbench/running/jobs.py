@@ -10,6 +10,7 @@ from typing import Any
 
 from dmlbench.errors import DmlbenchError, PluginError, UsageError
 from dmlbench.plan.config import Configuration
+from dmlbench.running.executors.confinement import Confinement
 from dmlbench.running.executors.local import LocalExecutor
 from dmlbench.running.planning import PlannedTrial
 from dmlbench.training.environment import available_cores
@@ -26,6 +27,7 @@ class Resources:
     clustering: whether to spend time on NMI and AMI; without, they are None, and nothing else
         about an entry changes.
     trial_timeout: seconds without a sign of work after which a trial is ended; None for never.
+    confined: how the processes that train are confined; None for not at all.
     """
 
     jobs: int | None = None
@@ -33,6 +35,7 @@ class Resources:
     device: str = "auto"
     clustering: bool = True
     trial_timeout: float | None = None
+    confined: Confinement | None = None
 
     def processes(self, device: str, pending: int) -> int:
         """How many trials run at once, of `pending`, on the device that was found."""

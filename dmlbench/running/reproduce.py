@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dmlbench.data.cache import cache_dir
 from dmlbench.errors import UsageError
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.attestation import Attestation, AttestedTrial, Kind, now
@@ -25,6 +26,7 @@ from dmlbench.plan.code import code_sha256, with_defaults
 from dmlbench.plan.config import Configuration, configuration_from_json
 from dmlbench.plan.identity import states_the_same
 from dmlbench.plugins.registry import Registry
+from dmlbench.running.executors.confinement import confinement
 from dmlbench.running.jobs import Resources
 from dmlbench.running.planning import Plan, PlannedTrial
 from dmlbench.running.runner import execute_plan
@@ -40,12 +42,14 @@ class Reproduction:
     attestation: the new numbers, to be written beside the entry; None if no trial has a result.
     circumstances: in words, whether code, packages and processor were the entry's.
     unfinished: what happened to trials that ended without a result, or that make no entry.
+    confined: in words, whether the trials were confined; "" where nothing was trained.
     """
 
     attestation: Attestation | None
     agreement: Agreement
     circumstances: str
     unfinished: tuple[str, ...]
+    confined: str = ""
 
 
 def plan_again(
@@ -86,24 +90,31 @@ def reproduce(
     jobs: int | None = None,
     device: str = "auto",
     trial_timeout: float | None = None,
+    confine: bool = True,
     watch: Callable[[TrialEvent], None] | None = None,
 ) -> Reproduction:
     """Carry out a plan of this module, with the threads that the entry had, and compare.
 
     kind: "reproduced" for the entry's own trials, "audited" for those that `salt` draws of them, or
         "confirmed" for the fresh seeds that it draws (`dmlbench.leaderboard.verification.drawing`).
+    confine: train without network and with a file system of which only the plan's folder and the
+        cache can be written, where this machine can.
 
     What is trained already in the plan's folder is not trained again, so that an interrupted
     reproduction goes on. Raises `UsageError` before any training where something cannot be built.
     """
     threads = max((threads_of(trial) for trial in entry.trials), default=1)
     clustering = any(trial.metrics.clustered for trial in entry.completed)
+    needed = any(trial.status == "to do" for trial in plan.trials)
+    confined = confinement([plan.out, cache_dir()]) if confine and needed else None
+    sentence = confined.sentence if confined else ""
     resources = Resources(
         jobs=jobs,
         threads=threads,
         device=device,
         clustering=clustering,
         trial_timeout=trial_timeout,
+        confined=confined,
     )
     outcome = execute_plan(plan, registry, resources, watch=watch)
     unfinished = tuple(
@@ -113,7 +124,7 @@ def reproduce(
     ) + tuple(reason for _, reason in outcome.unwritten)
     if not outcome.entries:
         nothing = Agreement("undecided", "no trial could be trained.")
-        return Reproduction(None, nothing, "", unfinished)
+        return Reproduction(None, nothing, "", unfinished, sentence)
     (again,) = outcome.entries
     wanted = {trial.seed for trial in plan.trials}
     trials = [trial for trial in again.trials if trial.seed in wanted]
@@ -135,6 +146,7 @@ def reproduce(
         agreement(entry, attestation),
         "" if kind == "confirmed" else _circumstances(entry, attestation),
         unfinished,
+        sentence,
     )
 
 

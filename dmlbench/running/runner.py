@@ -93,7 +93,9 @@ class _Execution:
     def train(self, pending: Sequence[PlannedTrial]) -> None:
         """Train trials, those last that another run is training."""
         # One process first: it renders or decodes the data that the others then find cached.
-        with LocalExecutor(1, self.resources.threads, self.resources.trial_timeout) as executor:
+        resources = self.resources
+        limits = resources.threads, resources.trial_timeout
+        with LocalExecutor(1, *limits, resources.confined) as executor:
             needed = {trial.configuration.entry_id: trial.configuration for trial in pending}
             reports, device = prepare(needed, executor, self.messages)
             self.outcome.notes += reports

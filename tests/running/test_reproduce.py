@@ -180,7 +180,7 @@ def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, caps
 
     def run(*arguments):
         with pytest.raises(SystemExit) as stop:
-            main(["reproduce", *map(str, arguments)])
+            main(["reproduce", *map(str, arguments), "--unconfined"])
         captured = capsys.readouterr()
         return stop.value.code, captured.out + captured.err
 
@@ -215,7 +215,7 @@ def test_an_audit_trains_what_it_draws_and_a_forged_number_is_found(tiny, tmp_pa
 
     def audited(*more):
         with pytest.raises(SystemExit) as stop:
-            main([*arguments, *more])
+            main([*arguments, *more, "--unconfined"])
         return stop.value.code, capsys.readouterr().out
 
     code, text = audited("--time-limit", "0.000001", "--no-record")

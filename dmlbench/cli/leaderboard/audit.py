@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dmlbench.cli.options import json_option, without_option
+from dmlbench.cli.options import json_option, unconfined_option, without_option
 
 if TYPE_CHECKING:
     from dmlbench.running.audit import Audited
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one per core; 1 on a GPU]"
 )
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
+@unconfined_option
 @without_option
 @json_option
 def audit_command(
@@ -52,6 +53,7 @@ def audit_command(
     no_record: bool,
     jobs: int | None,
     device: str,
+    unconfined: bool,
     without: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -99,6 +101,7 @@ def audit_command(
             seconds=None if time_limit is None else 60 * time_limit,
             jobs=jobs,
             device=device,
+            confine=not unconfined,
         ):
             found.append(audited)
             if audited.found and audited.found.attestation and not no_record:
@@ -122,6 +125,8 @@ def _show(audited: Audited) -> None:
         return
     verdict = audited.found.agreement.verdict
     click.echo(f"{verdict:<11}  {name}: {plain(audited.found.agreement.sentence, 1000)}")
+    if audited.found.confined:
+        click.echo(f"             {plain(audited.found.confined, 1000)}")
     for line in audited.found.unfinished:
         click.echo(f"             ! {plain(line, 500)}")
 
@@ -132,6 +137,7 @@ def _as_json(audited: Audited) -> dict[str, Any]:
         "file": str(audited.path),
         "entry_id": audited.entry.entry_id if audited.entry else None,
         "verdict": found.agreement.verdict if found else None,
+        "confinement": found.confined if found else "",
         "sentence": found.agreement.sentence if found else audited.reason,
         "seeds": [trial.seed for trial in found.attestation.trials]
         if found and found.attestation

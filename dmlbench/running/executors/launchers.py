@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from dmlbench.errors import DmlbenchError
@@ -45,16 +45,26 @@ class LauncherGone(DmlbenchError):
     """The process that starts others has ended."""
 
 
-def launcher(environment: Mapping[str, str]) -> Launcher:
-    """The launcher for this system. `environment`: of the processes."""
+def launcher(environment: Mapping[str, str], prefix: Sequence[str] = ()) -> Launcher:
+    """The launcher for this system.
+
+    environment: of the processes. prefix: arguments before the command of the process that forks
+    the others, which confine it and them (`dmlbench.running.executors.confinement`); Linux.
+    """
     # Elsewhere system libraries do not survive a fork, or the kernel cannot end a child in time.
-    return ForkServer(environment) if sys.platform == "linux" else Spawner(environment)
+    return ForkServer(environment, prefix) if sys.platform == "linux" else Spawner(environment)
 
 
-def start_server(end: socket.socket, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start_server(
+    end: socket.socket, environment: Mapping[str, str], prefix: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
     """Start a fork server on one end of a pair of sockets."""
     return subprocess.Popen(
-        [sys.executable, "-m", "dmlbench.running.executors.fork_server", str(end.fileno())],
+        [
+            *prefix,
+            sys.executable,
+            *("-m", "dmlbench.running.executors.fork_server", str(end.fileno())),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=2,
         env=environment,
@@ -67,10 +77,10 @@ def start_server(end: socket.socket, environment: Mapping[str, str]) -> subproce
 class ForkServer:
     """Asks `dmlbench.running.executors.fork_server` for processes. Linux."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], prefix: Sequence[str] = ()) -> None:
         self._socket, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with end:
-            self._process = start_server(end, environment)
+            self._process = start_server(end, environment, prefix)
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmlbench.running.executors.channel import RunEnd
+from dmlbench.running.executors.confinement import Confinement
 from dmlbench.running.executors.descriptors import open_standard_streams
 from dmlbench.running.executors.launchers import (
     Launcher,
@@ -55,6 +56,7 @@ class LocalExecutor:
     """Runs jobs in up to `processes` processes at once with `threads` threads each.
 
     time_limit: seconds without a sign after which a job is ended; None for never.
+    confined: how the processes are confined; None for not at all.
     Use as a context manager: leaving it ends the processes at once.
     """
 
@@ -63,11 +65,13 @@ class LocalExecutor:
         processes: int,
         threads: int,
         time_limit: float | None = None,
+        confined: Confinement | None = None,
     ) -> None:
         open_standard_streams()
         self.processes = processes
         self.threads = threads
         self.stray_messages = 0
+        self._confined = confined or Confinement((), {}, "")
         self._watchdog = Watchdog(time_limit, WARN_SECONDS, time.monotonic)
         self._launcher: Launcher | None = None
         self._running: dict[str, _Running] = {}
@@ -109,7 +113,8 @@ class LocalExecutor:
 
     def _start(self, job: Any, message: Mapping[str, Any]) -> None:
         if self._launcher is None:
-            self._launcher = launcher(worker_environment(self.threads))
+            environment = {**worker_environment(self.threads), **self._confined.environment}
+            self._launcher = launcher(environment, self._confined.prefix)
             self._selector.register(self._launcher, selectors.EVENT_READ, None)
         name = uuid.uuid4().hex
         ours, theirs = socket.socketpair()
