@@ -128,7 +128,8 @@ def test_a_machine_that_cannot_says_so(tmp_path, monkeypatch):
     ways = [("bwrap", ("/nonexistent/bwrap",)), ("namespaces", ("/usr/bin/env",))]
     monkeypatch.setattr(module, "_prefixes", lambda folders: ways)
     found = confinement([tmp_path / "scratch"])
-    assert found.prefix == () and "cannot confine a process: the network is still" in found.sentence
+    assert found.prefix == ()
+    assert "cannot confine a process: the network is still" in found.sentence
 
 
 def test_what_is_trained_again_is_confined(tiny, tmp_path, capsys, monkeypatch):

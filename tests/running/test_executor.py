@@ -34,7 +34,9 @@ class Growing:
 @pytest.fixture
 def spawned(monkeypatch):
     """Processes that are started from nothing, as on systems without a fork server."""
-    monkeypatch.setattr(local, "launcher", launchers.Spawner)
+    monkeypatch.setattr(
+        local, "launcher", lambda environment, prefix: launchers.Spawner(environment)
+    )
 
 
 BAD_JOB = {"kind": "prepare", "device": "cpu", "configuration": {}, "without": []}
