@@ -54,7 +54,7 @@ class TimmBackbone(nn.Module):
             raise UsageError(
                 f"The pretrained weights of the backbone {model} cannot be loaded "
                 f"({type(error).__name__}: {' '.join(str(error).split())[:300]}). Ways out: "
-                f"connect to the model hub once, so that the weights are cached; copy a cache made "
+                f"connect to the model hub once, so the weights are cached; copy a cache made "
                 f"elsewhere and point HF_HOME at it; give a local file with --weights FILE; take a "
                 f"backbone whose weights come as a package (dmlbench list backbones); or train "
                 f"from scratch with --no-pretrained."

@@ -13,7 +13,7 @@ from dmlbench.cli.lazy import LazyGroup
 from dmlbench.errors import DmlbenchError
 from dmlbench.running.executors.descriptors import open_standard_streams
 
-#: Each command with the one line that --help shows, so that help imports none of them.
+#: Each command with the one line that --help shows, so help imports none of them.
 COMMANDS = {
     "run": "Train losses and their combinations, and show the leaderboard.",
     "plan": "Show what run would do, without doing it.",
@@ -21,7 +21,7 @@ COMMANDS = {
     "list": "List losses, combiners, datasets, backbones or recipes.",
     "info": "Show one loss, combiner, dataset, backbone, recipe or entry.",
     "plugins": "List the installed plugins, broken ones included.",
-    "data": "Get and verify datasets, and say where they lie.",
+    "data": "Download and verify datasets, and show where they are stored.",
     "check": "Check that a loss, a combiner or a plugin keeps the contract.",
     "new-plugin": "Write the package of a new plugin.",
     "leaderboard": "Show, compare and check leaderboards, and add to them.",
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     _make_streams_usable()
     try:
         code = cli.main(args=arguments, prog_name="dmlbench", standalone_mode=False)
-        # Here, so that a full disk is told: at the interpreter's end it would be a traceback.
+        # Here, so a full disk is told: at the interpreter's end it would be a traceback.
         sys.stdout.flush()
     except click.exceptions.Exit as stop:
         code = stop.exit_code

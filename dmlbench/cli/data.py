@@ -23,8 +23,8 @@ root_option = click.option(
 def data_command() -> None:
     """Download and verify benchmark datasets, and show where they are stored.
 
-    Each lies in a folder of its name in $DMLBENCH_DATA, or in `data` in the cache folder, unless
-    `data get NAME --root DIR` names another one, which is remembered.
+    Each is stored in a folder of its name in $DMLBENCH_DATA, or in `data` in the cache folder,
+    unless `data get NAME --root DIR` names another one, which is remembered.
     """
 
 
@@ -83,7 +83,7 @@ def list_command(as_json: bool) -> None:
 def get_command(
     name: str, root: str | None, urls: tuple[str, ...], keep: bool, as_json: bool
 ) -> None:
-    """Download, check and unpack the dataset NAME, or take it from where it lies.
+    """Download, check and unpack the dataset NAME, or use it where it is stored.
 
     Resumes an interrupted download. Files already in the folder are used instead of downloaded.
     If a file must be fetched manually, the command says which and from where.
@@ -97,7 +97,7 @@ def get_command(
                 name, root, urls, keep, progress, say=lambda line: click.echo(line, err=True)
             )
     except KeyboardInterrupt:
-        click.echo("Interrupted. What was downloaded is kept: run again to go on.", err=True)
+        click.echo("Interrupted. What was downloaded is kept: run again to resume.", err=True)
         raise
     if as_json:
         click.echo(json.dumps({"name": name, "place": str(place)}))

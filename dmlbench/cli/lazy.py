@@ -12,7 +12,7 @@ import click
 class LazyGroup(click.Group):
     """A group whose command `name` is ``<package>.<name>:<name>_command``.
 
-    lazy: each command with the one line that --help shows, so that help imports none of them.
+    lazy: each command with the one line that --help shows, so help imports none of them.
     A hyphen in a command's name is an underscore in its module's.
     """
 

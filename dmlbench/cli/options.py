@@ -97,7 +97,7 @@ def _combiners(text: str | None) -> list[str] | None:
         return names
     if len(names) > 1:
         raise UsageError(
-            f"--combiner {text}: none stands alone. Each loss alone is trained beside the "
+            f"--combiner {text}: none must be the only one. Each loss alone is trained beside the "
             f"combiners anyway (--no-singles leaves it out)."
         )
     return []
@@ -215,7 +215,9 @@ _SURROUNDINGS = [
 
 _RESOURCES = [
     click.option(
-        "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one a core; 1 on a GPU]"
+        "--jobs",
+        type=click.IntRange(1),
+        help="Trials at once.  [default: one per core; 1 on a GPU]",
     ),
     click.option(
         "--threads",

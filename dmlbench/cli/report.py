@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def show_outcome(plan: Plan, outcome: RunOutcome, registry: Registry, as_json: bool) -> None:
-    """Print the rows of this run as a leaderboard, or as JSON, and say where the entries lie."""
+    """Print the rows of this run as a leaderboard, or as JSON, and say where the entries are."""
     from dmlbench.leaderboard.comparison.table import leaderboard_frame
     from dmlbench.leaderboard.comparison.verdict import verdicts
     from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
@@ -57,4 +57,4 @@ def _what_next(trial: PlannedTrial, outcome: RunOutcome) -> str:
     key = (trial.configuration.entry_id, trial.seed)
     if key in recorded or trial.folder.read_result() is not None:
         return "To try again: --retry-failed."
-    return "It left no result: the next run tries it again."
+    return "It left no result: the next run trains it again."

@@ -45,7 +45,10 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 @timeout_option
 @click.option(
-    "--who", default="unnamed", show_default=True, help="Who trained it again, for the record."
+    "--who",
+    default="unnamed",
+    show_default=True,
+    help="Name of who reproduced it, stored in the attestation.",
 )
 @click.option("--no-record", is_flag=True, help="Print the result without recording it.")
 @click.option(
@@ -53,7 +56,7 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
     help="Where to train.  [default: .trials in the leaderboards' folder; removed at the end, "
-    "kept after an interruption to go on from]",
+    "kept after an interruption to resume from]",
 )
 @unconfined_option
 @without_option

@@ -19,7 +19,7 @@ class EqualisedSum(Combiner):
 
     n̄_j is the running norm of the gradient of loss j at the shared representation, the head's
     output, and n̄ the mean of these; both are constants for the gradient. Nothing is learned, so
-    that this is what learned weights must beat.
+    this is what learned weights must beat.
 
     num_losses: M.
     """

@@ -28,7 +28,7 @@ class MgdaUb(Combiner):
     by at most 0.001 with two or three losses and 0.054 with four.
 
     num_losses: M.
-    normalise: "none", or "l2" to give every g_j length 1 before, so that no loss is favoured for
+    normalise: "none", or "l2" to give every g_j length 1 before, so no loss is favoured for
         being small.
     """
 
@@ -63,7 +63,7 @@ def min_norm_weights(products: np.ndarray) -> np.ndarray:
     """The α (M,) ≥ 0 with Σα = 1 that makes αᵀ Q α least, Q the Gram matrix (M, M).
 
     The least-squares problem min ‖(L; 1ᵀ) x − (0; 1)‖, x ≥ 0, LᵀL = Q has the optimality
-    conditions of this one up to a factor, so that x / Σx solves it exactly.
+    conditions of this one up to a factor, so x / Σx solves it exactly.
     """
     from scipy.optimize import nnls
 

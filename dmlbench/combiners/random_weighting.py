@@ -26,6 +26,6 @@ class RandomWeighting(Combiner):
     """
 
     def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:
-        # Drawn on the CPU, so that a GPU sees the same weights.
+        # Drawn on the CPU, so a GPU sees the same weights.
         weights = torch.randn(self.num_losses).softmax(dim=0)
         return torch.dot(weights.to(losses), losses)

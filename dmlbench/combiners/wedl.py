@@ -21,7 +21,7 @@ class DiverseEnsemble(WeightedEnsemble):
     """One head per loss; to the self-weighting objective is added λ relu(2 − mean ‖e_i − e_j‖₂).
 
     The mean is over head pairs and batch. Evaluated embedding: the concatenation of sqrt(w_j) e_j,
-    so that its squared Euclidean distance is Σ_j w_j d_j².
+    so its squared Euclidean distance is Σ_j w_j d_j².
 
     Authors' code: equal, value and gradients, with diversity = 0.01 and batches in which no loss is
     0. Deviations: heads share the width of one embedding unless the width of the paper is asked

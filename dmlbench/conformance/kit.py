@@ -99,7 +99,7 @@ def check_scalar(value: Any, what: str) -> None:
     if value.shape != ():
         raise Broken(f"{what} has the shape {tuple(value.shape)}, not () as a scalar")
     if not value.is_floating_point():
-        raise Broken(f"{what} has the type {value.dtype}, which is no floating point one")
+        raise Broken(f"{what} has the type {value.dtype}, which is not a floating point type")
     if not value.isfinite():
         raise Broken(f"{what} is {value.item()}")
 
@@ -129,7 +129,7 @@ def check_registered(module: nn.Module) -> None:
             if name not in ("_parameters", "_buffers", "_modules") and any(_tensors(value)):
                 where = f"{owner_name}.{name}" if owner_name else name
                 raise Broken(
-                    f"{where} is a tensor that is neither a parameter nor a buffer, so that "
+                    f"{where} is a tensor that is neither a parameter nor a buffer, so "
                     f".to(device) does not move it"
                 )
 

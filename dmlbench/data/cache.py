@@ -2,7 +2,7 @@
 
 An entry is a folder ``<cache>/<name>/<key>`` with ``images.npy`` and ``entry.json``, in which the
 key is a hash of what the array was made from. It is made under another name and then renamed, so
-that no reader sees half of one.
+no reader sees half of one.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class CacheEntry:
         if problem == "absent":
             return None
         if problem:
-            _log.warning("The cache entry %s %s; it is made anew.", self.folder, problem)
+            _log.warning("The cache entry %s %s; it is made again.", self.folder, problem)
             return None
         array = np.load(self.folder / "images.npy", mmap_mode=None if in_memory else "r")
         return array, self._facts()["notes"]
@@ -176,7 +176,7 @@ class CacheEntry:
 
     @contextlib.contextmanager
     def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Hold this entry, so that no two processes make it at once; without a cache, at once.
+        """Hold this entry, so no two processes make it at once; without a cache, at once.
 
         waiting: called where another process has it, before waiting for that.
         """

@@ -116,7 +116,7 @@ def _check_images(images: ImageSet, where: str) -> None:
     for what, names in (("class name", images.class_names), ("id", images.ids)):
         if len(set(names)) != len(names):
             twice = next(n for i, n in enumerate(sorted(names)) if n == sorted(names)[i - 1])
-            raise DatasetError(f"{where}: the {what} {twice!r} stands there more than once.")
+            raise DatasetError(f"{where}: the {what} {twice!r} is there more than once.")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= len(images.class_names):
         raise DatasetError(
@@ -174,7 +174,7 @@ def _check_pairs(dataset: Dataset, name: str) -> None:
         if gallery.class_names != dataset.test.class_names:
             raise DatasetError(
                 f"{name}: .gallery and .test must have the same class_names, "
-                "so that a label means the same class in both."
+                "so a label means the same class in both."
             )
         both = np.intersect1d(dataset.test.labels, gallery.labels)
         found = {"train": classes_with_pairs(dataset.train.labels), "test": both}

@@ -45,7 +45,7 @@ class ListedDataset:
 
     name: what messages and the cache call the dataset.
     root: its folder.
-    listed: the files; sorted here by id, so that their order on disk does not matter.
+    listed: the files; sorted here by id, so their order on disk does not matter.
     image_size: pixels a side that images are stored at.
     whole: store whole images, their short side at that, instead of their middle squares.
     report: decisions taken while listing.
@@ -112,7 +112,7 @@ def _refuse_repeats(name: str, items: Sequence[ListedImage]) -> None:
 
 
 def _refuse_seen_classes(name: str, items: Sequence[ListedImage]) -> None:
-    # Reversed, so that the first image of a class is the one that is named.
+    # Reversed, so the first image of a class is the one that is named.
     training = {item.label: item for item in reversed(items) if item.split == "train"}
     shared = {}
     for item in items:
@@ -182,7 +182,7 @@ def _copies_report(
     """Say which files are the same bytes as an earlier one; they stay."""
     first: dict[str, int] = {}
     leaks, relabelled, copies = [], [], []
-    # Training comes first, so that a copy of it in testing is told as such.
+    # Training comes first, so a copy of it in testing is told as such.
     for i in sorted(rows, key=lambda i: (items[i].split != "train", i)):
         j = first.setdefault(files.sha256[i], i)
         if i == j:

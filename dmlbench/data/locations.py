@@ -42,7 +42,7 @@ def places() -> dict[str, Path]:
         return {}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise DatasetError(
-            f"{file}, which says where datasets lie, cannot be read ({error}). "
+            f"{file}, which says where datasets are stored, cannot be read ({error}). "
             "Correct it, or remove it and name the folders again: dmlbench data get NAME --root DIR"
         ) from error
 

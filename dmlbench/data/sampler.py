@@ -15,7 +15,7 @@ class ClassBalancedSampler:
 
     In an epoch each class's images are shuffled and cut into groups of K; the last group is filled
     up from the class's other images (again from the same ones where the class has fewer than K).
-    A batch takes one group of each of P classes, those with the most groups left first, so that
+    A batch takes one group of each of P classes, those with the most groups left first, so
     no class is left over at the end; if fewer than P classes have groups left, further classes are
     drawn at random. The batches then come in random order.
 

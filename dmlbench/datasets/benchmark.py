@@ -15,7 +15,7 @@ from dmlbench.datasets.published import PUBLISHED, Counts
 class BenchmarkDataset(ListedDataset):
     """A published set of images with its zero-shot split, whatever folder it lies in.
 
-    The ids of images are those of the set's own lists, so that the same set has the same ids
+    The ids of images are those of the set's own lists, so the same set has the same ids
     wherever it lies. A listed image that is not on disk is an error; a set with other numbers
     than the published ones is loaded, and the report, which every entry holds, says so.
 

@@ -141,7 +141,7 @@ class Font:
 
 def _flatten(contour: list[Point]) -> np.ndarray:
     """Return a closed contour as points (n, 2) int64 in 1/UNITS of a font unit."""
-    points: list[tuple[int, int, bool]] = []  # doubled, so that midpoints are integers
+    points: list[tuple[int, int, bool]] = []  # doubled, so midpoints are integers
     for (x0, y0, on0), (x1, y1, on1) in zip(contour, contour[1:] + contour[:1], strict=True):
         points.append((2 * x0, 2 * y0, on0))
         if not on0 and not on1:

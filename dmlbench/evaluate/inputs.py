@@ -32,7 +32,7 @@ def as_embeddings(values: Any, name: str) -> np.ndarray:
 
 
 def as_labels(values: Any, name: str, num_items: int) -> np.ndarray:
-    """The labels (N,) as int64, so that no two labels merge.
+    """The labels (N,) as int64, so no two labels merge.
 
     Raises ValueError on another shape or length, and on labels that are not integers.
     """
@@ -107,7 +107,7 @@ def lift_items(rows: np.ndarray, dtype: np.dtype, name: str, positions: np.ndarr
     """(x, ‖x‖²) of each row x, (N, D + 1).
 
     Its product with (2q, −1) is ‖q‖² − ‖q − x‖²: the nearer an item is to a query, the larger, so
-    that a search by inner product is one by Euclidean distance.
+    a search by inner product is one by Euclidean distance.
     Raises ValueError naming the first row that holds NaN or an infinity, or is longer than any
     square can say.
     """

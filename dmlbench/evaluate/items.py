@@ -133,7 +133,7 @@ def prepare(
 ) -> Task:
     """Sort and normalise queries and gallery; with gallery None each query searches the others.
 
-    metric: "cosine", or "euclidean" to lift them instead, so that products order by distance.
+    metric: "cosine", or "euclidean" to lift them instead, so products order by distance.
     Raises ValueError on NaN and infinities, and if no query has a relevant item.
     """
     self_retrieval = gallery is None

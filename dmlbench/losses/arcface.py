@@ -62,7 +62,7 @@ def add_angle(cosine: Tensor, margin: float) -> Tensor:
     """Return cos(θ + margin) from cos θ (any shape), `margin` in radians.
 
     Past θ = π − margin, where the cosine would rise again, it is cos θ − margin · sin(margin), so
-    that a larger angle never costs less.
+    a larger angle never costs less.
     """
     # Rounding can carry a cosine past 1, where the sine has no value and no slope.
     sine = (1 - cosine * cosine).clamp_min(torch.finfo(cosine.dtype).eps).sqrt()

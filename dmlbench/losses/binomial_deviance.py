@@ -27,7 +27,7 @@ class BinomialDevianceLoss(PairLoss):
 
     Yi et al. weigh positive and negative pairs by one over their number in the batch; a mean per
     anchor is the same for classes of equal size. The authors' code tells an anchor from its
-    positives by a cosine of 1; here it is the index, so that duplicates count.
+    positives by a cosine of 1; here it is the index, so duplicates count.
 
     Authors' code: none was published. Equal to that of Zabihzadeh et al. (arXiv 2107.01130), except
     that theirs keeps an item's pair with itself wherever rounding leaves its cosine below 1.

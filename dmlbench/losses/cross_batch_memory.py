@@ -57,7 +57,7 @@ class CosineContrastive(PairLoss):
 
 
 # Angular needs products within the memory, n-pairs draws its pairs from one batch. Imported by
-# name, so that the source hash of a record covers what is wrapped.
+# name, so the source hash of a record covers what is wrapped.
 WRAPPABLE: dict[str, type[PairLoss]] = {
     "cosine-contrastive": CosineContrastive,
     "contrastive": ContrastiveLoss,
@@ -97,7 +97,7 @@ class CrossBatchMemoryLoss(nn.Module):
     num_images: how many images are trained on; None where that is not known.
 
     "cosine-contrastive" has one parameter, margin (0.5): mean over anchors of
-    Σ_p (1 - s_ap) + Σ_n s_an [s_an > margin]. Queue and steps are part of the state, so that a
+    Σ_p (1 - s_ap) + Σ_n s_an [s_an > margin]. Queue and steps are part of the state, so a
     resumed training goes on with them.
 
     Authors' code: equal, until the queue is full for the first time. Deviations: start, which is

@@ -34,7 +34,7 @@ class MarginLoss(PairLoss):
     cutoff: distances below count as this one in the draw, above 0.
     nonzero_loss_cutoff: negatives at this distance or beyond are never drawn, above 0.
     seed: start of the draws. They use a generator of their own, and the number of draws so far
-        is part of the state, so that a resumed training continues the sequence.
+        is part of the state, so a resumed training continues the sequence.
     num_classes: only for class_beta.
 
     Authors' code: equal on the same draws. Deviation: an anchor without a negative within
@@ -165,7 +165,7 @@ class MarginLoss(PairLoss):
             filled.shape, generator=generator, dtype=torch.float64
         ).to(sums.device, sums.dtype)
         total = sums[:, -1:].clone()
-        # Below the total, so that the first sum above it is that of an item with a chance.
+        # Below the total, so the first sum above it is that of an item with a chance.
         target = (share * total).minimum(torch.nextafter(total, torch.zeros_like(total)))
         drawn = torch.searchsorted(sums, target, right=True)
         return drawn.clamp_(max=sums.shape[1] - 1), filled * possible

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Stands for minus infinity in exponents: finite, so that a row of nothing else gives no NaN.
+# Stands for minus infinity in exponents: finite, so a row of nothing else gives no NaN.
 ABSENT = -1e30
 
 

@@ -73,7 +73,7 @@ class CosineMatrix:
         self.width = exact.shape[1]
         if memory is None:
             self.matrix = _SelfCosines.apply(exact)
-            # The diagonal comes from the same product, so that an exact duplicate has a distance
+            # The diagonal comes from the same product, so an exact duplicate has a distance
             # of exactly (or very nearly) zero.
             squares = self.matrix.detach().diagonal().contiguous()
             self.anchor_squares, self.reference_squares = squares[:, None], squares[None, :]

@@ -44,7 +44,7 @@ class SNRContrastiveLoss(PairLoss):
         cosine = pairs.cosine
         width = cosine.width
         # With centred rows c = x - mean(x): D var(x) = |c|², and c_i · c_j comes from the cosines
-        # and the means, so that B x B x D differences are never formed.
+        # and the means, so B x B x D differences are never formed.
         anchor_means, reference_means = cosine.means()  # (B,), (N,), in the graph
         with torch.no_grad():
             mean, mean_there = anchor_means.detach()[:, None], reference_means.detach()[None, :]

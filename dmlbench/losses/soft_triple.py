@@ -33,7 +33,7 @@ class SoftTripleLoss(ProxyLoss):
     scale: λ, factor of the class similarities, above 0.
     gamma: temperature of the assignment to centres, above 0.
     margin: taken from the target class's similarity, at least 0.
-    tau: weight of the pull between the centres of a class, at least 0, so that a class does not
+    tau: weight of the pull between the centres of a class, at least 0, so a class does not
         keep more of them than it needs. pytorch-metric-learning has none.
 
     The centres (K, C, D) start uniformly within ±1 / sqrt(C · K), as the authors' do.

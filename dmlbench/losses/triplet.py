@@ -65,7 +65,7 @@ class TripletLoss(PairLoss):
             else:
                 distance, slope = pairs.distances()
             columns, filled = pairs.positives.columns, pairs.positives.filled
-            # Out of any triplet's reach, on the side that costs nothing; finite, so that zero
+            # Out of any triplet's reach, on the side that costs nothing; finite, so zero
             # times it is zero.
             far = torch.finfo(distance.dtype).max / 4
             positive = distance.gather(1, columns).masked_fill_(~filled, -far)  # (B, P)
@@ -96,7 +96,7 @@ class TripletLoss(PairLoss):
             pushes.add_(active)
             torch.sum(active, 1, out=pulls[:, index])
         count = pulls.sum().clamp_min_(1)
-        # Summed row by row first, so that the two large sums never lose the small difference.
+        # Summed row by row first, so the two large sums never lose the small difference.
         taken = torch.mul(pushes, negative, out=active).sum(1)
         total = ((pulls * reach).sum(1) - taken).sum()
         return total / count, pulls.div_(count), pushes.div_(count)

@@ -39,7 +39,7 @@ class Protocol:
     """What makes entries comparable. Its hash is part of every entry.
 
     width: "fair" fixes the width of the evaluated embedding whatever the combiner; "paper" gives
-        every head of an ensemble the full width, so that M losses are M times as wide.
+        every head of an ensemble the full width, so M losses are M times as wide.
     validation_fraction: share of the training classes held out to choose the checkpoint.
     recall_at: the K of Recall@K.
     similarity: "cosine" of embeddings brought to unit length, or "euclidean" to compare them as
@@ -61,12 +61,11 @@ class Protocol:
             )
         if not 0 < self.validation_fraction < 1:
             raise UsageError(
-                "protocol.validation_fraction must lie between 0 and 1: "
-                f"{self.validation_fraction}."
+                f"protocol.validation_fraction must be between 0 and 1: {self.validation_fraction}."
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Every rule, spelled out, so that the hash covers what the name stands for."""
+        """Every rule, spelled out, so the hash covers what the name stands for."""
         return {
             "name": self.name,
             "width": self.width,
@@ -111,13 +110,13 @@ class Component:
         return f"{self.distribution}:{self.name}"
 
     def to_json(self) -> dict[str, Any]:
-        # A round trip turns tuples into lists, so that one value has one form.
+        # A round trip turns tuples into lists, so one value has one form.
         params = json.loads(canonical_json(dict(self.params)))
         return {"distribution": self.distribution, "name": self.name, "params": params}
 
     def identity(self) -> dict[str, Any]:
         """The canonical form without the parameters that have their default."""
-        # The same round trip for both, so that a tuple and a list are equal.
+        # The same round trip for both, so a tuple and a list are equal.
         params = without_defaults(one_form(self.params), one_form(self.defaults))
         return {"distribution": self.distribution, "name": self.name, "params": params}
 

@@ -1,6 +1,6 @@
 """What makes two configurations one, and two pieces of code one: the parts that decide numbers.
 
-A value at its default is left out, so that a new field with a default changes no identity.
+A value at its default is left out, so a new field with a default changes no identity.
 """
 
 from __future__ import annotations

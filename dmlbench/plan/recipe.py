@@ -126,7 +126,7 @@ class Recipe:
         if self.frozen and (self.augment or self.batch.micro):
             given = "recipe.augment" if self.augment else "recipe.batch.micro"
             raise UsageError(
-                f"recipe.frozen computes the features once, from images as they are, so that "
+                f"recipe.frozen computes the features once, from images as they are, so "
                 f"{given} has nothing to act on. Leave one of the two out."
             )
         for step in self.augment:
@@ -138,7 +138,7 @@ class Recipe:
         if not 0 <= self.frozen_epochs < self.epochs or (self.frozen and self.frozen_epochs):
             most = 0 if self.frozen else self.epochs - 1
             raise UsageError(
-                f"recipe.frozen_epochs must lie between 0 and {most}, not {self.frozen_epochs}"
+                f"recipe.frozen_epochs must be between 0 and {most}, not {self.frozen_epochs}"
                 f"{': recipe.frozen keeps the backbone to the end' if self.frozen else ''}."
             )
         self.schedule.check(self.epochs, self.validate_every)

@@ -49,7 +49,7 @@ class Schedule:
         """Raise `UsageError` for a value out of range, or one that this schedule does not read."""
         if not 0 <= self.warmup_epochs <= epochs:
             raise UsageError(
-                f"recipe.schedule.warmup_epochs must lie between 0 and recipe.epochs "
+                f"recipe.schedule.warmup_epochs must be between 0 and recipe.epochs "
                 f"({epochs}), not {self.warmup_epochs}."
             )
         for spec in dataclasses.fields(self)[2:]:
@@ -74,7 +74,7 @@ class Schedule:
         if not 0 <= self.final < 1:
             raise UsageError(f"recipe.schedule.final must be from 0 to below 1, not {self.final}.")
         if not 0 < self.factor < 1:
-            raise UsageError(f"recipe.schedule.factor must lie between 0 and 1, not {self.factor}.")
+            raise UsageError(f"recipe.schedule.factor must be between 0 and 1, not {self.factor}.")
         if self.name == "step":
             self._check_milestones(epochs)
         if self.name == "plateau" and self.patience < validate_every:

@@ -1,6 +1,6 @@
 """What a component says of itself: its class's docstring, and what `dmlbench tune` tries.
 
-Docstrings are read from the source, so that describing a loss imports no torch. A docstring has
+Docstrings are read from the source, so describing a loss imports no torch. A docstring has
 its first sentence, paragraphs, ``name: text`` for every parameter, and the papers.
 """
 

@@ -18,7 +18,7 @@ class PluginMisbehaved(Exception):
 
 
 class _Overdue(BaseException):
-    """Not an `Exception`, so that a plugin that catches those cannot swallow it."""
+    """Not an `Exception`, so a plugin that catches those cannot swallow it."""
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ def load_plugins(without: Collection[str] = ()) -> Registry:
     """
     entry_points = sorted(
         importlib.metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP),
-        # The built-ins come first, so that a clash of full names is reported for the other one.
+        # The built-ins come first, so a clash of full names is reported for the other one.
         key=lambda entry: (_distribution(entry) != ("dmlbench"), _distribution(entry), entry.name),
     )
     left_out = {_normalise(name) for name in without}
@@ -141,7 +141,7 @@ def _check_prefixes(item: Registered) -> None:
         if colon and prefix not in (item.distribution, item.entry_point):
             raise PluginError(
                 f"offers {item.spec.name} as {alias}, but only {item.distribution!r} and "
-                f"{item.entry_point!r} may stand before the colon"
+                f"{item.entry_point!r} are allowed before the colon"
             )
 
 

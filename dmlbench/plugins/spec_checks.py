@@ -18,7 +18,7 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 def check_spec(spec: Any, expected: type[Spec], where: str) -> None:
     """Raise `PluginError` unless `spec` is a well-formed record of the `expected` type."""
     if not isinstance(spec, expected):
-        raise PluginError(f"{where} returned {spec!r:.80}, which is no {expected.__name__}")
+        raise PluginError(f"{where} returned {spec!r:.80}, which is not a {expected.__name__}")
     for check in _CHECKS:
         problem = check(spec)
         if problem:

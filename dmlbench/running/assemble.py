@@ -105,7 +105,7 @@ def assemble_entry(
 def merge_with_stored(stored: Entry | None, assembled: Entry, origin: Origin) -> Entry:
     """The entry to be on file: the stored one wherever its trials are all there is.
 
-    An attestation holds for exactly the content that it names, so that a new commit or a submitter
+    An attestation holds for exactly the content that it names, so a new commit or a submitter
     who is not named again must not change an entry. One that gains trials keeps its origin, and
     what it says of its tuning where that is not known here.
     stored: of the same code as `assembled`; None where there is none.

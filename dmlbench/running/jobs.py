@@ -63,7 +63,7 @@ def prepare(
     executor: LocalExecutor,
     messages: Mapping[str, Mapping[str, Any]],
 ) -> tuple[list[str], str]:
-    """Build every configuration once, so that what is wrong shows before any training.
+    """Build every configuration once, so what is wrong shows before any training.
 
     configurations, messages: by entry id.
     Gives the decisions that loading the data took, and the device. Raises `DmlbenchError` that

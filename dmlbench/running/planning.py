@@ -54,7 +54,7 @@ def make_plan(request: Request, registry: Registry) -> Plan:
         c.entry_id: finished_results(request.out, c, codes[c.entry_id]) for c in configurations
     }
     trials = []
-    # Seed by seed, so that an interrupted run leaves rows that can be compared.
+    # Seed by seed, so an interrupted run leaves rows that can be compared.
     for seed in seeds:
         for configuration in configurations:
             entry_id = configuration.entry_id

@@ -100,7 +100,7 @@ def reproduce(
     confine: train without network and with a file system of which only the plan's folder and the
         cache can be written, where this machine can.
 
-    What is trained already in the plan's folder is not trained again, so that an interrupted
+    What is trained already in the plan's folder is not trained again, so an interrupted
     reproduction goes on. Raises `UsageError` before any training where something cannot be built.
     """
     threads = max((threads_of(trial) for trial in entry.trials), default=1)
@@ -224,6 +224,6 @@ def _circumstances(entry: Entry, attestation: Attestation) -> str:
     if differing:
         return (
             f"Here {listed(differing)} {'is' if len(differing) == 1 else 'are'} not the entry's, "
-            f"so that the last digits may differ."
+            f"so the last digits may differ."
         )
     return "Code, packages, processor and threads are the entry's: equal digits are expected."

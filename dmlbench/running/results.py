@@ -18,7 +18,7 @@ def finished_results(out: Path, configuration: Configuration, code: str) -> dict
     """Results by seed, of trials that ran through this code.
 
     code: `dmlbench.plan.code.code_sha256` of the configuration. What the entry holds counts as
-    well, so that the trials of an entry from elsewhere are neither repeated nor lost.
+    well, so the trials of an entry from elsewhere are neither repeated nor lost.
     """
     results: dict[int, TrialResult] = {}
     entry = stored_entry(out, configuration, code)

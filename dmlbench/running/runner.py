@@ -157,7 +157,7 @@ class _Execution:
         if event.kind == "overdue":
             self._fail(
                 trial,
-                f"ended, for it gave no sign for {event.values['seconds']:.0f} s "
+                f"ended, because it showed no progress for {event.values['seconds']:.0f} s "
                 f"(--trial-timeout) while {event.values['stage']}",
             )
         elif event.kind != "done":

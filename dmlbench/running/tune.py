@@ -27,7 +27,7 @@ from dmlbench.running.studies import Study, require_optuna
 from dmlbench.running.tuning_records import Setting
 from dmlbench.training.trial_folder import TRIALS, make_folder
 
-#: Apart from the seeds 0, 1, ... of a run, so that no validation split decides twice.
+#: Apart from the seeds 0, 1, ... of a run, so no validation split decides twice.
 TUNING_SEEDS = (1000,)
 BUDGET = 16
 
@@ -67,7 +67,7 @@ def tune(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in stopped.items())
         raise TrialFailure(
             f"Tuning stopped early ({reasons}). Finished tuning trials are kept; "
-            f"the same command goes on."
+            f"the same command resumes."
         )
     return [study.record() for study in studies]
 

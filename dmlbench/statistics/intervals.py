@@ -1,7 +1,7 @@
 """Means, intervals and comparisons over trials. Pure functions of numbers.
 
 Intervals are those of Student's t and are not clipped: the low end of a metric near 0 may be
-negative, so that an interval stays symmetric and its half-width can be recovered. Tables show
+negative, so an interval stays symmetric and its half-width can be recovered. Tables show
 mean ± half-width; plots cut at 0 and 100 %.
 """
 
@@ -186,7 +186,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 def _mean_and_standard_error(values: Sequence[float]) -> tuple[float, float]:
     if max(values) - min(values) <= ROUNDING:
-        # The exact value, so that equal trials give an interval of exactly no width.
+        # The exact value, so equal trials give an interval of exactly no width.
         return float(values[0]), 0.0
     n = len(values)
     mean = math.fsum(values) / n

@@ -1,6 +1,6 @@
 """A batch through the backbone and back: whole, or in micro-batches at the same gradient.
 
-Pair losses look at all images of a batch at once, so that the gradients of parts of it do not add
+Pair losses look at all images of a batch at once, so the gradients of parts of it do not add
 up to that of the whole. In micro-batches the backbone therefore runs twice: first without a graph,
 for the features of the whole batch; then, once the losses have given the gradient at these
 features, part by part with a graph that takes its share of it. Memory is that of one part.

@@ -190,7 +190,7 @@ def check_inputs(configuration: Configuration, losses: Sequence[nn.Module], num_
     ]
     if on_features and (num_heads > 1 or len(on_features) == len(losses)):
         raise UsageError(
-            f"{', '.join(on_features)} looks at the backbone's features, so that its embedding "
+            f"{', '.join(on_features)} looks at the backbone's features, so its embedding "
             f"would learn nothing. Put it beside another loss on one embedding, such as with "
             f"--combiner wel --no-singles, or let it look at embeddings."
         )

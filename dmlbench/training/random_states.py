@@ -15,7 +15,7 @@ import torch
 def seed_for(seed: int, name: str) -> None:
     """Set the global random states for what is called `name` in a trial of `seed`.
 
-    What one part of a trial draws then moves no other, so that configurations of one seed share
+    What one part of a trial draws then moves no other, so configurations of one seed share
     the first weights of all that they share.
     """
     words = _words(seed, name)

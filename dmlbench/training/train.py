@@ -1,7 +1,7 @@
 """The one training loop.
 
 A run is a pure function of its inputs and the seed: the random state is set anew at the start of
-every epoch from (seed, epoch), so that a checkpoint needs no random state and a resumed run gives
+every epoch from (seed, epoch), so a checkpoint needs no random state and a resumed run gives
 the numbers of an uninterrupted one.
 Legend: B batch, F feature width, D embedding width, M losses.
 """

@@ -185,7 +185,7 @@ def _checkpoint_of(
         return None
     if state is None or state.pop("facts") == facts.model_dump():
         return state
-    print("the data or the weights have changed since the checkpoint; training anew")
+    print("the data or the weights have changed since the checkpoint; training from the start")
     return None
 
 

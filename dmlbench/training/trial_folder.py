@@ -68,7 +68,7 @@ class TrialFolder:
             os._exit(1)
 
     def discard_result(self) -> None:
-        """Forget the result, so that the trial is trained again."""
+        """Forget the result, so the trial is trained again."""
         self.result_file.unlink(missing_ok=True)
 
     @contextlib.contextmanager

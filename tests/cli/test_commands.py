@@ -83,7 +83,7 @@ def test_info_shows_paper_and_parameters(call):
         (["plan", "--set", "protocol.metric=1"], 2, "no protocol.metric to set"),
         (["plan", "--combiner", "none", "--no-singles"], 2, "Nothing to train"),
         (["plan", "--losses", "triplet", "--combiner", "wedl"], 2, "needs at least two losses"),
-        (["plan", "--set", "recipe.schedule.warmup_epochs=-5"], 2, "must lie between 0 and"),
+        (["plan", "--set", "recipe.schedule.warmup_epochs=-5"], 2, "must be between 0 and"),
         (["plan", "--pretrained"], 2, "has no pretrained weights"),
         (["plan", "--without", "nobody"], 3, "no installed distribution of that name"),
         (["info", "0123456789abcdef"], 2, "There is no folder leaderboards"),

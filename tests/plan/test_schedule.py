@@ -114,7 +114,7 @@ def test_nan_is_no_better_value():
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"warmup_epochs": 25}, r"must lie between 0 and recipe.epochs \(20\)"),
+        ({"warmup_epochs": 25}, r"must be between 0 and recipe.epochs \(20\)"),
         ({"power": 2}, "power has nothing to act on in the schedule cosine.*name=polynomial"),
         ({"milestones": [3]}, "milestones has nothing to act on.*name=step"),
         ({"factor": 0.5}, "factor has nothing to act on"),
@@ -123,7 +123,7 @@ def test_nan_is_no_better_value():
         ({"name": "step", "milestones": [20]}, "between 1 and 19"),
         ({"name": "step", "milestones": [1.5]}, "must be a list of whole numbers"),
         ({"name": "step", "milestones": 5}, "must be a list of whole numbers"),
-        ({"name": "step", "milestones": [5], "factor": 1.0}, "factor must lie between 0 and 1"),
+        ({"name": "step", "milestones": [5], "factor": 1.0}, "factor must be between 0 and 1"),
         ({"name": "polynomial", "decay_from": 1.0}, "must be ascending shares of the run"),
         ({"name": "polynomial", "decay_to": 1.5}, "must be ascending shares of the run"),
         ({"name": "polynomial", "final": 1.0}, "final must be from 0 to below 1"),

@@ -81,7 +81,7 @@ BROKEN = {
         def dmlbench_losses():
             return ["triplet"]
         """,
-        "'triplet', which is no LossSpec",
+        "'triplet', which is not a LossSpec",
     ),
     "bad name": (GOOD.replace('"mine"', '"My Loss"'), "lower case"),
     "bad target": (GOOD.replace("mine:Mine", "mine.Mine"), "package.module:Class"),

@@ -111,7 +111,7 @@ def test_a_plateau_of_validation_lowers_every_rate():
 
 @pytest.mark.parametrize("frozen_epochs, most", [(-1, 19), (20, 19)])
 def test_epochs_of_rest_must_leave_one_of_training(frozen_epochs, most):
-    with pytest.raises(UsageError, match=f"must lie between 0 and {most}"):
+    with pytest.raises(UsageError, match=f"must be between 0 and {most}"):
         load_recipe("paper", {"epochs": 20, "frozen_epochs": frozen_epochs})
 
 

@@ -15,10 +15,10 @@ from dmlbench.cli.options import json_option, out_option
 @out_option
 @json_option
 def add_command(sources: tuple[str, ...], out: Path, as_json: bool) -> int:
-    """Check entries, or published claims, from elsewhere and add them to the leaderboards.
+    """Check entries, or published results, from elsewhere and add them to the leaderboards.
 
-    Several claims about one configuration stay side by side; nothing is overwritten. Exit code 4
-    if anything is refused; the rest is added all the same.
+    Several submissions of one configuration are kept side by side; nothing is overwritten. Exit
+    code 4 if anything is refused; the rest is still added.
     """
     from dmlbench.errors import DmlbenchError, UsageError
     from dmlbench.leaderboard.entries.sanitize import plain

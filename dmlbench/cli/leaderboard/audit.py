@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     metavar="MINUTES",
     help="Leave out entries that would take longer, and name them.  [default: no limit]",
 )
-@click.option("--who", required=True, metavar="NAME", help="Who audits, for the record.")
+@click.option(
+    "--who", required=True, metavar="NAME", help="Name of the auditor, stored in the attestation."
+)
 @click.option("--no-record", is_flag=True, help="Print the results without recording them.")
 @click.option(
     "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one per core; 1 on a GPU]"

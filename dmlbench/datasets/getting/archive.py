@@ -135,7 +135,7 @@ def _write(
                     file.write(chunk)
                     progress(written)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise refuse("stands in the way of another member of the same name") from error
+            raise refuse("blocks another member of the same name") from error
 
 
 def _name_problem(name: str, parts: list[str]) -> str:
@@ -182,7 +182,7 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
         if stat.S_ISLNK(kind):
             problem = "is a link"
         elif kind and not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            problem = "is no plain file"
+            problem = "is not a plain file"
         elif info.flag_bits & 1:
             problem = "is encrypted"
         # orig_filename: zipfile itself cuts names at a null.
@@ -196,7 +196,7 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
         if info.issym() or info.islnk():
             problem = f"is a link to {info.linkname[:200]!r}"
         elif info.issparse() or not (info.isreg() or info.isdir()):
-            problem = "is no plain file"
+            problem = "is not a plain file"
         yield _Member(info.name, info.isdir(), problem, lambda info=info: archive.extractfile(info))
     # The checksum of a compressed archive comes after its last byte.
     drained = 0

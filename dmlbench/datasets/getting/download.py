@@ -1,7 +1,7 @@
 """One file from the web: whole and checked under its name, or kept in part and gone on with later.
 
 A download grows in ``NAME.part``; ``NAME.part.json`` beside it says which version of which file it
-is, so that parts of two versions are never put together.
+is, so parts of two versions are never put together.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def download(
                 kept = part.size()
                 raise DownloadError(
                     f"{url}: {reason}. Given up after {failures} attempts that brought nothing"
-                    + (f"; {kept:,} bytes are kept, run again to go on." if kept else ".")
+                    + (f"; {kept:,} bytes are kept, run again to resume." if kept else ".")
                 ) from error
             _log.warning("%s: %s; trying again at %d bytes", url, reason, part.size())
             wait(2.0 ** (failures - 1))

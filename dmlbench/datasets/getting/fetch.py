@@ -189,7 +189,7 @@ def _download(
     kind = ChecksumError if all(isinstance(r, ChecksumError) for r in reasons) else DownloadError
     raise kind(
         " ".join(map(str, reasons))
-        + f" Otherwise get {file.name} by other means and put it into {place}."
+        + f" Otherwise get {file.name} elsewhere and put it into {place}."
         + (f" {by_hand}." if by_hand else "")
     )
 
@@ -197,7 +197,7 @@ def _download(
 def _require(file: OriginFile, had: Downloaded, record: DownloadRecord, theirs: bool) -> None:
     """Raise `ChecksumError` unless a file is what was published, or what it was the last time.
 
-    theirs: the user put it there, so that it is not removed.
+    theirs: the user put it there, so it is not removed.
     """
     wanted = file.checksum or record.checksum(file.name)
     if not wanted or matches(wanted, had.digests):

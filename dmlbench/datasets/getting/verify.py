@@ -45,7 +45,7 @@ def benchmark(name: str) -> type[BenchmarkDataset]:
     targets = {spec.name: spec.target for spec in DATASETS if spec.name in PUBLISHED}
     if name not in targets:
         raise UsageError(
-            f"{name!r} is no dataset that is downloaded or verified. These are: "
+            f"{name!r} is not a dataset that can be downloaded or verified. These are: "
             f"{', '.join(targets)}."
         )
     module, _, attribute = targets[name].partition(":")

@@ -1,6 +1,6 @@
 """A comparison of two entries in words: an opening for each conclusion, then what must be known.
 
-Templates and clauses are data, so that each text is written once, in the order in which it is read.
+Templates and clauses are data, so each text is written once, in the order in which it is read.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class Verdict:
 
     key, best_single_key: the ids, told apart where several claims are about one configuration.
     outcome: "beats", "worse" or "not separated" at the 5 % level after Holm's correction;
-        "incomplete" where some of its losses are missing or left out, so that the best may be
+        "incomplete" where some of its losses are missing or left out, so the best may be
         another, or where it is better after more tuning; "undecided" with fewer than three
         common seeds, no single loss to compare with, or
         a combiner row that does not stand its checks.

@@ -35,7 +35,7 @@ def query_scores(entry: Entry, leaderboard: Path, metric: str, keys: list[Key]) 
     """
     spec = metric_spec(metric)
     if spec.per_query is None:
-        raise VerificationError(f"{spec.title} is no mean over queries")
+        raise VerificationError(f"{spec.title} is not a mean over queries")
     trials = {trial.key: trial for trial in entry.trials}
     rows: list[np.ndarray | None] = []
     labels: np.ndarray | None = None

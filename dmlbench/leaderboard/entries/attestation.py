@@ -76,7 +76,7 @@ class Attestation(Record):
             raise ValueError(f"a salt belongs to the kinds {' and '.join(DRAWN)}, and to no other")
         keys = [(trial.split, trial.seed) for trial in self.trials]
         if len(set(keys)) != len(keys):
-            raise ValueError(f"a seed stands twice among the trials: {keys_text(keys)}")
+            raise ValueError(f"a seed appears twice among the trials: {keys_text(keys)}")
         for trial in self.trials:
             if (trial.metrics is None) == (trial.reason is None):
                 raise ValueError(

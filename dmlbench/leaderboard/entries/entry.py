@@ -115,7 +115,7 @@ class Entry(Record):
             raise ValueError("entry_id is not the hash of the configuration")
         keys = [trial.key for trial in self.trials]
         if len(set(keys)) != len(keys):
-            raise ValueError(f"a seed stands twice among the trials: {keys_text(keys)}")
+            raise ValueError(f"a seed appears twice among the trials: {keys_text(keys)}")
         if self.combiner is None and len(self.losses) != 1:
             raise ValueError("several losses need a combiner")
         return self

@@ -101,6 +101,6 @@ def _require_web(address: str, shown: str) -> None:
     try:
         parts = urllib.parse.urlsplit(address)
     except ValueError as error:
-        raise UsageError(f"{shown} is no address: {error}.") from error
+        raise UsageError(f"{shown} is not an address: {error}.") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"{shown}: entries are fetched by http and https alone.")

@@ -76,9 +76,9 @@ def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+        raise ValueError(f"the key {twice!r} appears twice in one object")
     return values
 
 
 def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no number that JSON knows")
+    raise ValueError(f"{text} is not a JSON number")

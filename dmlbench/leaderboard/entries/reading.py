@@ -22,7 +22,7 @@ def read_text(path: Path, most: int = MAX_RECORD_BYTES) -> str:
         status = path.stat()
         # A pipe or a device would block or never end.
         if not stat.S_ISREG(status.st_mode):
-            raise VerificationError(f"{path} is no regular file.")
+            raise VerificationError(f"{path} is not a regular file.")
         if status.st_size > most:
             raise VerificationError(f"{path}: {too_large(most)}")
         with open(path, "rb") as file:

@@ -25,7 +25,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     def to_text(self) -> str:
-        """The file's text: sorted keys, so that equal records are equal bytes."""
+        """The file's text: sorted keys, so equal records are equal bytes."""
         return json.dumps(self.model_dump(), sort_keys=True, indent=1, allow_nan=False) + "\n"
 
     def content_sha256(self) -> str:

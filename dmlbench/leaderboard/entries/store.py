@@ -1,7 +1,7 @@
 """Where entries live: the only place that writes them, and the one that reads them back.
 
 A leaderboard is the folder ``<out>/<protocol>/<dataset>``. What is run here lies in
-``<entry id>.json``; what was made elsewhere in ``<entry id>.<hash of its content>.json``, so that
+``<entry id>.json``; what was made elsewhere in ``<entry id>.<hash of its content>.json``, so
 several claims about one configuration lie side by side, and merging folders never conflicts.
 """
 
@@ -34,7 +34,7 @@ def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id:
                 f"'.', '_' and '-', starting with a letter or digit, at most 100 characters."
             )
     if not _ID.fullmatch(entry_id):
-        raise UsageError(f"{entry_id!r} is no entry id: 16 hexadecimal digits.")
+        raise UsageError(f"{entry_id!r} is not an entry id: 16 hexadecimal digits.")
     return Path(out) / protocol_name / dataset_name / f"{entry_id}.json"
 
 
@@ -46,7 +46,7 @@ def claim_name(entry: Entry) -> str:
 def write_entry(out: str | Path, entry: Entry, beside: bool = False) -> Path:
     """Write an entry so that a reader finds the old file or the new one, never a part.
 
-    beside: under the name of its content, so that it replaces no other claim.
+    beside: under the name of its content, so it replaces no other claim.
     Safe when processes write at once: each has a file of its own and the last to finish stands.
     Raises `VerificationError` for an entry that could not be read back.
     """
@@ -179,7 +179,7 @@ def find_entry_file(out: str | Path, id_prefix: str) -> Path:
     prefix = id_prefix.lower()
     if not re.fullmatch(r"[0-9a-f]{1,16}|[0-9a-f]{16}\.[0-9a-f]{0,8}", prefix):
         raise UsageError(
-            f"{id_prefix!r} is no entry id: up to 16 hexadecimal digits, as "
+            f"{id_prefix!r} is not an entry id: up to 16 hexadecimal digits, as "
             f"`dmlbench leaderboard show` has them in the column Entry, or a path."
         )
     files = [

@@ -59,14 +59,16 @@ class Metrics(Record):
         for k, recall in self.recall_at.items():
             hits = recall * self.num_queries
             if abs(hits - round(hits)) > 1e-6 * max(1, self.num_queries):
-                raise ValueError(f"Recall@{k} {recall} is no whole number of {self.num_queries}")
+                raise ValueError(f"Recall@{k} {recall} is not a whole number of {self.num_queries}")
         return self
 
 
 def check_recall(recall_at: dict[str, float]) -> None:
     """Raise `ValueError` unless every K is a positive number and Recall@K does not decrease."""
     if not all(re.fullmatch("[1-9][0-9]{0,6}", k) for k in recall_at):
-        raise ValueError(f"recall_at has a K that is no number from 1 to 9999999: {[*recall_at]}")
+        raise ValueError(
+            f"recall_at has a K that is not a number from 1 to 9999999: {[*recall_at]}"
+        )
     ordered = [recall_at[k] for k in sorted(recall_at, key=int)]
     if any(low > high + _SLACK for low, high in zip(ordered, ordered[1:], strict=False)):
         raise ValueError(f"Recall@K decreases in K: {recall_at}")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from dmlbench.plugins.registry import Registry
 
-# Lists what was written, so that the next time what is stale goes and nothing else does.
+# Lists what was written, so the next time what is stale goes and nothing else does.
 MANIFEST = ".dmlbench-site"
 _COPIED = ("assets", "vendor")
 
@@ -153,7 +153,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    # Compact, and with <, > and & as escapes, so that no text can close the script it stands in.
+    # Compact, and with <, > and & as escapes, so no text can close the script it stands in.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.globals["version"] = __version__
     environment.filters["shown"] = plain
@@ -175,7 +175,7 @@ def _take(folder: Path) -> set[str]:
             f"{folder} holds other files ({', '.join(sorted(names)[:3])}), which a site could "
             f"overwrite. Name a new or empty folder."
         )
-    # Taken before anything is written, so that a build that was cut off can be gone on with.
+    # Taken before anything is written, so a build that was cut off can be gone on with.
     _write(folder, MANIFEST, "")
     return set()
 

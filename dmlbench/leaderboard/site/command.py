@@ -36,7 +36,7 @@ class RerunCommand:
 
 
 def rerun_command(entry: Entry) -> RerunCommand:
-    """Spell every choice of an entry, defaults included, so that later defaults change nothing.
+    """Spell every choice of an entry, defaults included, so later defaults change nothing.
 
     Raises `UsageError` where the command line has no words for it, saying for what.
     """
@@ -116,7 +116,7 @@ def _read_back(parse: Callable[[str], Any], text: str, meant: Any, what: str) ->
 
 def _words(value: Any) -> str:
     if not isinstance(value, str):
-        raise UsageError(f"The protocol's width is {value!r}, which is no word.")
+        raise UsageError(f"The protocol's width is {value!r}, which is not a known value.")
     return value
 
 

@@ -128,4 +128,4 @@ def _check_labels(tensors: Mapping[str, Any], dataset: Any) -> None:
         if labels is None or not np.array_equal(labels, images.labels):
             raise LeftOut("The stored labels are not in the order of the dataset's images.")
         if rows is None or rows.ndim != 2 or len(rows) != len(labels):
-            raise LeftOut("The stored test embeddings are not one row an image.")
+            raise LeftOut("The stored test embeddings are not one row per image.")

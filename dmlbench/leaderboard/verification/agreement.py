@@ -1,6 +1,6 @@
 """Does a second training agree with an entry, and a second evaluation with a first?
 
-Both are pure functions of numbers, so that a record of them need not be believed.
+Both are pure functions of numbers, so a record of them need not be believed.
 """
 
 from __future__ import annotations

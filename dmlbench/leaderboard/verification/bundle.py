@@ -1,6 +1,6 @@
 """Write a bundle: one archive with the test embeddings that the entries of leaderboards name.
 
-A bundle is published beside a leaderboard, so that others can compute its metrics again. It is an
+A bundle is published beside a leaderboard, so others can compute its metrics again. It is an
 uncompressed tar archive. Its members have the paths that the entries give, so it can also be
 unpacked into the leaderboards folder.
 """

@@ -1,6 +1,6 @@
 """What must hold of one entry beyond its schema, known from the entry alone.
 
-Each check has a name, so that what is refused can be looked up in docs/submitting.md.
+Each check has a name, so what is refused can be looked up in docs/submitting.md.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _protocol(entry: Entry) -> Iterator[str]:
         return
     ks = record.rules.get("recall_at")
     if not isinstance(ks, list) or not all(type(k) is int and 0 < k < 10**7 for k in ks):
-        yield f"the rule 'recall_at' is no list of numbers: {plain(repr(ks))}"
+        yield f"the rule 'recall_at' is not a list of numbers: {plain(repr(ks))}"
         return
     try:
         expected = Protocol(
@@ -87,10 +87,10 @@ def _seeds(entry: Entry) -> Iterator[str]:
         few = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
         yield (
             f"of the seeds 0 to {max(seeds)}, {few} {'are' if len(missing) > 1 else 'is'} missing: "
-            f"the seeds of an entry are 0 to n - 1, so that none can be picked"
+            f"the seeds of an entry are 0 to n - 1, so none can be picked"
         )
     elif seeds != sorted(seeds):
-        yield f"the trials do not stand in the order of their seeds: {seeds}"
+        yield f"the trials are not in the order of their seeds: {seeds}"
 
 
 def _counts(entry: Entry) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The dataset of an entry, built again, so that its labels need not be believed."""
+"""The dataset of an entry, built again, so its labels need not be believed."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def stored_embeddings(
     path = embeddings_path(leaderboard, artefact)
     if path is None:
         raise VerificationError(
-            f"{where} are said to lie at {plain(artefact.path)}, outside of the leaderboards"
+            f"{where} are said to be at {plain(artefact.path)}, outside of the leaderboards"
         )
     if not path.exists():
         return _bundled(entry, trial, bundle)
@@ -118,7 +118,7 @@ def recompute(
 
 
 def same_machine(trial: Trial) -> bool:
-    """Whether a trial ran on a processor and packages like these, so that digits must match."""
+    """Whether a trial ran on a processor and packages like these, so digits must match."""
     environment = trial.environment
     packages = environment.get("packages")
     if environment.get("device") != "cpu" or not isinstance(packages, dict):

@@ -1,6 +1,6 @@
 """Entries from elsewhere become part of a leaderboard, once they stand the checks.
 
-An entry is data: it is parsed with the strict schema and written anew, so that nothing but what
+An entry is data: it is parsed with the strict schema and written anew, so nothing but what
 the schema knows gets in.
 """
 
@@ -36,7 +36,7 @@ class Addition:
 
     path: where it lies now; None where it was refused, for `problems`.
     outcome: "added", "beside" (others claim the same configuration; who submits is what a file
-        says, so that no file takes the place of another), "there already" or "refused".
+        says, so no file takes the place of another), "there already" or "refused".
     """
 
     source: str

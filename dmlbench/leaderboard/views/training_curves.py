@@ -123,7 +123,7 @@ def _draw(axes: Axes, panel: Panel, trials: Sequence[Trial]) -> None:
     axes.grid()
     axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
     if any(line.name for line in panel.lines):
-        # From 0, and with room above the curves, so that the names cover none of them.
+        # From 0, and with room above the curves, so the names cover none of them.
         low, high = axes.get_ylim()
         low = min(low, 0.0)
         axes.set_ylim(low, high + (0.14 + 0.09 * len(panel.lines)) * (high - low))

@@ -2,7 +2,7 @@
 
 It reads requests from its socket, one per packet: ``{"start": name}`` with the job's end of a
 channel beside it, or ``{"kill": name}``; it answers ``{"ended": name, "code": code}``. It imports
-no plugin, starts no thread and never touches CUDA, so that every child starts from the same state
+no plugin, starts no thread and never touches CUDA, so every child starts from the same state
 and may use a GPU. Where its socket is closed it ends, and all its children with it.
 """
 

@@ -1,6 +1,6 @@
 """Jobs in processes of this machine, one each: a crash ends one job, never the run.
 
-A process is forked from a clean one (`fork_server`), so that a program may call `dmlbench.run`
+A process is forked from a clean one (`fork_server`), so a program may call `dmlbench.run`
 from anywhere, without a guarded main module.
 """
 

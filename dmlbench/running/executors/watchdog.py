@@ -42,7 +42,7 @@ class Watchdog:
     def moved(self, name: str, stage: str | None = None, patient: bool | None = None) -> None:
         """Note a sign of a job.
 
-        stage: what it does from now on. patient: whether that may take long without a sign, so that
+        stage: what it does from now on. patient: whether that may take long without a sign, so
         no limit holds. None for as before.
         """
         job = self._jobs[name]

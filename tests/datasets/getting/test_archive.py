@@ -104,7 +104,7 @@ def test_links(tmp_path, kind, target):
 @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"S", b"Z"])
 def test_devices_and_other_kinds(tmp_path, kind):
     archive = tar(tmp_path / "x", ("good", b"1"), special("device", kind))
-    refuse(archive, tmp_path, "no plain file")
+    refuse(archive, tmp_path, "not a plain file")
 
 
 def test_a_link_in_a_zip_archive(tmp_path):

@@ -147,7 +147,7 @@ def test_interrupted_on_a_terminal_it_shows_bars_and_goes_on_later(
     command = [sys.executable, "-m", "dmlbench", "data", "get", "inshop", "--url", web.url]
     shown = on_a_terminal(command, stop=lambda seen: seen.count(b" of ") > 3)
     assert shown.code == 130
-    assert b"img.zip" in shown.terminal and b"run again to go on" in shown.terminal
+    assert b"img.zip" in shown.terminal and b"run again to resume" in shown.terminal
     kept = (tmp_path / "data" / "inshop" / "img.zip.part").stat().st_size
     assert 0 < kept < len(web.files["img.zip"])
     web.pause_seconds = 0.0

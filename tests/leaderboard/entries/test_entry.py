@@ -24,10 +24,10 @@ METRICS = "trials.0.metrics"
 TAMPERINGS = {
     "recall falls in K": (f"{METRICS}.recall_at.8", 0.1, "Recall@K decreases in K"),
     "MAP@R above R-Precision": (f"{METRICS}.map_at_r", 0.9, "MAP@R 0.9 is above R-Precision"),
-    "a recall of half a hit": (f"{METRICS}.recall_at.1", 0.70005, "no whole number of 1000"),
+    "a recall of half a hit": (f"{METRICS}.recall_at.1", 0.70005, "not a whole number of 1000"),
     "a recall above one": (f"{METRICS}.recall_at.8", 1.5, "less than or equal to 1"),
     "no recall at 1": (f"{METRICS}.recall_at", {"2": 0.8}, "lacks Recall@1"),
-    "a K that is no number": (f"{METRICS}.recall_at.x", 0.9, "no number from 1"),
+    "a K that is no number": (f"{METRICS}.recall_at.x", 0.9, "not a number from 1"),
     "a number as text": (f"{METRICS}.map_at_r", "0.5", "valid number"),
     "a fraction of queries": (f"{METRICS}.num_queries", 10.5, "valid integer"),
     "an unknown field": ("surprise", 1, "surprise: Extra inputs are not permitted"),
@@ -35,7 +35,7 @@ TAMPERINGS = {
     "another recipe": ("recipe", {"epochs": 99}, "not the hash of the configuration"),
     "another protocol": ("protocol.rules", {"name": "mine"}, "hash does not match its rules"),
     "another id": ("entry_id", "0" * 16, "not the hash of the configuration"),
-    "a seed twice": ("trials.1.seed", 0, "a seed stands twice"),
+    "a seed twice": ("trials.1.seed", 0, "a seed appears twice"),
     "completed without metrics": (METRICS, None, "completed but has no metrics"),
     "failed with metrics": ("trials.0.status", "failed", "needs a reason and no metrics"),
     "another status": ("trials.0.status", "fine", "'completed' or 'failed'"),
@@ -60,13 +60,13 @@ def test_an_untouched_entry_is_read_back_equal(make_entry):
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 def test_nan_and_infinity_are_refused(make_entry, constant):
     text = make_entry().to_text().replace('"nmi": 0.6', f'"nmi": {constant}', 1)
-    with pytest.raises(VerificationError, match=f"{constant} is no number that JSON knows"):
+    with pytest.raises(VerificationError, match=f"{constant} is not a JSON number"):
         parse_entry(text, "file")
 
 
-def test_a_key_that_stands_twice_is_refused(make_entry):
+def test_a_key_that_appears_twice_is_refused(make_entry):
     text = make_entry().to_text().replace('"nmi": 0.6', '"nmi": 0.6, "nmi": 0.9', 1)
-    with pytest.raises(VerificationError, match="the key 'nmi' stands twice"):
+    with pytest.raises(VerificationError, match="the key 'nmi' appears twice"):
         parse_entry(text, "file")
 
 

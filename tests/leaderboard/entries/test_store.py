@@ -161,8 +161,8 @@ def test_what_is_no_file_is_refused_without_waiting(make_entry, tmp_path):
     assert not reader.is_alive()
     entries, problems = result
     assert len(entries) == 1
-    assert [p for p in problems if "pipe.json is no regular file" in p]
-    assert [p for p in problems if "folder.json is no regular file" in p]
+    assert [p for p in problems if "pipe.json is not a regular file" in p]
+    assert [p for p in problems if "folder.json is not a regular file" in p]
     assert [p for p in problems if "gone.json cannot be read" in p]
 
 
@@ -231,7 +231,7 @@ def test_trials_are_told_apart_by_split_and_seed(make_entry):
     assert [trial.key for trial in again.trials] == [(0, 0), (1, 0)]
     assert [trial.title for trial in again.trials] == ["seed 0", "seed 0 of split 1"]
     data["trials"][1] |= {"split": 0}
-    with pytest.raises(ValueError, match=r"a seed stands twice among the trials: \[0, 0\]"):
+    with pytest.raises(ValueError, match=r"a seed appears twice among the trials: \[0, 0\]"):
         Entry.model_validate(data)
     # The field came later: what was said without it has the hash that it had.
     without = entry.model_dump()
