@@ -71,6 +71,11 @@ class Rows:
         order = self.order[indices]
         return self.made(self.source[order], self.dtype, self.name, order)
 
+    def exact(self, indices: np.ndarray) -> np.ndarray:
+        """Single rows as they are multiplied, made in float64, (len(indices), D)."""
+        order = self.order[indices]
+        return self.made(self.source[order], np.dtype(np.float64), self.name, order)
+
     def chunks(self) -> list[tuple[int, int]]:
         """Ranges that cover all rows, each small enough to hold."""
         size = max(1, _CHUNK_BYTES // (self.width * self.dtype.itemsize))
@@ -104,6 +109,7 @@ class Task:
     symmetric: whether that is one and the same array, whose product with itself is symmetric.
     query_index: (Q,) where they stand in what was handed in. query_class: (Q,) ascending.
     gallery_class: (N,) ascending. starts: (C + 1,) where each class starts in the gallery.
+    scale: what no product of a query and an item exceeds, nor do the terms that it adds up.
     """
 
     queries: Rows
@@ -115,6 +121,7 @@ class Task:
     self_retrieval: bool
     symmetric: bool
     duplicates: Duplicates | None
+    scale: float = 1.0
 
     @property
     def num_relevant(self) -> np.ndarray:
@@ -182,7 +189,20 @@ def prepare(
         self_retrieval=self_retrieval,
         symmetric=symmetric,
         duplicates=duplicates,
+        scale=1.0 if metric == "cosine" else _scale(query_rows, items),
     )
+
+
+def _scale(queries: Rows, items: Rows) -> float:
+    """(‖q‖ + ‖x‖)² of the longest query and item, lifted."""
+    longest_query, longest_item = (
+        max(
+            float(np.einsum("nd,nd->n", block, block).max())
+            for block in (rows.block(*chunk)[:, :-1] for chunk in rows.chunks())
+        )
+        for rows in (queries, items)
+    )
+    return (np.sqrt(longest_query) / 2 + np.sqrt(longest_item)) ** 2
 
 
 def _check_finite(queries: np.ndarray, skipped: np.ndarray, dtype: np.dtype) -> None:

@@ -16,11 +16,13 @@ import threading
 
 import numpy as np
 
+from dmlbench.evaluate.near_ties import NearTies
+from dmlbench.evaluate.nearest import Hits, NearestNegatives
+
 # Hits wait until there are this many a query: the bookkeeping costs as much for one as for many.
 _HITS_A_QUERY = 1
-
-#: Rows (h,) in the block, columns (h,) in the gallery, similarities (h,).
-Hits = tuple[np.ndarray, np.ndarray, np.ndarray]
+# Hits that nearly tie wait as well, because what is computed again serves many of them.
+_MOST_NEAR = 1 << 16
 
 
 class Scratch:
@@ -52,6 +54,7 @@ class QueryBlock:
 
     relevant: (b, R) similarities of the relevant items, descending, padded with −inf.
     num_relevant: (b,) at least 1. max_k: the largest K of Recall@K. knn_k: k.
+    ties: tells equal similarities from nearly equal ones.
 
     above: (b, R) non-relevant items at least as similar as each relevant one. Exact wherever the
         i-th relevant item (from 1) has i + above <= max(num_relevant, k), and for the first one
@@ -60,8 +63,14 @@ class QueryBlock:
     """
 
     def __init__(
-        self, relevant: np.ndarray, num_relevant: np.ndarray, max_k: int, knn_k: int
+        self,
+        relevant: np.ndarray,
+        num_relevant: np.ndarray,
+        max_k: int,
+        knn_k: int,
+        ties: NearTies,
     ) -> None:
+        self.ties, self.window = ties, relevant.dtype.type(ties.window)
         self.relevant, self.num_relevant = relevant, num_relevant
         self.max_k, self.knn_k = max(max_k, knn_k), knn_k
         self.above = np.zeros(relevant.shape, np.int32)
@@ -74,6 +83,9 @@ class QueryBlock:
         self._threshold = self.nearest.floor
         self._hits: list[Hits] = []
         self._num_hits = 0
+        # Hits that may tie with a relevant item: rows, columns, similarities and places.
+        self._near: list[tuple[np.ndarray, ...]] = []
+        self._num_near = 0
         self._lock = threading.Lock()
 
     def begin(self, tile: np.ndarray, first_column: int, scratch: Scratch) -> None:
@@ -82,9 +94,12 @@ class QueryBlock:
         self._start_thresholds(tile, ranks_to_know)
         threshold = self._threshold
         self.absorb(tile, 0, first_column, scratch)
-        self.finish()
+        if self._num_hits:
+            self._count_hits()
         if self.max_k > ranks_to_know:
-            self._count_above_first(tile, threshold)
+            if self._near:
+                self._count_ties()
+            self._count_above_first(tile, threshold, first_column)
 
     def absorb(self, tile: np.ndarray, axis: int, first_column: int, scratch: Scratch) -> None:
         """Take in a tile (b, w) of non-relevant items; with axis=1 (w, b), queries as columns.
@@ -110,27 +125,39 @@ class QueryBlock:
         with self._lock:
             if self._num_hits:
                 self._count_hits()
+            if self._near:
+                self._count_ties()
+                np.cumsum(self._counts, axis=1, out=self.above)
 
     def _start_thresholds(self, tile: np.ndarray, ranks_to_know: int) -> None:
         """Raise the thresholds to what the maxima of groups of the first tile's columns allow."""
         maxima = _group_maxima(tile, 4 * ranks_to_know)
         if maxima.shape[1] >= ranks_to_know:
             # So many groups have a maximum at or above it: no item under it has a rank to count.
-            self._threshold = np.maximum(self._threshold, _kth_largest(maxima, ranks_to_know))
+            kth = _kth_largest(maxima, ranks_to_know)
+            self._threshold = np.maximum(self._threshold, kth - self.window)
             self.nearest.raise_floor(_kth_largest(maxima, self.knn_k))
 
-    def _count_above_first(self, tile: np.ndarray, threshold: np.ndarray) -> None:
+    def _count_above_first(
+        self, tile: np.ndarray, threshold: np.ndarray, first_column: int
+    ) -> None:
         """Count what the first tile's threshold hid from the first relevant item of a query."""
         first = self.relevant[:, 0]
         for row in np.flatnonzero(first < threshold):
-            self._counts[row, 0] = np.count_nonzero(tile[row] >= first[row])
+            self._counts[row, 0] = self._num_above_first(int(row), tile[row], first_column)
         np.cumsum(self._counts, axis=1, out=self.above)
         self._raise_threshold()
 
     def _count_hits(self) -> None:
         rows, columns, values = (np.concatenate(part) for part in zip(*self._hits, strict=True))
         self._hits, self._num_hits = [], 0
-        place = self._num_more_similar(rows, values)
+        place, last = self._more_similar(rows, values)
+        near = np.flatnonzero(last <= values + self.window)
+        if len(near):
+            self._near.append((rows[near], columns[near], values[near], place[near]))
+            self._num_near += len(near)
+            if self._num_near > _MOST_NEAR:
+                self._count_ties()
         counted = place < self.relevant.shape[1]
         flat = rows[counted] * self.relevant.shape[1] + place[counted]
         self._counts += np.bincount(flat, minlength=self._counts.size).reshape(self._counts.shape)
@@ -138,19 +165,50 @@ class QueryBlock:
         self.nearest.add((rows, columns, values), self._vote_open())
         self._raise_threshold()
 
-    def _num_more_similar(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """How many relevant items are more similar than each hit (h,): a binary search."""
+    def _count_ties(self) -> None:
+        """Count hits that tie with a relevant item, but seem less similar, as above it."""
+        rows, columns, values, place = (np.concatenate(p) for p in zip(*self._near, strict=True))
+        self._near, self._num_near = [], 0
+        # Of the relevant items from `first` to `place`, which may tie, those before count longest.
+        first, _ = self._more_similar(rows, values + 2 * self.window)
+        matter = self._counting()[rows, first]
+        matter |= (first == 0) & (self.above[rows, 0] < self.max_k)
+        rows, columns, values, place = (part[matter] for part in (rows, columns, values, place))
+        if not len(rows):
+            return
+        settled = self.ties.places(rows, columns, values, place)
+        moved = np.flatnonzero(settled < place)
+        inside = moved[place[moved] < self.relevant.shape[1]]
+        np.subtract.at(self._counts, (rows[inside], place[inside]), 1)
+        np.add.at(self._counts, (rows[moved], settled[moved]), 1)
+
+    def _num_above_first(self, row: int, values: np.ndarray, first_column: int) -> int:
+        """How many items of a tile (w,) are at least as similar as the first relevant one."""
+        first = self.relevant[row, 0]
+        near = np.flatnonzero((values >= first - self.window) & (values < first))
+        tied = 0
+        if len(near):
+            rows, ones = np.full(len(near), row), np.ones(len(near), np.int64)
+            settled = self.ties.places(rows, near + first_column, values[near], ones)
+            tied = int(np.count_nonzero(settled == 0))
+        return int(np.count_nonzero(values >= first)) + tied
+
+    def _more_similar(self, rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How many relevant items are more similar than each hit (h,): a binary search.
+
+        And the similarity of the last of these, inf where there is none.
+        """
         width = self.relevant.shape[1]
         # A column of −inf ends each row, for the search to stop at.
         flat = np.pad(self.relevant, ((0, 0), (0, 1)), constant_values=-np.inf).reshape(-1)
-        start = rows * (width + 1)
+        before = rows * (width + 1) - 1
         above = np.zeros(len(rows), np.int64)
         step = 1 << (width.bit_length() - 1)
         while step:
             probe = np.minimum(above + step, width + 1)
-            above = np.where(flat[start + probe - 1] > values, probe, above)
+            above = np.where(flat.take(before + probe) > values, probe, above)
             step >>= 1
-        return above
+        return above, np.where(above > 0, flat.take(before + above), np.inf)
 
     def _vote_open(self) -> np.ndarray:
         """Whether the vote (b,) may depend on the labels of non-relevant neighbours.
@@ -162,59 +220,21 @@ class QueryBlock:
             open_vote |= self.above[:, 1] + 2 <= self.knn_k
         return open_vote
 
+    def _counting(self) -> np.ndarray:
+        """Which relevant items (b, R) have a rank that a score asks for."""
+        return (self.above + self._place <= self._last_rank[:, None]) & self._is_relevant
+
     def _raise_threshold(self) -> None:
         """To the last relevant item that still has a rank to count, or the k-th negative if less.
 
         A query whose first relevant item is out of reach of every K needs nothing more.
         """
-        counting = (self.above + self._place <= self._last_rank[:, None]) & self._is_relevant
-        num_counting = counting.sum(axis=1)
+        num_counting = self._counting().sum(axis=1)
         rows = np.arange(len(self.relevant))
-        threshold = self.relevant[rows, np.maximum(num_counting - 1, 0)]
+        threshold = self.relevant[rows, np.maximum(num_counting - 1, 0)] - self.window
         threshold[(num_counting == 0) & (self.above[:, 0] >= self.max_k)] = np.inf
         with_votes = np.minimum(threshold, self.nearest.least())
         self._threshold = np.where(self._vote_open(), with_votes, threshold)
-
-
-class NearestNegatives:
-    """The k most similar non-relevant items of b queries, exact wherever their vote is open.
-
-    similarities, columns: (b, k), descending, padded with −inf. columns: places in the gallery.
-    floor: (b,) similarities under which an item is none of the k.
-    """
-
-    def __init__(self, num_queries: int, k: int, dtype: np.dtype) -> None:
-        self.k = k
-        self.similarities = np.full((num_queries, k), -np.inf, dtype)
-        self.columns = np.zeros((num_queries, k), np.int64)
-        # Above −inf, which stands for what is no candidate.
-        self.floor = np.full(num_queries, np.finfo(dtype).min)
-
-    def raise_floor(self, floor: np.ndarray) -> None:
-        """To a similarity (b,) that k items are known to reach."""
-        self.floor = np.maximum(self.floor, floor)
-
-    def least(self) -> np.ndarray:
-        """The similarity (b,) that an item must exceed, or reach at the floor, to be one of k."""
-        return np.maximum(self.similarities[:, -1], self.floor)
-
-    def add(self, hits: Hits, open_vote: np.ndarray) -> None:
-        """Merge the hits of queries whose vote is open, (b,), into their k."""
-        rows, columns, values = hits
-        new = values >= self.floor[rows]
-        new &= values > self.similarities[rows, -1]
-        new &= open_vote[rows]
-        rows, columns, values = rows[new], columns[new], values[new]
-        if not len(rows):
-            return
-        changed, local = np.unique(rows, return_inverse=True)
-        rows = np.concatenate([np.repeat(np.arange(len(changed)), self.k), local])
-        values = np.concatenate([self.similarities[changed].reshape(-1), values])
-        columns = np.concatenate([self.columns[changed].reshape(-1), columns])
-        order = np.lexsort((-values, rows))
-        first = np.searchsorted(rows[order], np.arange(len(changed)))
-        best = order[first[:, None] + np.arange(self.k)]
-        self.similarities[changed], self.columns[changed] = values[best], columns[best]
 
 
 def _group_maxima(tile: np.ndarray, at_least: int) -> np.ndarray:

@@ -50,8 +50,9 @@ def retrieval(
 
     The rank of a relevant item counts every non-relevant item at least as similar: equal
     similarities count against the query. Items with one and the same normalised embedding are
-    always equally similar; of others, similarities closer than the rounding of the precision
-    that they are compared in stand in either order. Queries without a relevant item are skipped
+    always equally similar; of others, similarities that are within the rounding of the
+    precision that they are compared in are compared again in float64, and tie if that cannot tell
+    them apart (`dmlbench.evaluate.near_ties`). Queries without a relevant item are skipped
     and counted. Of each other query, with R > 0 relevant items:
 
     - Recall@K: 1 if a relevant item has a rank up to K.

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from dmlbench.evaluate.items import Task
+from dmlbench.evaluate.near_ties import NearTies
 from dmlbench.evaluate.scores import Ranks, Scores, score
 
 # Of a row: the similarities, and what a sort of them and comparisons with them take.
@@ -54,19 +55,22 @@ class _RowScan:
         classes = task.query_class[start:stop]
         similarities = self._similarities(np.arange(start, stop))  # (b, N)
         relevant = self._take_relevant(similarities, classes)  # (b, R)
-        above = self._above(similarities, relevant)
+        ties = NearTies(task, start, stop)
+        above = self._above(similarities, relevant).cpu().numpy()
+        self._count_ties(similarities, relevant, above, ties)
         nearest, columns = _largest(similarities, self.knn_k)
         return score(
             Ranks(
                 relevant.cpu().numpy(),
                 task.num_relevant[start:stop],
-                above.cpu().numpy(),
+                above,
                 nearest.cpu().numpy(),
-                task.gallery_class[columns.cpu().numpy()],
+                columns.cpu().numpy(),
             ),
             classes,
             task.gallery_class,
             len(task.gallery) - task.self_retrieval,
+            ties,
             lambda some: self._similarities(start + some).cpu().numpy(),
             at_once,
         )
@@ -95,6 +99,23 @@ class _RowScan:
         above = most - torch.searchsorted(nearest, relevant.contiguous())
         above[:, 0] = (similarities >= relevant[:, :1]).sum(dim=1)
         return above
+
+    def _count_ties(
+        self, similarities: Tensor, relevant: Tensor, above: np.ndarray, ties: NearTies
+    ) -> None:
+        """Count in `above` (b, R) the items that tie with a relevant one and seem less similar."""
+        window = torch.tensor(ties.window, dtype=relevant.dtype, device=self.device)
+        ascending = similarities.sort(dim=1).values
+        counts = torch.searchsorted(ascending, relevant)
+        near_too = torch.searchsorted(ascending, relevant - window)
+        for row in (counts != near_too).any(dim=1).nonzero()[:, 0].tolist():
+            values, mine = similarities[row].cpu().numpy(), -relevant[row].cpu().numpy()
+            places = np.searchsorted(mine, -values, side="left")  # relevant items above each
+            just_above = -mine[np.maximum(places - 1, 0)]
+            near = np.flatnonzero((places > 0) & (just_above - values <= ties.window))
+            settled = ties.places(np.full(len(near), row), near, values[near], places[near])
+            for before, after in zip(places[near], settled, strict=True):
+                above[row, after:before] += 1
 
     def _similarities(self, queries: np.ndarray) -> Tensor:
         """The similarities (n, N) of queries (n,) to every item, −inf to themselves."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dmlbench.evaluate.near_ties import NearTies
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -17,15 +19,15 @@ class Ranks:
 
     relevant: (b, R) similarities, descending, padded with −inf. num_relevant: (b,).
     above: (b, R) non-relevant items at least as similar as each; see `ranking.QueryBlock`.
-    nearest_negatives, nearest_class: (b, k) similarities and classes of the most similar
-        non-relevant items, descending, −inf where none is.
+    nearest_negatives, nearest_columns: (b, k) similarities and places in the gallery of the most
+        similar non-relevant items, descending, −inf where none is.
     """
 
     relevant: np.ndarray
     num_relevant: np.ndarray
     above: np.ndarray
     nearest_negatives: np.ndarray
-    nearest_class: np.ndarray
+    nearest_columns: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ def score(
     query_class: np.ndarray,
     gallery_class: np.ndarray,
     num_others: int,
+    ties: NearTies,
     all_similarities: AllSimilarities,
     at_once: int,
 ) -> Scores:
     """The scores of b queries.
 
     query_class: (b,). gallery_class: (N,). num_others: items that a query is compared with.
+    ties: tells equal similarities from nearly equal ones.
     all_similarities: called with positions among the b queries, for the rare ones whose vote
         depends on items that are equally similar. at_once: how many of them at a time.
     """
@@ -61,11 +65,12 @@ def score(
     found = (rank <= ranks.num_relevant[:, None]) & (place <= ranks.num_relevant[:, None])
     voters = min(ranks.nearest_negatives.shape[1], num_others)
     votes = ((rank <= voters) & (place <= ranks.num_relevant[:, None])).sum(axis=1)
-    correct, tied = _vote(ranks, votes, voters)
+    correct, tied = _vote(ranks, gallery_class, votes, voters, ties)
     undecided = np.flatnonzero(tied)
     for start in range(0, len(undecided), at_once):
         some = undecided[start : start + at_once]
         for query, row in zip(some, all_similarities(some), strict=True):
+            row = ties.settled(query, row, voters)
             correct[query] = vote(row, gallery_class, query_class[query], voters)
     return Scores(
         misses=ranks.above[:, 0].astype(np.int64),
@@ -75,7 +80,9 @@ def score(
     )
 
 
-def _vote(ranks: Ranks, votes: np.ndarray, voters: int) -> tuple[np.ndarray, np.ndarray]:
+def _vote(
+    ranks: Ranks, gallery_class: np.ndarray, votes: np.ndarray, voters: int, ties: NearTies
+) -> tuple[np.ndarray, np.ndarray]:
     """Whether the query's class wins (b,), and where the nearest negatives do not tell (b,).
 
     votes: (b,) that the query's class has.
@@ -85,16 +92,22 @@ def _vote(ranks: Ranks, votes: np.ndarray, voters: int) -> tuple[np.ndarray, np.
     # The query's class must have a vote, and with one vote it must be the nearest.
     open_vote = ~correct & (votes > 0) & ((votes > 1) | (ranks.above[:, 0] == 0))
     rows = np.flatnonzero(open_vote)
-    last = ranks.nearest_negatives[rows, others[rows] - 1]
     tied = np.zeros(len(votes), bool)
-    tied[rows] = last == ranks.nearest_negatives[rows, others[rows]]
+    last, after = (ranks.nearest_negatives[rows, others[rows] - i] for i in (1, 0))
+    # Without another, it is −inf: the difference is then inf or, of two such, NaN.
+    close = rows[
+        np.isfinite(after) & (last - np.where(np.isfinite(after), after, 0) <= ties.window)
+    ]
+    last, after = (ranks.nearest_columns[close, others[close] - i] for i in (1, 0))
+    tied[close] = ties.equal(close, last, after)
 
-    nearest, nearest_class = ranks.nearest_negatives[rows], ranks.nearest_class[rows]
-    voting = np.arange(nearest.shape[1]) < others[rows, None]
+    nearest_class = gallery_class[ranks.nearest_columns[rows]]
+    places = np.arange(nearest_class.shape[1])
+    voting = places < others[rows, None]
     same = (nearest_class[:, :, None] == nearest_class[:, None, :]) & voting[:, None, :]
     their_votes = same.sum(axis=2)  # (rows, k)
     own = votes[rows, None]
-    beaten = (their_votes > own) | ((their_votes == own) & (nearest >= ranks.relevant[rows, :1]))
+    beaten = (their_votes > own) | ((their_votes == own) & (places < ranks.above[rows, :1]))
     correct[rows] = ~(beaten & voting).any(axis=1)
     return correct, tied
 

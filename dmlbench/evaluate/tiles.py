@@ -20,6 +20,7 @@ import numpy as np
 import threadpoolctl
 
 from dmlbench.evaluate.items import Task
+from dmlbench.evaluate.near_ties import NearTies
 from dmlbench.evaluate.ranking import QueryBlock, Scratch
 from dmlbench.evaluate.scores import Ranks, Scores, score
 from dmlbench.evaluate.tiling import BYTES_A_SIMILARITY, Block, Tile, Tiling
@@ -66,6 +67,7 @@ class _Scanner:
             task.num_relevant[block.start : block.stop],
             self.max_k,
             self.tiling.knn_k,
+            NearTies(task, block.start, block.stop),
         )
         block.ranking.begin(tile, first, scratch)
 
@@ -106,13 +108,14 @@ class _Scanner:
             ranking.num_relevant,
             ranking.above,
             ranking.nearest.similarities,
-            task.gallery_class[ranking.nearest.columns],
+            ranking.nearest.columns,
         )
         return score(
             ranks,
             task.query_class[block.start : block.stop],
             task.gallery_class,
             len(task.gallery) - task.self_retrieval,
+            ranking.ties,
             lambda rows: self._all_similarities(block.start + rows),
             at_once=max(1, self.tiling.block_bytes // (len(task.gallery) * BYTES_A_SIMILARITY)),
         )

@@ -50,7 +50,7 @@ class Oracle:
                     total += sum(hits[: place + 1]) / (place + 1)
             self.average_precision.append(total / relevant)
             self.r_precision.append(sum(hits[:relevant]) / relevant)
-            self.knn.append(all(wins(order, mine) for order in orders(tiers, knn)))
+            self.knn.append(not knn or all(wins(order, mine) for order in orders(tiers, knn)))
             for k in ks:
                 self.recall[k].append(any(hits[:k]))
 
