@@ -26,7 +26,7 @@ class Resources:
     device: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA where it is there.
     clustering: whether to spend time on NMI and AMI; without, they are None, and nothing else
         about an entry changes.
-    trial_timeout: seconds without a sign of work after which a trial is ended; None for never.
+    trial_timeout: seconds without progress after which a trial is ended; None for never.
     confined: how the processes that train are confined; None for not at all.
     """
 
@@ -87,7 +87,7 @@ def prepare(
             _log.warning("%s", still_message(name, event.values))
         elif event.kind == "overdue":
             raise DmlbenchError(
-                f"{name} cannot be trained: no sign for {event.values['seconds']:.0f} s "
+                f"{name} cannot be trained: no progress for {event.values['seconds']:.0f} s "
                 f"(--trial-timeout) while {event.values['stage']}"
             )
         elif event.kind == "died":
@@ -99,11 +99,11 @@ def prepare(
 
 
 def still_message(name: str, values: Mapping[str, Any], trial: PlannedTrial | None = None) -> str:
-    """That a job gives no sign, in a sentence. `values`: of the executor's event."""
+    """That a job shows no progress, in a sentence. `values`: of the executor's event."""
     seconds = values["seconds"]
     since = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
     log = "" if trial is None else f" Its log: {trial.folder.log_file}."
     return (
-        f"{name} has given no sign of work for {since} while {values['stage']}.{log} "
+        f"{name} has shown no progress for {since} while {values['stage']}.{log} "
         f"--trial-timeout SECONDS would end such a trial."
     )

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from dmlbench.errors import DmlbenchError
+from dmlbench.errors import DmlbenchError, UsageError
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.trial_result import TrialResult
@@ -23,6 +25,7 @@ from dmlbench.running.entries import update_entry
 from dmlbench.running.executors.local import Event, LocalExecutor
 from dmlbench.running.jobs import Resources, configuration_message, prepare, still_message
 from dmlbench.running.planning import Plan, PlannedTrial
+from dmlbench.training.trial_folder import TRIALS, make_folder
 
 _log = logging.getLogger(__name__)
 _UNNAMED = Origin()
@@ -99,6 +102,7 @@ class _Execution:
             needed = {trial.configuration.entry_id: trial.configuration for trial in pending}
             reports, device = prepare(needed, executor, self.messages)
             self.outcome.notes += reports
+            _require_writable(self.plan.out)
             # Only now: where something cannot be built, what is on file stays as it is.
             for trial in pending:
                 if trial.status == "failed":
@@ -157,7 +161,7 @@ class _Execution:
         if event.kind == "overdue":
             self._fail(
                 trial,
-                f"ended, because it showed no progress for {event.values['seconds']:.0f} s "
+                f"ended because it showed no progress for {event.values['seconds']:.0f} s "
                 f"(--trial-timeout) while {event.values['stage']}",
             )
         elif event.kind != "done":
@@ -203,6 +207,18 @@ class _Execution:
             key = (trial.configuration.entry_id, trial.seed)
             if key in reasons and key not in known:
                 failures.append((trial, reasons[key]))
+
+
+def _require_writable(out: Path) -> None:
+    """Make the folder of the leaderboards. Raises `UsageError` where that cannot be."""
+    try:
+        make_folder(out, out / TRIALS)
+        with tempfile.TemporaryFile(dir=out / TRIALS):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"--out {out} cannot be written: {error.strerror}. Give another folder."
+        ) from error
 
 
 def _recorded_failures(entries: Iterable[Entry]) -> dict[tuple[str, int], str]:

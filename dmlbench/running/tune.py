@@ -102,7 +102,7 @@ def _run_studies(studies: Sequence[Study], queue: _Queue, watch: Watch | None) -
             elif event.kind == "still":
                 _log.warning("%s", still_message(name, event.values))
             elif event.kind == "overdue":
-                stopped[name] = f"no sign for {event.values['seconds']:.0f} s (--trial-timeout)"
+                stopped[name] = f"no progress for {event.values['seconds']:.0f} s (--trial-timeout)"
             elif event.kind != "progress":
                 # No fault of the parameters: the trial is not counted, and the others go on.
                 stopped[name] = event.values["message"]

@@ -198,9 +198,11 @@ def test_row_23_a_trial_that_hangs_is_named_and_can_be_ended(
 ) -> None:
     monkeypatch.setattr("dmlbench.running.executors.local.WARN_SECONDS", 1.0)
     odd("time.sleep(1000)")
-    with pytest.raises(TrialFailure, match=r"odd, seed 0: .*no sign for \d+ s \(--trial-timeout\)"):
+    with pytest.raises(
+        TrialFailure, match=r"odd, seed 0: .*no progress for \d+ s \(--trial-timeout\)"
+    ):
         _run(["odd"], short, tmp_path, trial_timeout=8.0)
-    assert "odd, seed 0, has given no sign of work for" in caplog.text
+    assert "odd, seed 0, has shown no progress for" in caplog.text
     assert not list(tmp_path.glob("zsl-v1/*/*.json"))
 
 
@@ -208,6 +210,14 @@ def test_row_23_a_trial_that_waits_for_input_has_none(short, odd, tmp_path) -> N
     odd("input('yes or no? ')")
     (entry,) = _run(["odd"], short, tmp_path)
     assert "EOFError" in entry.trials[0].reason
+
+
+def test_row_24_a_folder_that_cannot_be_written_is_told_before_training(short, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    events = []
+    with pytest.raises(UsageError, match="--out .*file/out cannot be written: Not a directory"):
+        _run(["ms"], short, tmp_path / "file" / "out", watch=events.append)
+    assert events == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])

@@ -22,7 +22,7 @@ from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.executors.channel import JobEnd
 from dmlbench.running.executors.descriptors import open_standard_streams, redirect
 from dmlbench.training import heartbeat
-from dmlbench.training.failures import MachineTrouble, what_the_machine_lacked
+from dmlbench.training.failures import MachineTrouble, described, what_the_machine_lacked
 from dmlbench.training.trial_folder import TrialFolder, TrialLocked
 
 _BEAT_SECONDS = 1.0
@@ -96,10 +96,13 @@ class Job:
         self.told = now
 
     def _emit(self, kind: str, values: Mapping[str, Any]) -> None:
-        patient = bool(values.get("waiting"))
-        stage = f"epoch {values['epoch']}" if kind == "epoch_finished" else kind.replace("_", " ")
+        waiting = bool(values.get("waiting"))
         self.channel.send(
-            "progress", kind=kind, values=dict(values), stage=f"after {stage}", patient=patient
+            "progress",
+            kind=kind,
+            values=dict(values),
+            stage=_stage(kind, values),
+            patient=waiting,
         )
 
     def _prepare(self) -> dict[str, Any]:
@@ -120,8 +123,11 @@ class Job:
     def _trial(self) -> dict[str, Any]:
         job = self.message
         folder = TrialFolder(Path(job["out"]), job["entry_id"], job["code"], job["seed"])
-        folder.create()
-        redirect(folder.log_file)
+        try:
+            folder.create()
+            redirect(folder.log_file)
+        except OSError as error:
+            raise MachineTrouble(described(error)) from error
         heartbeat.enter("waiting for another run", patient=True)
         with folder.locked(wait=job["wait"]):
             validation = job["kind"] == "validation"
@@ -147,6 +153,15 @@ class Job:
 
     def _configuration(self) -> Configuration:
         return configuration_from_json(self.message["configuration"])
+
+
+def _stage(kind: str, values: Mapping[str, Any]) -> str:
+    """What a trial does once it has told this event, in words that follow "while"."""
+    if kind == "epoch_finished":
+        return f"training, after epoch {values['epoch']}"
+    if kind == "features_progress":
+        return "waiting for features" if values.get("waiting") else "computing features"
+    return "training"
 
 
 def _dataset(configuration: Configuration, registry: Any) -> Any:
