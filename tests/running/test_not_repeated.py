@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,23 +12,24 @@ import pytest
 import dmlbench
 
 RUN = """
-import json, sys
+import json
+from pathlib import Path
 import dmlbench
 from dmlbench.plan.recipe import Recipe
 
 kinds = []
-(entry,) = dmlbench.run(**json.loads(sys.argv[1]), watch=lambda event: kinds.append(event.kind))
-print(json.dumps({
+(entry,) = dmlbench.run(**{request!r}, watch=lambda event: kinds.append(event.kind))
+Path({found!r}).write_text(json.dumps({{
     "from": dmlbench.__file__,
     "fields": Recipe(name="any").to_json(),
     "started": kinds.count("trial_started"),
     "seeds": [trial.seed for trial in entry.trials],
-}))
+}}))
 """
 
 
 @pytest.fixture
-def run_in_copies(tiny, tmp_path, monkeypatch):
+def run_in_copies(tiny, tmp_path, monkeypatch, fork_program):
     """Run with copies of dmlbench and the plugin `tiny` that may be edited."""
     copies = tmp_path / "copies"
     packages = {
@@ -40,14 +39,17 @@ def run_in_copies(tiny, tmp_path, monkeypatch):
     for name, source in packages.items():
         shutil.copytree(source, copies / name, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(copies), os.environ["PYTHONPATH"]]))
+    # Compiled files go by seconds, in which one may be edited twice here.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     tiny["overrides"]["recipe.epochs"] = 1
     request = {"losses": ["contrastive"], "out": str(tmp_path / "out"), **tiny, "seeds": 1}
 
     def run():
-        command = [sys.executable, "-c", RUN, json.dumps(request)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=copies)
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout.splitlines()[-1])
+        file = tmp_path / "found.json"
+        program = fork_program(RUN.format(request=request, found=str(file)))
+        program.join()
+        assert program.exitcode == 0, (tmp_path / "program.log").read_text()
+        found = json.loads(file.read_text())
         assert Path(found["from"]).is_relative_to(copies)
         return found
 

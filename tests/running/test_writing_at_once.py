@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 
 import dmlbench
@@ -61,21 +59,20 @@ def test_a_slow_writer_does_not_undo_a_fast_one(tiny, tmp_path, monkeypatch):
     assert [trial["seed"] for trial in _entry(tmp_path)["trials"]] == [0, 1]
 
 
-def test_two_runs_at_once_with_other_seeds(tiny, tmp_path):
+def test_two_runs_at_once_with_other_seeds(tiny, tmp_path, fork_program):
     tiny["overrides"]["recipe.epochs"] = 1
     tiny["jobs"] = 1
     processes = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                f"import dmlbench; dmlbench.run(['ms'], out={str(tmp_path)!r}, "
-                f"**{ {**tiny, 'seeds': seeds}!r})",
-            ]
+        fork_program(
+            f"import dmlbench; dmlbench.run(['ms'], out={str(tmp_path)!r}, "
+            f"**{ {**tiny, 'seeds': seeds}!r})"
         )
         for seeds in ([0], [1])
     ]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    for process in processes:
+        process.join(120)
+    log = (tmp_path / "program.log").read_text()
+    assert [process.exitcode for process in processes] == [0, 0], log
     files = list(tmp_path.glob("zsl-v1/tiny/*.json"))
     assert len(files) == 1
     for file in files:
