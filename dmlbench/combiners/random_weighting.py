@@ -16,7 +16,7 @@ from dmlbench.combiners.base import Combiner
 
 
 class RandomWeighting(Combiner):
-    """Σ_j w_j l_j on one embedding, w = softmax(z), z ~ N(0, 1) drawn anew for every batch.
+    """Σ_j w_j l_j on one embedding, w = softmax(z), z ~ N(0, 1) drawn again for every batch.
 
     Draws from torch's global random state, which a trial sets from seed and step.
 

@@ -98,7 +98,7 @@ class CrossBatchMemoryLoss(nn.Module):
 
     "cosine-contrastive" has one parameter, margin (0.5): mean over anchors of
     Σ_p (1 - s_ap) + Σ_n s_an [s_an > margin]. Queue and steps are part of the state, so a
-    resumed training goes on with them.
+    resumed training continues with them.
 
     Authors' code: equal, until the queue is full for the first time. Deviations: start, which is
     2,000 there; a full queue is overwritten entry by entry, where theirs leaves a batch that does

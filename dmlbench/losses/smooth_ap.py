@@ -22,7 +22,7 @@ class SmoothAPLoss(PairLoss):
 
     temperature: above 0; the smaller, the closer to the true ranks and the rarer a gradient.
 
-    Classes may differ in size and items stand in any order, where pytorch-metric-learning wants
+    Classes may differ in size and items may be in any order, where pytorch-metric-learning wants
     blocks of equal size. Anchors without a positive are left out. Time is K passes over a B x N
     matrix, memory one matrix; there it is the cube of the batch.
 

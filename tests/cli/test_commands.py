@@ -193,7 +193,7 @@ def test_a_trial_without_a_result_is_not_advised_to_be_retried(call, tiny, tmp_p
     code, out, err = call(*arguments, "--combiner", "none")
     assert code == 1 and "multi-similarity" in out
     assert "Failed: breaks(how=kill), seed 0: the process that trained it was ended by" in err
-    assert "the next run tries it again" in err and "--retry-failed" not in err
+    assert "the next run trains it again" in err and "--retry-failed" not in err
 
 
 def test_trials_that_make_no_entry_are_told_at_the_end_of_a_run(call, tiny, tmp_path):
