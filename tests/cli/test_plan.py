@@ -39,7 +39,7 @@ def plan(call):
         (["--backbone", "resnet5"], "no backbone named 'resnet5', neither among the plugins"),
         (["--backbone", "timm(model=resnet5)"], "Did you mean resnet50"),
         (["--backbone", "timm"], "needs a model"),
-        (["--combiner", "none,sum"], "none stands alone"),
+        (["--combiner", "none,sum"], "none must be the only one"),
         (["--recipe", "."], "The recipe . is a directory"),
         (["--recipe", "misspelt.toml"], "no augmentation 'shfit'. Did you mean shift?"),
         (["--width", "fair", "--set", "protocol.width=paper"], "protocol.width=paper differ"),
@@ -114,7 +114,9 @@ def test_seeds_are_told_as_ranges_and_a_gap_on_stderr(plan, tmp_path):
     assert code == 0 and "  0-4 to do" in out and err == ""
     code, out, err = plan(*at, "0,1,4")
     assert code == 0 and "  0-1, 4 to do" in out
-    assert "not be ranked: seeds 2-3 are missing" in err and err.endswith("--seeds 5.")
+    assert "not be ranked: seeds 2-3 are missing" in err and err.endswith(
+        "--seeds 5 to run them all."
+    )
     assert "seed 0 is missing" in plan(*at, "1,", "--json")[2]
 
 
