@@ -31,9 +31,10 @@ def trial(task: tuple[str, str, int, list[str]]) -> list[dict[str, float]]:
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.planning import make_plan
     from dmlbench.training.build import build, training_split
+    from dmlbench.training.data_source import DataSource
     from dmlbench.training.embed import embed_images
+    from dmlbench.training.random_states import generator_for
     from dmlbench.training.train import Trainer, validation_map_at_r
-    from dmlbench.training.trial import load_data
 
     torch.set_num_threads(1)
     losses, combiner, seed, settings = task
@@ -46,18 +47,28 @@ def trial(task: tuple[str, str, int, list[str]]) -> list[dict[str, float]]:
         overrides=dict(parse_assignment(text) for text in settings),
     )
     (configuration,) = make_plan(request, registry).configurations
-    dataset = load_data(configuration, registry)
-    parts = build(configuration, registry, dataset, torch.device("cpu"), seed).parts
+    source = DataSource(configuration, registry)
+    data, test = source.training(), source.whole().test
+    parts = build(configuration, registry, data, torch.device("cpu"), seed).parts
     recipe = configuration.recipe
-    train, held_out = training_split(configuration, dataset.train, seed)
+    train, held_out = training_split(configuration, data.train, seed)
+
+    def validate(epoch: int) -> float:
+        generator = generator_for(seed, f"validation {epoch}")
+        return validation_map_at_r(parts, recipe, held_out, generator, configuration.protocol)
+
     trainer = Trainer(
-        parts, recipe, train, seed, lambda: validation_map_at_r(parts, recipe, held_out)
+        parts,
+        recipe,
+        train,
+        seed,
+        validate,
     )
     records = []
     for record in trainer.run():
         # Scoring changes neither weights nor the next epoch's random state, which is set anew.
-        embeddings = embed_images(parts, recipe, dataset.test)
-        scores = retrieval(embeddings, dataset.test.labels, ks=(1,))
+        embedded = embed_images(parts, recipe, test, generator_for(seed, "embedding order test"))
+        scores = retrieval(embedded.embeddings, test.labels, ks=(1,))
         records.append(
             {
                 "validation_map_at_r": record["validation_map_at_r"],

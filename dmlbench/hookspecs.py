@@ -83,6 +83,8 @@ class CombinerSpec(Spec):
     learns: whether it has learned weights, and auxiliary: whether it has extra modules.
         `dmlbench tune` then searches their learning rates, ``recipe.optimizer.combiner_lr`` and
         ``auxiliary_lr``.
+    transductive: True where ``embed`` adapts to the other images of its batch on purpose. Such
+        rows are a group of their own; without it an embedding that does fails its trial.
     """
 
     heads: str = "shared"
@@ -90,6 +92,7 @@ class CombinerSpec(Spec):
     widens_with: Mapping[str, Any] = field(default_factory=dict)
     learns: bool = False
     auxiliary: bool = False
+    transductive: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +112,11 @@ class BackboneSpec(Spec):
 
     The module has ``num_features`` (F) and per-channel ``mean`` and ``std`` of its input.
     image_size: pixels a side that it was made for.
+    transductive: as of a `CombinerSpec`: features may depend on the other images of the batch.
     """
 
     image_size: int = 224
+    transductive: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

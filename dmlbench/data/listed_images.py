@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from dmlbench.data.decode import DecodedFiles, decode_files
+from dmlbench.data.decode import decode_files
 from dmlbench.data.images import DatasetError, ImageSet
 from dmlbench.data.subset import ImageView
+from dmlbench.data.training_phase import refuse_while_training
+from dmlbench.data.whole import WholeImages
 
 _NAMED = 10  # names that a line of a report gives before it counts the rest
 
@@ -63,6 +65,7 @@ class ListedDataset:
         whole: bool = False,
         **key: Any,
     ) -> None:
+        refuse_while_training(name)
         if type(image_size) is not int or image_size < 1:
             raise DatasetError(
                 f"{name}: image_size must be a positive integer, not {image_size!r}."
@@ -70,8 +73,7 @@ class ListedDataset:
         items = sorted(listed, key=lambda item: item.id)
         _refuse_repeats(name, items)
         _refuse_seen_classes(name, items)
-        paths = [item.path for item in items]
-        files = decode_files(name, root, paths, image_size, whole, **key)
+        files = _decoded(name, root, items, image_size, whole, key)
         _refuse_undecoded(name, items, files)
         lines = [*report, *_decoding_report(items, files)]
         rows = [i for i in range(len(items)) if i not in files.failures]
@@ -86,6 +88,47 @@ class ListedDataset:
         self.report = tuple(lines)
         used = (f"{items[i].id}\0{files.sha256[i]}" for i in rows)
         self.content_sha256 = hashlib.sha256("\n".join(used).encode(*_TEXT)).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """Decoded files, those of training in an array of their own: no view of it shows the others.
+
+    images: of training (True) and of all else. rows: (N,) int64, where a file is in its array.
+    failures, sha256: as in `dmlbench.data.decode.DecodedFiles`, by the index of the file.
+    """
+
+    images: dict[bool, np.ndarray | WholeImages]
+    rows: np.ndarray
+    failures: dict[int, str]
+    sha256: list[str]
+
+
+def _decoded(
+    name: str,
+    root: Path,
+    items: Sequence[ListedImage],
+    image_size: int,
+    whole: bool,
+    key: dict[str, Any],
+) -> _Decoded:
+    images: dict[bool, np.ndarray | WholeImages] = {}
+    rows = np.zeros(len(items), np.int64)
+    failures: dict[int, str] = {}
+    sha256 = [""] * len(items)
+    for training in (True, False):
+        mine = [i for i, item in enumerate(items) if (item.split == "train") == training]
+        paths = [items[i].path for i in mine]
+        images[training] = np.empty((0, 3, image_size, image_size), np.uint8)
+        if not paths:
+            continue
+        files = decode_files(name, root, paths, image_size, whole, training=training, **key)
+        images[training] = files.images
+        rows[mine] = np.arange(len(mine))
+        failures |= {mine[i]: why for i, why in files.failures.items()}
+        for i, digest in zip(mine, files.sha256, strict=True):
+            sha256[i] = digest
+    return _Decoded(images, rows, failures, sha256)
 
 
 _TEXT = ("utf-8", "surrogateescape")  # file names may hold bytes that are no text
@@ -128,7 +171,7 @@ def _refuse_seen_classes(name: str, items: Sequence[ListedImage]) -> None:
         )
 
 
-def _refuse_undecoded(name: str, items: Sequence[ListedImage], files: DecodedFiles) -> None:
+def _refuse_undecoded(name: str, items: Sequence[ListedImage], files: _Decoded) -> None:
     """Raise `DatasetError` where no image of a split could be decoded."""
     for split in sorted({item.split for item in items}, reverse=True):
         mine = [i for i, item in enumerate(items) if item.split == split]
@@ -140,7 +183,7 @@ def _refuse_undecoded(name: str, items: Sequence[ListedImage], files: DecodedFil
             )
 
 
-def _decoding_report(items: Sequence[ListedImage], files: DecodedFiles) -> list[str]:
+def _decoding_report(items: Sequence[ListedImage], files: _Decoded) -> list[str]:
     lines = []
     if files.failures:
         names = [f"{items[i].id} ({why})" for i, why in sorted(files.failures.items())]
@@ -176,9 +219,7 @@ def _without_singletons(
     return [i for i in rows if i not in dropped], lines
 
 
-def _copies_report(
-    items: Sequence[ListedImage], rows: Sequence[int], files: DecodedFiles
-) -> list[str]:
+def _copies_report(items: Sequence[ListedImage], rows: Sequence[int], files: _Decoded) -> list[str]:
     """Say which files are the same bytes as an earlier one; they stay."""
     first: dict[str, int] = {}
     leaks, relabelled, copies = [], [], []
@@ -208,7 +249,7 @@ def _copies_report(
 def _image_set(
     items: Sequence[ListedImage],
     rows: Sequence[int],
-    files: DecodedFiles,
+    files: _Decoded,
     classes_of: tuple[str, ...],
     split: str,
 ) -> ImageSet:
@@ -217,7 +258,7 @@ def _image_set(
     number = {name: label for label, name in enumerate(names)}
     mine = [i for i in rows if items[i].split == split]
     return ImageSet(
-        ImageView(files.images, np.array(mine, dtype=np.int64)),
+        ImageView(files.images[split == "train"], files.rows[mine]),
         np.array([number[items[i].label] for i in mine], dtype=np.int64),
         tuple(names),
         tuple(items[i].id for i in mine),

@@ -10,6 +10,7 @@ import numpy as np
 
 from dmlbench.data.cache import CacheEntry
 from dmlbench.data.images import DatasetError, ImageSet
+from dmlbench.data.training_phase import refuse_while_training
 
 DEFAULT_SHA256 = "a2d5d76eec99410f970df10056e8a447dac7ea7946ad70adccaea027cb1ca76c"
 """The sha256 of the images of ``Glyphs()``: the version of the characters and of the drawing."""
@@ -46,6 +47,7 @@ class Glyphs:
     ) -> None:
         from dmlbench.datasets.glyph_alphabet import code_points
 
+        refuse_while_training("glyphs")
         codes = code_points()
         _check("classes", classes, 4, len(codes))
         _check("images_per_class", images_per_class, 2, 10_000)

@@ -1,4 +1,4 @@
-"""Configurations and protocols: what is trained and compared, in a canonical form with a hash."""
+"""Configurations: what is trained and compared, in a canonical form with a hash."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from dmlbench.errors import UsageError
 from dmlbench.plan.identity import (
@@ -16,80 +16,9 @@ from dmlbench.plan.identity import (
     sha256_of,
     without_defaults,
 )
+from dmlbench.plan.protocol import Protocol, protocol_from_json
 from dmlbench.plan.recipe import Recipe
 from dmlbench.plan.writing import row_name
-
-PROTOCOL = "zsl-v1"
-
-
-#: `Protocol.similarity` -> the rule in words.
-_EMBEDDING = {
-    "cosine": "L2-normalised, cosine similarity",
-    "euclidean": "as it is, Euclidean distance",
-}
-
-
-def similarity_of(rules: Mapping[str, Any]) -> str:
-    """How an entry's embeddings are compared; "cosine" where its rules know no other way."""
-    return str(rules.get("similarity", "cosine"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """What makes entries comparable. Its hash is part of every entry.
-
-    width: "fair" fixes the width of the evaluated embedding whatever the combiner; "paper" gives
-        every head of an ensemble the full width, so M losses are M times as wide.
-    validation_fraction: share of the training classes held out to choose the checkpoint.
-    recall_at: the K of Recall@K.
-    similarity: "cosine" of embeddings brought to unit length, or "euclidean" to compare them as
-        they are, the nearer the more similar.
-    """
-
-    name: str = PROTOCOL
-    width: Literal["fair", "paper"] = "fair"
-    validation_fraction: float = 0.2
-    recall_at: tuple[int, ...] = (1, 2, 4, 8)
-    similarity: Literal["cosine", "euclidean"] = "cosine"
-
-    def __post_init__(self) -> None:
-        if self.width not in ("fair", "paper"):
-            raise UsageError(f"protocol.width must be fair or paper, not {self.width!r}.")
-        if self.similarity not in _EMBEDDING:
-            raise UsageError(
-                f"protocol.similarity must be cosine or euclidean, not {self.similarity!r}."
-            )
-        if not 0 < self.validation_fraction < 1:
-            raise UsageError(
-                f"protocol.validation_fraction must be between 0 and 1: {self.validation_fraction}."
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        """Every rule, spelled out, so the hash covers what the name stands for."""
-        return {
-            "name": self.name,
-            "width": self.width,
-            "validation_fraction": self.validation_fraction,
-            "recall_at": list(self.recall_at),
-            "test_classes": "disjoint from training; seen once a trial, after training",
-            "selection": "checkpoint with the best MAP@R on held-out training classes",
-            "selection_classes": "drawn by the trial's seed",
-            "embedding": _EMBEDDING[self.similarity],
-            "ties": "equal similarities count against the query",
-            "knn_neighbours": 3,
-            "clustering": "faiss k-means, k = test classes; arithmetic NMI and AMI",
-            # Entries from before there was another way do not say.
-            **({} if self.similarity == "cosine" else {"similarity": self.similarity}),
-        }
-
-    def identity(self) -> dict[str, Any]:
-        """The name, which stands for all rules in words, and the values that are no defaults."""
-        values = without_defaults(dataclasses.asdict(self), field_defaults(Protocol))
-        return {**values, "name": self.name}
-
-    @property
-    def sha256(self) -> str:
-        return sha256_of(self.to_json())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +111,6 @@ def configuration_from_json(value: Mapping[str, Any]) -> Configuration:
     """The configuration whose `Configuration.to_json` gave `value`."""
     from dmlbench.plan.recipe import recipe_from_json
 
-    rules = value["protocol"]
     combiner = value["combiner"]
     return Configuration(
         losses=tuple(Component(**loss) for loss in value["losses"]),
@@ -190,11 +118,5 @@ def configuration_from_json(value: Mapping[str, Any]) -> Configuration:
         dataset=Component(**value["dataset"]),
         backbone=Component(**value["backbone"]),
         recipe=recipe_from_json(value["recipe"]),
-        protocol=Protocol(
-            name=rules["name"],
-            width=rules["width"],
-            validation_fraction=rules["validation_fraction"],
-            recall_at=tuple(rules["recall_at"]),
-            similarity=similarity_of(rules),
-        ),
+        protocol=protocol_from_json(value["protocol"]),
     )

@@ -12,8 +12,9 @@ from typing import Any
 
 from dmlbench.backbones.weight_files import weights_reference
 from dmlbench.errors import UsageError
-from dmlbench.plan.config import Component, Configuration, Protocol
+from dmlbench.plan.config import Component, Configuration
 from dmlbench.plan.expressions import parse_call, parse_copies
+from dmlbench.plan.protocol import Protocol
 from dmlbench.plan.recipe import Batch, Recipe, load_recipe, recipe_names
 from dmlbench.plan.usual_parameters import Parameters, in_order, usual_of
 from dmlbench.plan.values import check_backbone, check_pairs, check_place, check_values
@@ -118,6 +119,8 @@ def rows_of(request: Request, registry: Registry) -> list[Row]:
         for text in ("learned",) if request.combiners is None else request.combiners:
             item, combiner = _resolve(registry, "combiners", text, in_order(usual, losses))
             rules = protocol if _widens(item, combiner, protocol) else fair
+            if item.spec.transductive:
+                rules = dataclasses.replace(rules, transductive=True)
             c = Configuration(losses=tuple(losses), combiner=combiner, protocol=rules, **shared)
             rows.append(Row(c, frozenset({*given, *_fixed("combiner", text)})))
     return rows
@@ -168,7 +171,8 @@ def _shared_settings(request: Request, registry: Registry) -> tuple[dict[str, An
     check_place(item, dataset.params)
     backbone = _backbone(request, registry, recipe)
     shared = {"dataset": dataset, "backbone": backbone, "recipe": recipe}
-    return shared, _protocol(request, item)
+    adapts = registry.resolve("backbones", backbone.id).spec.transductive
+    return shared, dataclasses.replace(_protocol(request, item), transductive=adapts)
 
 
 def _recipe(request: Request) -> Recipe:

@@ -50,10 +50,13 @@ def create_dataset(
 
     image_size: pixels a side of stored images; None leaves the dataset's own default.
     whole_images: store whole images, their short side at `image_size`.
+    Raises `DatasetRefused` while a trial trains.
     """
     from dmlbench.data.images import check_dataset
+    from dmlbench.data.training_phase import refuse_while_training
 
     item = registry.resolve("datasets", name)
+    refuse_while_training(item.id)
     offers: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
     if whole_images:
         offers["whole_images"] = True

@@ -25,6 +25,7 @@ from dmlbench.leaderboard.verification.recompute import threads_of
 from dmlbench.plan.code import code_sha256, with_defaults
 from dmlbench.plan.config import Configuration, configuration_from_json
 from dmlbench.plan.identity import states_the_same
+from dmlbench.plan.protocol import NOT_GUARDED, PROTOCOL
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.executors.confinement import confinement
 from dmlbench.running.jobs import Resources
@@ -175,6 +176,13 @@ def discard(scratch: Path) -> None:
 
 def _configuration(entry: Entry, registry: Registry) -> Configuration:
     """The entry's configuration. What was added since with a default is at its default."""
+    if entry.protocol.name in NOT_GUARDED:
+        commit = f", commit {entry.dmlbench_commit}" if entry.dmlbench_commit else ""
+        raise UsageError(
+            f"The entry {entry.entry_id} is of protocol {entry.protocol.name}, and this dmlbench "
+            f"trains under {PROTOCOL}. To reproduce it install the one that made it "
+            f"({entry.dmlbench_version}{commit})."
+        )
     stated = entry.configuration_json()
     try:
         configuration = configuration_from_json(stated)

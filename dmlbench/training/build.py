@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from dmlbench.data.decode import DECODING
-from dmlbench.data.images import ImageSet, fingerprint
+from dmlbench.data.images import ImageSet
 from dmlbench.data.split import hold_out_classes
 from dmlbench.data.subset import subset
+from dmlbench.data.training_data import TrainingData
 from dmlbench.data.transforms import TestTransform, TrainTransform
 from dmlbench.errors import DmlbenchError, UsageError
 from dmlbench.leaderboard.entries.trial_result import BackboneFacts
@@ -54,7 +55,7 @@ class Built:
 def build(
     configuration: Configuration,
     registry: Registry,
-    dataset: Any,
+    data: TrainingData,
     device: torch.device,
     seed: int,
     emit: Emit = lambda kind, values: None,
@@ -72,15 +73,16 @@ def build(
     pretrained = bool(given.get("pretrained") or given.get("weights"))
     weights_sha256 = _weights_sha256(backbone) if pretrained or recipe.frozen else None
     combiner, losses, head_dims = build_objective(
-        configuration, registry, dataset, seed, backbone.num_features
+        configuration, registry, data, seed, backbone.num_features
     )
     shape = (recipe.input.size, backbone.mean, backbone.std, recipe.channels_last)
     test_transform = TestTransform(*shape)
     if recipe.channels_last:
         backbone.to(memory_format=torch.channels_last)
     if recipe.frozen:
-        made_from = _made_from(configuration, registry, dataset, device, weights_sha256)
-        features = FrozenFeatures(backbone, test_transform, recipe, device, made_from, emit)
+        made_from = _made_from(configuration, registry, data, device, weights_sha256)
+        adapts = configuration.protocol.transductive
+        features = FrozenFeatures(backbone, test_transform, recipe, device, made_from, emit, adapts)
     seed_for(seed, "heads")
     parts = TrainingModules(
         model=EmbeddingModel(
@@ -121,7 +123,7 @@ def training_split(
 def build_objective(
     configuration: Configuration,
     registry: Registry,
-    dataset: Any,
+    data: TrainingData,
     seed: int,
     num_features: int,
 ) -> tuple[nn.Module, list[nn.Module], list[int]]:
@@ -147,7 +149,7 @@ def build_objective(
     )
     if recipe.pca_dim:
         combiner = ReducedByPca(combiner, recipe.pca_dim, head_dims)
-    train, _ = training_split(configuration, dataset.train, seed)
+    train, _ = training_split(configuration, data.train, seed)
     num_classes = len(train.class_names)
     dims = head_dims * num_losses if len(head_dims) == 1 else head_dims
     losses = []
@@ -209,7 +211,7 @@ def _component(registry: Registry, kind: str, component: Component, **offers: An
 def _made_from(
     configuration: Configuration,
     registry: Registry,
-    dataset: Any,
+    data: TrainingData,
     device: torch.device,
     weights_sha256: str,
 ) -> dict[str, Any]:
@@ -222,7 +224,7 @@ def _made_from(
 
     return {
         "dataset": identity("datasets", configuration.dataset),
-        "fingerprint": fingerprint(dataset),
+        "fingerprint": data.fingerprint,
         "decoding": DECODING,
         "backbone": identity("backbones", configuration.backbone),
         "weights_sha256": weights_sha256,

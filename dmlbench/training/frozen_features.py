@@ -19,9 +19,11 @@ from dmlbench.data.cache import CacheEntry
 from dmlbench.data.images import ImageSet
 from dmlbench.errors import TrialFailure
 from dmlbench.plan.recipe import Recipe
-from dmlbench.training.embed import backbone_features
+from dmlbench.training.context import PROBES_OF_A_TEST, check_features
+from dmlbench.training.embed import backbone_features, features_of
+from dmlbench.training.random_states import generator_for
 
-FEATURES = 1
+FEATURES = 2
 """Version of the pass: any change of what it computes raises it."""
 
 _REPORT_SECONDS = 1.0
@@ -48,6 +50,7 @@ class FrozenFeatures:
     made_from: JSON values that tell backbone, weights, transform and data apart from any others.
     emit: told ``features_progress`` with ``split``, ``images_done``, ``images`` and ``seconds``
         while a pass goes on, and with ``waiting`` while another process makes it.
+    transductive: whether the backbone may adapt to its batch.
     """
 
     def __init__(
@@ -58,9 +61,11 @@ class FrozenFeatures:
         device: torch.device,
         made_from: Mapping[str, Any],
         emit: Emit,
+        transductive: bool = False,
     ) -> None:
         self.backbone, self.transform, self.recipe = backbone, transform, recipe
         self.device, self.made_from, self.emit = device, dict(made_from), emit
+        self.transductive = transductive
 
     def image_set(self, split: str, images: ImageSet) -> ImageSet:
         """The images of `split` by their features. Raises `TrialFailure` where one is no number."""
@@ -79,18 +84,43 @@ class FrozenFeatures:
         return entry.make(shape, lambda: self._pass(split, images), dtype="<f4")
 
     def _pass(self, split: str, images: ImageSet) -> Iterator[np.ndarray]:
+        """The features in the order of the images, made in one that mixes classes."""
         self.backbone.to(self.device).eval()
+        # One pass serves every seed, so that none of them draws its order.
+        generator = generator_for(0, f"features {split}")
+        order = generator.permutation(len(images))
+        features = np.empty((len(images), self.backbone.num_features), np.float32)
+        for rows, block in self._blocks(split, images, order):
+            features[rows] = block.cpu().numpy()
+        if not self.transductive:
+            probes = generator.choice(order, min(PROBES_OF_A_TEST, len(order)), replace=False)
+            check_features(
+                torch.from_numpy(features[probes]).to(self.device),
+                probes,
+                lambda row: features_of(
+                    self.backbone, self.transform, self.recipe, self.device, images, row
+                ),
+                self.recipe,
+                split,
+            )
+        yield features
+
+    def _blocks(
+        self, split: str, images: ImageSet, order: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, Tensor]]:
         started = told = time.perf_counter()
         done = 0
         for block in backbone_features(
-            self.backbone, self.transform, self.recipe, self.device, images
+            self.backbone, self.transform, self.recipe, self.device, images, order
         ):
-            if not bool(block.isfinite().all()):
+            rows = order[done : done + len(block)]
+            bad = ~block.isfinite().all(dim=1).cpu().numpy()
+            if bad.any():
                 raise TrialFailure(
-                    f"the backbone's features of the {split} images {done} to "
-                    f"{done + len(block) - 1} are not finite; try recipe.precision=float32"
+                    f"the backbone's features of {bad.sum()} {split} images (image "
+                    f"{rows[bad].min()} is one) are not finite; try recipe.precision=float32"
                 )
-            yield block.cpu().numpy()
+            yield rows, block
             done += len(block)
             now = time.perf_counter()
             if done == len(images) or now - told > _REPORT_SECONDS:

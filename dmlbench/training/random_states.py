@@ -50,6 +50,11 @@ def _digest(name: str) -> tuple[int, ...]:
     return tuple(np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32).tolist())
 
 
+def generator_for(seed: int, name: str) -> np.random.Generator:
+    """A generator of its own for what is called `name` in a trial of `seed`."""
+    return np.random.default_rng([seed, *_digest(name)])
+
+
 def random_states() -> dict[str, Any]:
     """The states by library: "torch", "random", "numpy" and, where there is one, "torch.cuda"."""
     states = {

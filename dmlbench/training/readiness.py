@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from dmlbench.data.training_data import TrainingData
 from dmlbench.errors import DmlbenchError, PluginError, UsageError
 from dmlbench.plan.config import Configuration
 from dmlbench.plan.labels import label
@@ -35,16 +36,16 @@ def loading(configuration: Configuration) -> Iterator[None]:
         ) from error
 
 
-def check_blaming(configuration: Configuration, registry: Registry, dataset: Any) -> None:
+def check_blaming(configuration: Configuration, registry: Registry, data: TrainingData) -> None:
     """`dmlbench.training.trial.check`, with an error that says what is at fault."""
     try:
-        check(configuration, registry, dataset)
+        check(configuration, registry, data)
     except (Exception, SystemExit) as error:
         message = _said(error)
         if (
             _error_of(
                 # The width of the features matters to no check of parameters.
-                lambda: build_objective(configuration, registry, dataset, seed=0, num_features=1)
+                lambda: build_objective(configuration, registry, data, seed=0, num_features=1)
             )
             == message
         ):

@@ -16,6 +16,7 @@ from dmlbench.errors import UsageError
 from dmlbench.plan.recipe import Recipe
 from dmlbench.training.embed import embed_images
 from dmlbench.training.parts import TrainingModules
+from dmlbench.training.random_states import generator_for
 
 
 class ReducedByPca(Combiner):
@@ -109,5 +110,6 @@ def fit_reduction(
         return
     for name, module in parts.modules().items():
         module.load_state_dict(selected[name])
-    combiner.fit(embed_images(parts, recipe, train).to(parts.device))
+    embedded = embed_images(parts, recipe, train, generator_for(0, "reduction"))
+    combiner.fit(embedded.embeddings.to(parts.device))
     selected["combiner"] = {k: v.detach().clone() for k, v in combiner.state_dict().items()}

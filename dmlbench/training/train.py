@@ -23,9 +23,11 @@ from dmlbench.data.images import ImageSet
 from dmlbench.data.sampler import ClassBalancedSampler, RandomSampler
 from dmlbench.data.transforms import batch_of
 from dmlbench.errors import TrialFailure
+from dmlbench.plan.protocol import Protocol
 from dmlbench.plan.recipe import Recipe
 from dmlbench.training import heartbeat
 from dmlbench.training.backbone_pass import BackbonePass
+from dmlbench.training.context import PROBES_OF_A_VALIDATION, check_context
 from dmlbench.training.embed import embed_images
 from dmlbench.training.failures import own_work
 from dmlbench.training.optimizers import build_auxiliary_optimizer, build_optimizer
@@ -60,7 +62,7 @@ class Trainer:
     """Trains `parts` on a set of images and keeps the state with the best validation MAP@R.
 
     train: training images with labels in [0, C).
-    validate: () -> MAP@R of the current state on held-out classes.
+    validate: number of finished epochs -> MAP@R of the current state on held-out classes.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Trainer:
         recipe: Recipe,
         train: ImageSet,
         seed: int,
-        validate: Callable[[], float],
+        validate: Callable[[int], float],
     ) -> None:
         self.parts, self.recipe, self.train_set, self.seed = parts, recipe, train, seed
         self.validate = validate
@@ -96,19 +98,13 @@ class Trainer:
             self.progress.epoch += 1
             last = self.progress.epoch == self.recipe.epochs
             if last or self.progress.epoch % self.recipe.validate_every == 0:
-                record["validation_map_at_r"] = self.validate()
+                record["validation_map_at_r"] = self.validate(self.progress.epoch)
                 self._keep_best(record)
             self.progress.history.append(record)
             self.progress.train_seconds += time.perf_counter() - started
             self.progress.process_seconds += time.process_time() - used
             yield record
         fit_reduction(self.parts, self.recipe, self.train_set, self.progress.best_state)
-
-    def restore_best(self) -> None:
-        """Put the state with the best validation MAP@R back into the modules."""
-        with own_work():
-            for name, module in self.parts.modules().items():
-                module.load_state_dict(self.progress.best_state[name])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that resuming needs, as tensors and plain containers."""
@@ -225,19 +221,33 @@ class Trainer:
 
 
 def validation_map_at_r(
-    parts: TrainingModules, recipe: Recipe, images: ImageSet, similarity: str = "cosine"
+    parts: TrainingModules,
+    recipe: Recipe,
+    images: ImageSet,
+    generator: np.random.Generator,
+    protocol: Protocol,
 ) -> float:
     """MAP@R of the current state on `images`, classes that training does not see.
 
-    similarity: how embeddings are compared, as `Protocol.similarity`.
+    generator: draws the order in which they are embedded.
+    protocol: says how embeddings are compared, and whether one may depend on its batch: otherwise
+        raises `ContextDependent`.
     """
     from dmlbench.evaluate.retrieval import retrieval
 
-    embeddings = embed_images(parts, recipe, images)
-    if not bool(embeddings.isfinite().all()):
+    embedded = embed_images(parts, recipe, images, generator, PROBES_OF_A_VALIDATION)
+    if not bool(embedded.embeddings.isfinite().all()):
         # Every loss was finite, so the last step of the epoch broke the weights.
         raise TrialFailure("the validation embeddings are not finite, although every loss was")
-    scores = retrieval(embeddings, images.labels, ks=(1,), metric=similarity, device=parts.device)
+    if not protocol.transductive:
+        check_context(embedded, parts, recipe, images, "validation")
+    scores = retrieval(
+        embedded.embeddings,
+        images.labels,
+        ks=(1,),
+        metric=protocol.similarity,
+        device=parts.device,
+    )
     return scores.map_at_r
 
 

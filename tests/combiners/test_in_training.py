@@ -125,7 +125,7 @@ class Step:
             self.representation, self.shared, gradient.to(self.representation)
         )
         recipe = load_recipe("quick", {**SETTINGS, "batch.micro": micro})
-        trainer = Trainer(parts, recipe, images, 0, validate=lambda: 0.0)
+        trainer = Trainer(parts, recipe, images, 0, validate=lambda epoch: 0.0)
         # What is pulled back must be taken before the step changes the parameters.
         self.point = self.pulled_back(
             torch.einsum("m,mbr->br", min_norm(self.at_outputs), self.at_outputs)

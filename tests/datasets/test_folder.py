@@ -16,7 +16,7 @@ from dmlbench.data.images import DatasetError, check_dataset, fingerprint
 from dmlbench.data.split import half_and_half, hold_out_classes
 from dmlbench.datasets import DATASETS
 from dmlbench.datasets.folder import Folder
-from dmlbench.plan.config import Protocol
+from dmlbench.plan.protocol import Protocol
 from dmlbench.plan.recipe import load_recipe, recipe_names
 
 

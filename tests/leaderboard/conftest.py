@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.plan.config import Protocol, sha256_of
+from dmlbench.plan.identity import sha256_of
+from dmlbench.plan.protocol import Protocol
 
 NUM_QUERIES = 1000
 
@@ -67,6 +68,7 @@ def make(
     dataset: str = "glyphs",
     ks: tuple[int, ...] = (1, 2, 4, 8),
     width: str = "fair",
+    protocol: str = "zsl-v1",
     embedding_dim: int = 64,
     recipe: dict[str, Any] | None = None,
     overrides: dict[str, Any] | None = None,
@@ -82,7 +84,7 @@ def make(
     recall = recall or [min(1.0, round(value + 0.2, 3)) for value in map_at_r]
     seeds = seeds or list(range(len(map_at_r)))
     records = [component(n) for n in losses.split("+")] if isinstance(losses, str) else losses
-    rules = Protocol(width=width, recall_at=ks).to_json()
+    rules = Protocol(name=protocol, width=width, recall_at=ks).to_json()
     trial = {
         "reason": None,
         "failed_step": None,
@@ -116,7 +118,7 @@ def make(
     data = {
         "schema_version": 1,
         "entry_id": "0" * 16,
-        "protocol": {"name": "zsl-v1", "sha256": sha256_of(rules), "rules": rules},
+        "protocol": {"name": protocol, "sha256": sha256_of(rules), "rules": rules},
         "dataset": component(dataset)
         | {
             "fingerprint": sha256_of(["data", dataset]),

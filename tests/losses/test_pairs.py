@@ -129,7 +129,7 @@ def test_a_step_of_training_computes_one_product_for_losses_on_one_head(products
         device=torch.device("cpu"),
     )
     train = ImageSet(images, np.arange(16) % 4, ("a", "b", "c", "d"))
-    trainer = Trainer(parts, recipe, train, seed=0, validate=lambda: 0.5)
+    trainer = Trainer(parts, recipe, train, seed=0, validate=lambda epoch: 0.5)
     list(trainer.run())
     assert len(products) == len(trainer.sampler) == 1
 

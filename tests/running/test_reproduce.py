@@ -176,7 +176,7 @@ def test_fresh_seeds_confirm_a_row_or_tell_that_luck_made_it(tmp_path):
 def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, capsys):
     tiny["overrides"]["recipe.epochs"] = 1
     (entry,) = dmlbench.run(["ms"], out=tmp_path, submitter="Ada", **{**tiny, "seeds": 1})
-    (path,) = tmp_path.glob("zsl-v1/tiny/*.json")
+    (path,) = tmp_path.glob("zsl-v2/tiny/*.json")
 
     def run(*arguments):
         with pytest.raises(SystemExit) as stop:
@@ -235,6 +235,8 @@ def test_an_audit_trains_what_it_draws_and_a_forged_number_is_found(tiny, tmp_pa
 
 def test_what_cannot_be_trained_again_says_so(tiny, tmp_path):
     registry = load_plugins()
-    entry = make(dataset="tiny")
+    with pytest.raises(UsageError, match="of protocol zsl-v1, and this dmlbench trains under"):
+        plan_again(make(), None, tmp_path, registry)
+    entry = make(dataset="tiny", protocol="zsl-v2")
     with pytest.raises(UsageError, match="no dataset named"):
         plan_again(entry, None, tmp_path, registry)

@@ -9,6 +9,7 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dmlbench
@@ -26,7 +27,7 @@ def without_times(entry) -> dict:
 
 
 def entry_files(out: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in sorted(out.glob("zsl-v1/*/*.json"))}
+    return {path.name: path.read_text() for path in sorted(out.glob("zsl-v2/*/*.json"))}
 
 
 def test_every_loss_and_their_combination_is_an_entry(tiny, tmp_path):
@@ -52,7 +53,7 @@ def test_every_loss_and_their_combination_is_an_entry(tiny, tmp_path):
     assert entries[0].head_parameters == 8 * (entries[0].backbone.num_features + 1)
     assert entries[2].head_parameters == entries[0].head_parameters + 2
     assert entries[2].trials[0].history[0].weights == pytest.approx([0.5, 0.5], abs=0.05)
-    frame = dmlbench.read_leaderboard(out / "zsl-v1" / "tiny")
+    frame = dmlbench.read_leaderboard(out / "zsl-v2" / "tiny")
     assert len(frame) == 3 and set(frame["seeds"]) == {2}
 
 
@@ -92,7 +93,7 @@ def test_an_entry_of_the_same_code_is_gone_on_with_and_one_of_other_code_is_set_
 ):
     tiny["overrides"]["recipe.epochs"] = 1
     (first,) = dmlbench.run(["ms"], out=tmp_path, **{**tiny, "seeds": 1})
-    (file,) = tmp_path.glob("zsl-v1/tiny/*.json")
+    (file,) = tmp_path.glob("zsl-v2/tiny/*.json")
     # As if the entry came from elsewhere: its trials count, without their folders.
     shutil.rmtree(tmp_path / ".trials")
     seen = []
@@ -143,7 +144,7 @@ def test_trials_that_make_no_entry_do_not_stop_the_others(tiny, tmp_path):
     tiny["overrides"]["recipe.epochs"] = 1
     tiny |= {"out": tmp_path, "jobs": 1}
     dmlbench.run(["ms", "triplet"], [], **{**tiny, "seeds": 1})
-    (file,) = (f for f in tmp_path.glob("zsl-v1/*/*.json") if '"multi-sim' in f.read_text())
+    (file,) = (f for f in tmp_path.glob("zsl-v2/*/*.json") if '"multi-sim' in f.read_text())
     (result,) = tmp_path.glob(f".trials/{file.stem}/*/seed-0/result.json")
     changed = json.loads(result.read_text())
     changed["facts"]["dataset"]["fingerprint"] = "0" * 64
@@ -233,13 +234,14 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
     from dmlbench.plan.request import Request
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.planning import make_plan
-    from dmlbench.training.trial import load_data, run_trial
+    from dmlbench.training.data_source import DataSource
+    from dmlbench.training.trial import run_trial
 
     registry = load_plugins()
     request = Request(losses=["ms"], dataset="tiny", overrides=tiny["overrides"], out=tmp_path)
     plan = make_plan(request, registry)
     (configuration,), (trial, *_) = plan.configurations, plan.trials
-    dataset = load_data(configuration, registry)
+    source = DataSource(configuration, registry)
 
     def emit(kind, values):
         seen.append((kind, values.get("epoch")))
@@ -250,10 +252,10 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
     trial.folder.create()
     seen, stopping = [], True
     with pytest.raises(KeyboardInterrupt):
-        run_trial(*arguments, dataset, trial.folder, torch.device("cpu"), emit)
+        run_trial(*arguments, source, trial.folder, torch.device("cpu"), emit)
     assert trial.folder.checkpoint_file.exists()
-    changed = load_data(configuration, registry)
-    changed.train.images[0] ^= 255
+    changed = DataSource(configuration, registry)
+    changed.training().facts["fingerprint"] = "0" * 64
     seen, stopping = [], False
     result = run_trial(*arguments, changed, trial.folder, torch.device("cpu"), emit)
     assert seen[0] == ("trial_started", 0), "it went on with weights trained on other images"
@@ -267,18 +269,24 @@ def test_weights_that_the_last_step_of_an_epoch_broke_fail_the_trial(tiny, tmp_p
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.planning import make_plan
     from dmlbench.training.build import build
+    from dmlbench.training.data_source import DataSource
     from dmlbench.training.train import validation_map_at_r
-    from dmlbench.training.trial import load_data
 
     registry = load_plugins()
     request = Request(losses=["ms"], dataset="tiny", overrides=tiny["overrides"], out=tmp_path)
     (configuration,) = make_plan(request, registry).configurations
-    dataset = load_data(configuration, registry)
-    parts = build(configuration, registry, dataset, torch.device("cpu"), seed=0).parts
+    data = DataSource(configuration, registry).training()
+    parts = build(configuration, registry, data, torch.device("cpu"), seed=0).parts
     with torch.no_grad():
         parts.model.heads[0].weight.fill_(float("nan"))
     with pytest.raises(TrialFailure, match="validation embeddings are not finite"):
-        validation_map_at_r(parts, configuration.recipe, dataset.train)
+        validation_map_at_r(
+            parts,
+            configuration.recipe,
+            data.train,
+            np.random.default_rng(0),
+            configuration.protocol,
+        )
 
 
 def _wait_until_unlocked(out: Path) -> None:
@@ -308,7 +316,7 @@ def test_bad_parameters_are_refused_before_any_training(tiny, tmp_path):
     with pytest.raises(UsageError, match="--set recipe.batch.classes=10"):
         tiny["overrides"]["recipe.batch.classes"] = 100
         dmlbench.run(["ms"], out=tmp_path, **tiny)
-    assert not list(tmp_path.glob("zsl-v1/*/*.json"))
+    assert not list(tmp_path.glob("zsl-v2/*/*.json"))
 
 
 def test_an_unknown_timm_model_and_weights_that_cannot_be_fetched(tiny, tmp_path):
@@ -356,7 +364,7 @@ def test_a_third_party_loss_trains_and_stands_in_the_table(tiny, tmp_path, monke
     (loss,) = entry.losses
     assert (loss.distribution, loss.version) == ("dmlbench-template", "0.1.0")
     assert entry.trials[0].history[-1].losses[0] < entry.trials[0].history[0].losses[0]
-    frame = dmlbench.read_leaderboard(tmp_path / "zsl-v1" / "tiny")
+    frame = dmlbench.read_leaderboard(tmp_path / "zsl-v2" / "tiny")
     assert "dmlbench-template 0.1.0" in frame["losses"][0]
 
 

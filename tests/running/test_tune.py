@@ -112,7 +112,7 @@ def test_run_takes_what_was_found_and_the_entry_tells_how(tiny, tmp_path):
         assert entry.tuning == [record] and record.kind == "row"
     told = dict(configuration_rows(entries[2]))["tuned"]
     assert "2 tuning trials on validation classes (seeds 1000" in told
-    text = (tmp_path / "zsl-v1" / "tiny" / f"{entries[0].entry_id}.json").read_text()
+    text = (tmp_path / "zsl-v2" / "tiny" / f"{entries[0].entry_id}.json").read_text()
     assert json.loads(text)["tuning"][0]["budget"] == 2
 
 

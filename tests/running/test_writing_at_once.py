@@ -14,7 +14,7 @@ from dmlbench.running.planning import make_plan
 
 
 def _entry(out):
-    (file,) = out.glob("zsl-v1/tiny/*.json")
+    (file,) = out.glob("zsl-v2/tiny/*.json")
     return json.loads(file.read_text())
 
 
@@ -25,7 +25,7 @@ def test_a_slow_writer_does_not_undo_a_fast_one(tiny, tmp_path, monkeypatch):
     (late,) = tmp_path.glob(".trials/*/*/seed-1/result.json")
     text = late.read_text()
     late.unlink()
-    next(tmp_path.glob("zsl-v1/tiny/*.json")).unlink()
+    next(tmp_path.glob("zsl-v2/tiny/*.json")).unlink()
     registry = load_plugins()
     request = Request(
         losses=["ms"],
@@ -73,7 +73,7 @@ def test_two_runs_at_once_with_other_seeds(tiny, tmp_path, fork_program):
         process.join(120)
     log = (tmp_path / "program.log").read_text()
     assert [process.exitcode for process in processes] == [0, 0], log
-    files = list(tmp_path.glob("zsl-v1/tiny/*.json"))
+    files = list(tmp_path.glob("zsl-v2/tiny/*.json"))
     assert len(files) == 1
     for file in files:
         assert [t["seed"] for t in json.loads(file.read_text())["trials"]] == [0, 1]

@@ -71,7 +71,7 @@ def trained(micro, norm=nn.BatchNorm2d, combiner=None, dropout=0.0, **more):
         test_transform=TestTransform(12, (0.5,) * 3, (0.25,) * 3),
         device=CPU,
     )
-    trainer = Trainer(parts, plan, images, seed=3, validate=lambda: 0.5)
+    trainer = Trainer(parts, plan, images, seed=3, validate=lambda epoch: 0.5)
     history = list(trainer.run())
     return trainer.state_dict()["modules"], history
 

@@ -123,7 +123,7 @@ class Pixels(nn.Module):
 
     def forward(self, images):
         assert not self.training and not torch.is_grad_enabled()
-        self.passes += 1
+        self.passes += len(images) > 1  # not those that are looked at again one at a time
         return images.flatten(1)[:, :4]
 
 
@@ -174,7 +174,9 @@ def test_features_that_are_no_numbers_fail_the_trial_and_leave_nothing(cache):
                 given.flatten(1)[:, :1] > 0, torch.zeros(1)
             )
 
-    with pytest.raises(TrialFailure, match="features of the test images 512 to 599 are not finite"):
+    with pytest.raises(
+        TrialFailure, match=r"features of 1 test images \(image 599 is one\) are not finite"
+    ):
         features_of(Broken()).image_set("test", _without_zeros_but_the_last(images(600, value=0)))
     assert not list(cache.glob("features/*/entry.json"))
 
@@ -229,7 +231,12 @@ def test_batches_are_as_large_as_the_memory_of_a_cpu_should_bear(size):
     pixels = np.zeros((300, 1, size, size), dtype=np.uint8)
     transform = TestTransform(size, (0.5,) * 3, (1.0,) * 3)
     blocks = backbone_features(
-        Counts().eval(), transform, recipe, CPU, ImageSet(pixels, np.zeros(300, np.int64), ("a",))
+        Counts().eval(),
+        transform,
+        recipe,
+        CPU,
+        ImageSet(pixels, np.zeros(300, np.int64), ("a",)),
+        np.arange(300),
     )
     assert sum(len(block) for block in blocks) == 300
     assert max(seen) <= 2**20

@@ -11,11 +11,11 @@ from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.planning import make_plan
 from dmlbench.training.build import build
+from dmlbench.training.data_source import DataSource
 from dmlbench.training.model import EmbeddingModel
 from dmlbench.training.parts import TrainingModules
 from dmlbench.training.random_states import seed_for
 from dmlbench.training.train import Trainer
-from dmlbench.training.trial import load_data
 
 
 def drawn(seed, name):
@@ -36,8 +36,8 @@ def states(tiny, losses, combiner=None, seed=0):
         overrides=tiny["overrides"], singles=not combiner,
     )  # fmt: skip
     configuration = make_plan(request, registry).configurations[-1]
-    dataset = load_data(configuration, registry)
-    return build(configuration, registry, dataset, torch.device("cpu"), seed).parts
+    data = DataSource(configuration, registry).training()
+    return build(configuration, registry, data, torch.device("cpu"), seed).parts
 
 
 def same(one, other):

@@ -8,8 +8,8 @@ from dmlbench.errors import DmlbenchError, UsageError
 from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.planning import make_plan
+from dmlbench.training.data_source import DataSource
 from dmlbench.training.readiness import check_blaming, loading
-from dmlbench.training.trial import load_data
 
 BROKEN = """
     from dmlbench.hookspecs import BackboneSpec, CombinerSpec, LossSpec, hookimpl
@@ -52,7 +52,7 @@ def blamed(tiny, install, tmp_path):
         )
         configuration = plan.configurations[-1]
         with pytest.raises(DmlbenchError) as raised:
-            check_blaming(configuration, registry, load_data(configuration, registry))
+            check_blaming(configuration, registry, DataSource(configuration, registry).training())
         return raised.value
 
     return check
@@ -92,7 +92,7 @@ def test_a_dataset_that_cannot_be_used_is_told_of_by_itself(tmp_path):
     (configuration,) = make_plan(request, registry).configurations
     with pytest.raises(UsageError, match="^folder: .* holds no image in a class directory"):
         with loading(configuration):
-            load_data(configuration, registry)
+            DataSource(configuration, registry).training()
     with pytest.raises(DmlbenchError, match="^The dataset dmlbench:folder cannot be .* KeyError"):
         with loading(configuration):
             raise KeyError("x")

@@ -59,7 +59,7 @@ def snapshots(overrides, combiner=EqualSum, validation=None):
     )
     recipe = load_recipe("paper", {**PLAIN, **overrides})
     values = iter(validation or itertools.repeat(0.5))
-    trainer = Trainer(parts, recipe, images, 0, validate=lambda: next(values))
+    trainer = Trainer(parts, recipe, images, 0, validate=lambda epoch: next(values))
     modules = {"backbone": parts.model.backbone, "heads": parts.model.heads, "losses": parts.losses}
 
     def copies():

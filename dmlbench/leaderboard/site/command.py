@@ -11,8 +11,9 @@ from typing import Any
 
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
-from dmlbench.plan.config import canonical_json, similarity_of
+from dmlbench.plan.config import canonical_json
 from dmlbench.plan.expressions import parse_assignment, parse_call
+from dmlbench.plan.protocol import similarity_of
 from dmlbench.plan.recipe import recipe_from_json, recipe_names
 from dmlbench.plan.writing import toml_document, write_call, write_copies, write_value
 

@@ -14,7 +14,8 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.verification.fingerprints import known_dataset
-from dmlbench.plan.config import PROTOCOL, Protocol, canonical_json, similarity_of
+from dmlbench.plan.config import canonical_json
+from dmlbench.plan.protocol import PROTOCOLS, protocol_from_json
 
 
 class Failure(NamedTuple):
@@ -40,29 +41,25 @@ def _stands(name: str, entry: Entry) -> list[Failure]:
 def _protocol(entry: Entry) -> Iterator[str]:
     """The rules are those that this dmlbench knows under the protocol's name."""
     record = entry.protocol
-    if record.name != PROTOCOL or record.rules.get("name") != record.name:
-        yield f"the protocol {plain(record.name)!r} is not known here; known: {PROTOCOL}"
+    if record.name not in PROTOCOLS or record.rules.get("name") != record.name:
+        known = ", ".join(PROTOCOLS)
+        yield f"the protocol {plain(record.name)!r} is not known here; known: {known}"
         return
     ks = record.rules.get("recall_at")
     if not isinstance(ks, list) or not all(type(k) is int and 0 < k < 10**7 for k in ks):
         yield f"the rule 'recall_at' is not a list of numbers: {plain(repr(ks))}"
         return
     try:
-        expected = Protocol(
-            width=record.rules["width"],
-            validation_fraction=record.rules["validation_fraction"],
-            recall_at=tuple(ks),
-            similarity=similarity_of(record.rules),
-        ).to_json()
+        expected = protocol_from_json(record.rules).to_json()
     except (KeyError, TypeError, UsageError) as error:
-        yield f"the rules are not those of {PROTOCOL}: {plain(str(error))}"
+        yield f"the rules are not those of {record.name}: {plain(str(error))}"
         return
     keys = sorted(expected.keys() | record.rules.keys())
     for key in keys:
         if canonical_json(expected.get(key)) != canonical_json(record.rules.get(key)):
             yield (
-                f"the rule {plain(key)!r} is {plain(repr(record.rules.get(key)))}; in {PROTOCOL} "
-                f"it is {expected.get(key)!r}"
+                f"the rule {plain(key)!r} is {plain(repr(record.rules.get(key)))}; in "
+                f"{record.name} it is {expected.get(key)!r}"
             )
 
 

@@ -20,7 +20,7 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Metrics, Trial
 from dmlbench.leaderboard.verification.bundle_reading import Bundle
 from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_claim
-from dmlbench.plan.config import similarity_of
+from dmlbench.plan.protocol import similarity_of
 from dmlbench.training.environment import processor, versions
 
 _NAMES = {"embeddings", "labels"}

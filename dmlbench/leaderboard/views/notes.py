@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dmlbench.leaderboard.entries.metrics import metric_title
+from dmlbench.plan.protocol import NOT_GUARDED
 from dmlbench.statistics.formatting import points
 from dmlbench.statistics.ranking import FEWEST_RANKED
 
@@ -24,7 +25,12 @@ def notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> list[s
     if rows.iloc[0]["source"] is not None:
         published = [f"as published: {source}" for source in dict.fromkeys(rows["source"])]
         return [*published, *_hidden_note(hidden)]
-    return [*_rank_note(rows, by), *_problems(rows), *_hidden_note(hidden)]
+    return [
+        *_protocol_note(rows),
+        *_rank_note(rows, by),
+        *_problems(rows),
+        *_hidden_note(hidden),
+    ]
 
 
 def short_notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> list[str]:
@@ -42,6 +48,12 @@ def short_notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> 
     why = "; `leaderboard show --explain` gives the reasons"
     summary = [", ".join(counted) + why] if counted else []
     return [*summary, *_rank_note(rows, by), *_hidden_note(hidden)]
+
+
+def _protocol_note(rows: pandas.DataFrame) -> list[str]:
+    """What an older protocol did not guard against."""
+    protocol = rows.iloc[0]["protocol"]
+    return [NOT_GUARDED[protocol]] if protocol in NOT_GUARDED else []
 
 
 def _hidden_note(hidden: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dmlbench.errors import DmlbenchError, UsageError
 from dmlbench.leaderboard.entries.trial_result import TrialResult, ValidationResult
@@ -24,6 +24,9 @@ from dmlbench.running.executors.descriptors import open_standard_streams, redire
 from dmlbench.training import heartbeat
 from dmlbench.training.failures import MachineTrouble, described, what_the_machine_lacked
 from dmlbench.training.trial_folder import TrialFolder, TrialLocked
+
+if TYPE_CHECKING:
+    from dmlbench.training.data_source import DataSource
 
 _BEAT_SECONDS = 1.0
 
@@ -114,10 +117,10 @@ class Job:
         configuration, registry = self._configuration(), load_plugins(job["without"])
         heartbeat.enter("loading data", patient=True)
         with loading(configuration):
-            dataset = _dataset(configuration, registry)
+            data = _source(configuration, registry).training()
         heartbeat.enter("building the components")
-        check_blaming(configuration, registry, dataset)
-        report = [*dataset.report, *(obstacles() if job["clustering"] else ())]
+        check_blaming(configuration, registry, data)
+        report = [*data.facts["report"], *(obstacles() if job["clustering"] else ())]
         return {"report": report, "device": device}
 
     def _trial(self) -> dict[str, Any]:
@@ -143,10 +146,11 @@ class Job:
         configuration, registry = self._configuration(), load_plugins(job["without"])
         torch.set_num_threads(job["threads"])
         heartbeat.enter("loading data", patient=True)
-        dataset = _dataset(configuration, registry)
+        source = _source(configuration, registry)
+        source.training()
         heartbeat.enter("building the components")
         device = torch.device(_device(job["device"]))
-        arguments = configuration, job["seed"], registry, dataset, folder, device, self._emit
+        arguments = configuration, job["seed"], registry, source, folder, device, self._emit
         if job["kind"] == "validation":
             return run_validation(*arguments)
         return run_trial(*arguments, cluster=job["clustering"])
@@ -164,10 +168,10 @@ def _stage(kind: str, values: Mapping[str, Any]) -> str:
     return "training"
 
 
-def _dataset(configuration: Configuration, registry: Any) -> Any:
-    from dmlbench.training.trial import load_data
+def _source(configuration: Configuration, registry: Any) -> DataSource:
+    from dmlbench.training.data_source import DataSource
 
-    return load_data(configuration, registry)
+    return DataSource(configuration, registry)
 
 
 def _device(name: str) -> str:

@@ -10,8 +10,8 @@ from dmlbench.combiners import COMBINERS
 from dmlbench.data.augmentations import AUGMENTATIONS
 from dmlbench.datasets import DATASETS
 from dmlbench.losses import LOSSES
-from dmlbench.plan.config import Protocol
 from dmlbench.plan.identity import field_defaults
+from dmlbench.plan.protocol import Protocol
 from dmlbench.plan.recipe import Recipe
 from golden_cases.case import Case
 

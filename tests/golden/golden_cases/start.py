@@ -12,8 +12,9 @@ from dmlbench.plan.config import Configuration
 from dmlbench.plan.request import Request, configurations_of
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.training.build import build, training_split
+from dmlbench.training.data_source import DataSource
+from dmlbench.training.random_states import generator_for
 from dmlbench.training.train import Trainer, validation_map_at_r
-from dmlbench.training.trial import load_data
 from golden_cases.case import Case
 from golden_cases.inputs import summary
 
@@ -41,7 +42,8 @@ def configuration(losses: tuple[str, ...], combiner: str | None) -> Configuratio
 def first_weights(losses: tuple[str, ...], combiner: str | None) -> dict[str, Any]:
     chosen = configuration(losses, combiner)
     registry = load_plugins()
-    built = build(chosen, registry, load_data(chosen, registry), torch.device("cpu"), seed=3)
+    data = DataSource(chosen, registry).training()
+    built = build(chosen, registry, data, torch.device("cpu"), seed=3)
     modules: dict[str, nn.Module] = {
         "backbone": built.parts.model.backbone,
         "heads": built.parts.model.heads,
@@ -60,11 +62,16 @@ def trial() -> dict[str, Any]:
     """A trial of the recipe quick, cut short: what every epoch records."""
     chosen = configuration(("triplet", "proxy-nca"), "wedl")
     registry = load_plugins()
-    dataset = load_data(chosen, registry)
-    parts = build(chosen, registry, dataset, torch.device("cpu"), seed=0).parts
-    train, held_out = training_split(chosen, dataset.train, seed=0)
+    data = DataSource(chosen, registry).training()
+    parts = build(chosen, registry, data, torch.device("cpu"), seed=0).parts
+    train, held_out = training_split(chosen, data.train, seed=0)
     recipe = chosen.recipe
-    trainer = Trainer(parts, recipe, train, 0, lambda: validation_map_at_r(parts, recipe, held_out))
+
+    def validate(epoch: int) -> float:
+        generator = generator_for(0, f"validation {epoch}")
+        return validation_map_at_r(parts, recipe, held_out, generator, chosen.protocol)
+
+    trainer = Trainer(parts, recipe, train, 0, validate)
     records = list(trainer.run())
     return {
         "held out": held_out.class_names,

@@ -109,7 +109,7 @@ def train(
         device=torch.device("cpu"),
     )
     before = _states(parts)
-    trainer = Trainer(parts, chosen, images(), 0, lambda: 0.5)
+    trainer = Trainer(parts, chosen, images(), 0, lambda epoch: 0.5)
     history = list(trainer.run())
     after = _states(parts)
     found: dict[str, Any] = {"objective": [record["objective"] for record in history]}

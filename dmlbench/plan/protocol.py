@@ -1,0 +1,132 @@
+"""Protocols: the rules that make entries comparable, each with a name and a hash.
+
+New trials follow the newest. Entries of older ones are read, checked and shown under theirs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dmlbench.errors import UsageError
+from dmlbench.plan.identity import field_defaults, sha256_of, without_defaults
+
+PROTOCOL = "zsl-v2"
+"""What new trials follow."""
+
+#: Older protocol -> what it did not guard against, for its boards.
+NOT_GUARDED = {
+    "zsl-v1": (
+        "the trials of zsl-v1 held the test images while they trained, and embedded them in the "
+        "order of their classes without a look at whether an embedding depends on its batch"
+    ),
+}
+
+#: `Protocol.similarity` -> the rule in words.
+_EMBEDDING = {
+    "cosine": "L2-normalised, cosine similarity",
+    "euclidean": "as it is, Euclidean distance",
+}
+
+PROTOCOLS = (*NOT_GUARDED, PROTOCOL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What makes entries comparable. Its hash is part of every entry.
+
+    width: "fair" fixes the width of the evaluated embedding whatever the combiner; "paper" gives
+        every head of an ensemble the full width, so M losses are M times as wide.
+    validation_fraction: share of the training classes held out to choose the checkpoint.
+    recall_at: the K of Recall@K.
+    similarity: "cosine" of embeddings brought to unit length, or "euclidean" to compare them as
+        they are, the nearer the more similar.
+    transductive: whether an embedding may depend on the other images of its batch, as the specs of
+        the components say.
+    """
+
+    name: str = PROTOCOL
+    width: Literal["fair", "paper"] = "fair"
+    validation_fraction: float = 0.2
+    recall_at: tuple[int, ...] = (1, 2, 4, 8)
+    similarity: Literal["cosine", "euclidean"] = "cosine"
+    transductive: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in PROTOCOLS:
+            raise UsageError(
+                f"The protocol {self.name!r} is not known here; known: {', '.join(PROTOCOLS)}."
+            )
+        if self.width not in ("fair", "paper"):
+            raise UsageError(f"protocol.width must be fair or paper, not {self.width!r}.")
+        if self.similarity not in _EMBEDDING:
+            raise UsageError(
+                f"protocol.similarity must be cosine or euclidean, not {self.similarity!r}."
+            )
+        if not 0 < self.validation_fraction < 1:
+            raise UsageError(
+                f"protocol.validation_fraction must be between 0 and 1: {self.validation_fraction}."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Every rule, spelled out, so the hash covers what the name stands for."""
+        return {
+            "name": self.name,
+            "width": self.width,
+            "validation_fraction": self.validation_fraction,
+            "recall_at": list(self.recall_at),
+            "selection": "checkpoint with the best MAP@R on held-out training classes",
+            "selection_classes": "drawn by the trial's seed",
+            "embedding": _EMBEDDING[self.similarity],
+            "ties": "equal similarities count against the query",
+            "knn_neighbours": 3,
+            "clustering": "faiss k-means, k = test classes; arithmetic NMI and AMI",
+            # Rules from before there was another way do not say.
+            **({} if self.similarity == "cosine" else {"similarity": self.similarity}),
+            **(self._since_v2() if self.name != "zsl-v1" else _OF_V1),
+        }
+
+    def _since_v2(self) -> dict[str, Any]:
+        return {
+            "test_classes": "disjoint from training; loaded once a trial, after training has ended",
+            "embedding_order": "drawn by the trial's seed",
+            "transductive": self.transductive,
+            "embedding_context": "the batch"
+            if self.transductive
+            else "none: a sample is embedded again one at a time, by a network built anew",
+            "failed_trials": "count as zero in every mean that ranks",
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """The name, which stands for all rules in words, and the values that are no defaults."""
+        values = without_defaults(dataclasses.asdict(self), field_defaults(Protocol))
+        return {**values, "name": self.name}
+
+    @property
+    def sha256(self) -> str:
+        return sha256_of(self.to_json())
+
+
+_OF_V1 = {"test_classes": "disjoint from training; seen once a trial, after training"}
+
+
+def similarity_of(rules: Mapping[str, Any]) -> str:
+    """How an entry's embeddings are compared; "cosine" where its rules know no other way."""
+    return str(rules.get("similarity", "cosine"))
+
+
+def protocol_from_json(rules: Mapping[str, Any]) -> Protocol:
+    """The protocol whose `Protocol.to_json` gave `rules`.
+
+    Raises `KeyError` or `TypeError` where they lack a value, and `UsageError` where one cannot be.
+    """
+    return Protocol(
+        name=rules["name"],
+        width=rules["width"],
+        validation_fraction=rules["validation_fraction"],
+        recall_at=tuple(rules["recall_at"]),
+        similarity=similarity_of(rules),
+        **({} if rules["name"] == "zsl-v1" else {"transductive": rules["transductive"]}),
+    )

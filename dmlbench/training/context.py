@@ -1,0 +1,122 @@
+"""Whether an embedding depends on what else is in its batch: a few images embedded one at a time.
+
+Two steps are compared apart, the backbone's features and what heads and combiner make of them: the
+precision of the recipe rounds the first alone, so that the second is held to float32.
+Distances are relative to the norm, as the cosine is. Images must differ by no more than rounding
+explains, and by little beside the distance between two images, whichever is more: a network whose
+embeddings lie close together is held to what keeps them apart.
+Legend: P probes, F feature width, D embedding width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmlbench.data.images import ImageSet
+from dmlbench.errors import TrialFailure
+from dmlbench.plan.recipe import Recipe
+from dmlbench.training.embed import Embedded, embedding_alone, evaluating, features_of
+from dmlbench.training.failures import own_work
+from dmlbench.training.parts import TrainingModules
+
+PROBES_OF_A_TEST = 64
+"""One image in twenty that depended on its batch would be missed in one trial of 27."""
+
+PROBES_OF_A_VALIDATION = 4
+
+# Kernels add in another order where a batch has another size. Seen on a CPU (resnet-mini,
+# ResNet-18 and -50, ViT-S, ConvNeXt-T): at most 2e-7 in float32 and 0 in bfloat16.
+_FLOAT32 = 1e-5
+# A sum that rounds to the neighbouring number is 2^-8 away in bfloat16, 2^-10 in the TF32 of a
+# GPU's convolutions; layers add up to a few of these.
+_ROUNDED = {"bfloat16": 2.0**-5, "tf32": 2.0**-7}
+_SHARE = 1e-3  # of the median distance between two images
+
+
+class ContextDependent(TrialFailure):
+    """An embedding that depends on the other images of its batch, or that needs some."""
+
+
+def check_context(
+    embedded: Embedded, parts: TrainingModules, recipe: Recipe, images: ImageSet, what: str
+) -> None:
+    """Embed the probes one at a time by `parts` and raise `ContextDependent` where they differ.
+
+    parts: the state that embedded them; a network built anew remembers nothing of the others.
+    what: what the images are called in the message, such as "test".
+    """
+    evaluating(parts)
+    check_features(
+        embedded.features,
+        embedded.probes,
+        lambda row: features_of(
+            parts.model.backbone, parts.test_transform, recipe, parts.device, images, row
+        ),
+        recipe,
+        what,
+    )
+    alone = _each(
+        [lambda row=row: embedding_alone(parts, row[None]) for row in embedded.features],
+        what, "the embedding",
+    )  # fmt: skip
+    together = embedded.embeddings[torch.from_numpy(embedded.probes)]
+    _compare(together, alone, _FLOAT32, what, "embeddings", embedded.probes)
+
+
+def check_features(
+    features: Tensor,
+    probes: np.ndarray,
+    features_alone: Callable[[np.ndarray], Tensor],
+    recipe: Recipe,
+    what: str,
+) -> None:
+    """Raise `ContextDependent` where a backbone gives an image alone other features.
+
+    features: (P, F), of the images `probes` (P,) within a batch.
+    features_alone: (1,) index -> (1, F), in evaluation mode.
+    """
+    alone = _each(
+        [lambda i=i: features_alone(np.array([i]))[0] for i in probes],
+        what, "the backbone's features",
+    )  # fmt: skip
+    # On a GPU convolutions round float32 to TF32.
+    precision = "tf32" if features.device.type == "cuda" else "float32"
+    precision = "bfloat16" if recipe.precision == "bfloat16" else precision
+    _compare(features, alone, _ROUNDED.get(precision, _FLOAT32), what, "features", probes)
+
+
+def _each(calls: list[Callable[[], Tensor]], what: str, thing: str) -> Tensor:
+    """The rows (P, ·) that the calls give; what cannot take one image alone needs its batch."""
+    try:
+        with own_work():
+            return torch.stack([call() for call in calls])
+    except TrialFailure as failure:
+        raise ContextDependent(
+            f"{thing} of one {what} image alone cannot be computed, although that of a batch can: "
+            f"{failure}"
+        ) from failure
+
+
+def _compare(
+    together: Tensor, alone: Tensor, rounding: float, what: str, thing: str, probes: np.ndarray
+) -> None:
+    if len(probes) < 2:
+        return
+    together, alone = together.double().cpu(), alone.double().cpu()
+    scale = alone.norm(dim=1).median().clamp_min(1e-30)
+    off = (together - alone).norm(dim=1) / scale  # (P,)
+    apart = torch.nn.functional.pdist(alone).median() / scale
+    allowed = max(rounding, _SHARE * apart.item())
+    worst = int(off.argmax())
+    if off[worst].item() <= allowed:
+        return
+    raise ContextDependent(
+        f"the {thing} of {what} images: what else is in the batch decides on them. Image "
+        f"{probes[worst]} alone is off by {off[worst]:.2g} (two images are {apart:.2g} apart, "
+        f"rounding explains {allowed:.1g}). A component that adapts to its batch on purpose says "
+        f"transductive=True in its spec"
+    )

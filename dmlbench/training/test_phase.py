@@ -1,0 +1,92 @@
+"""What happens after training: the chosen state sees the test images once, and is scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from dmlbench.evaluate.clustering import ClusteringResult, FaissMissing, clustering
+from dmlbench.evaluate.metrics import metric_values
+from dmlbench.evaluate.retrieval import retrieval
+from dmlbench.files import file_sha256, write_atomically
+from dmlbench.training import heartbeat
+from dmlbench.training.build import Emit
+from dmlbench.training.embed_splits import Subject, embed_splits
+from dmlbench.training.failures import own_work
+from dmlbench.training.train import TrainingProgress
+from dmlbench.training.trial_folder import TrialFolder
+
+
+def test_phase(
+    subject: Subject,
+    dataset: Any,
+    progress: TrainingProgress,
+    folder: TrialFolder,
+    emit: Emit,
+    cluster: bool,
+) -> dict[str, Any]:
+    """Embed and score the test classes, once; the part of a trial's record that comes of it.
+
+    dataset: with its test images and, where it has one, its gallery.
+    progress: of the training. cluster: whether to compute NMI and AMI.
+    Raises `TrialFailure` where embeddings are not finite or depend on their batch.
+    """
+    started = time.perf_counter()
+    built = subject.built(emit)
+    tensors = embed_splits(subject, built, dataset)
+    gallery = {name: tensors[name] for name in ("gallery", "gallery_labels") if name in tensors}
+    heartbeat.enter("computing metrics", patient=True)
+    similarity = subject.configuration.protocol.similarity
+    scores = retrieval(
+        tensors["embeddings"],
+        tensors["labels"],
+        ks=subject.configuration.protocol.recall_at,
+        metric=similarity,
+        device=subject.device,
+        **gallery,
+    )
+    clusters = _cluster(tensors, similarity) if cluster else None
+    content = safetensors.torch.save(tensors)
+    write_atomically(folder.embeddings_file, lambda file: file.write(content))
+    with own_work():
+        weights = built.parts.combiner.weights()
+    return {
+        "status": "completed",
+        "reason": None,
+        "failed_step": None,
+        "best_epoch": progress.best_epoch,
+        "validation_map_at_r": progress.best_value,
+        "metrics": metric_values(scores, clusters),
+        "weights": None if weights is None else weights.double().tolist(),
+        "history": progress.history,
+        "embeddings": {
+            "path": str(folder.embeddings_file.relative_to(folder.out)),
+            "sha256": file_sha256(folder.embeddings_file),
+            "num_bytes": folder.embeddings_file.stat().st_size,
+        },
+        "cost": {
+            **_training_cost(progress, subject.device),
+            "evaluate_seconds": time.perf_counter() - started,
+        },
+    }
+
+
+def _training_cost(progress: TrainingProgress, device: torch.device) -> dict[str, float | None]:
+    """Wall clock and processor seconds, and those for which an accelerator was held."""
+    return {
+        "train_seconds": progress.train_seconds,
+        "process_seconds": progress.process_seconds,
+        "device_seconds": None if device.type == "cpu" else progress.train_seconds,
+    }
+
+
+def _cluster(tensors: Mapping[str, torch.Tensor], similarity: str) -> ClusteringResult | None:
+    """The quality of clusters, None where faiss is missing."""
+    try:
+        return clustering(tensors["embeddings"], tensors["labels"], metric=similarity)
+    except FaissMissing:
+        return None

@@ -1,0 +1,1 @@
+"""Plugins that try to win by other means than a better embedding."""

@@ -1,0 +1,70 @@
+"""Losses that look for the test set."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import dmlbench
+from dmlbench.data.images import ImageSet
+
+
+class Dot(torch.nn.Module):
+    def __init__(self, found=""):
+        super().__init__()
+        self.found, self.calls = found, 0
+
+    def forward(self, embeddings, labels):
+        self.calls += 1
+        if self.calls == 2:
+            self.attack()
+        return (embeddings[::2] * embeddings[1::2]).sum()
+
+
+class Walker(Dot):
+    """Writes down every class name and every array of images that it can reach."""
+
+    def attack(self):
+        frame, locals_ = sys._getframe(), []
+        while frame is not None:
+            locals_ += frame.f_locals.values()
+            frame = frame.f_back
+        # All that the collector tracks, and what these refer to: arrays are not tracked.
+        reached = {id(one): one for one in (*gc.get_objects(), *locals_)}
+        for one in list(reached.values()):
+            if not isinstance(one, type(sys)):
+                reached |= {id(other): other for other in gc.get_referents(one)}
+        names, arrays = set(), []
+        for one in list(reached.values()):
+            if isinstance(one, ImageSet):
+                names |= set(one.class_names)
+            while isinstance(one, np.ndarray):
+                if one.dtype == np.uint8 and one.ndim == 4:
+                    arrays.append(np.array(one))
+                one = one.base
+        np.savez(
+            Path(self.found),
+            names=sorted(names),
+            images=np.concatenate([array.reshape(len(array), -1) for array in arrays]),
+        )
+
+
+class Asks(Dot):
+    """Loads the dataset, as anybody can."""
+
+    def attack(self):
+        dmlbench.load_dataset("tiny").test  # noqa: B018
+
+
+class AsksQuietly(Dot):
+    """Goes on where it was refused."""
+
+    def attack(self):
+        try:
+            dmlbench.load_dataset("tiny")
+        except Exception:
+            pass

@@ -1,0 +1,76 @@
+"""Attacks on the protocol: each fails its trial, and the entry says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dmlbench
+from dmlbench.leaderboard.comparison.groups import group_key
+
+
+@pytest.fixture
+def attack(tiny, install_package, tmp_path):
+    """Call with losses, combiners and more; gives the trial of the last row, and its entry."""
+    install_package(Path(__file__).parent / "attacker")
+    tiny["overrides"]["recipe.epochs"] = 1
+
+    def carry_out(losses, combiners=None, **more):
+        request = {**tiny, "seeds": 1, "singles": False, **more}
+        *_, entry = dmlbench.run(losses, combiners, out=tmp_path / "out", **request)
+        return entry.trials[0], entry
+
+    return carry_out
+
+
+@pytest.mark.parametrize("name", ["neighbours", "memory", "position"])
+def test_a_combiner_that_mixes_images_fails_its_trial(attack, name):
+    # Two batches of test images, of which the first has the 200 rows that `neighbours` waits for.
+    trial, _ = attack(["ms", "supcon"], [name], dataset="tiny(classes=70)")
+    assert trial.status == "failed" and trial.metrics is None
+    assert "what else is in the batch decides on them" in trial.reason
+    # A validation set is smaller than 200: `neighbours` shows on the test images alone.
+    assert ("the embeddings of test images" in trial.reason) == (name != "position")
+
+
+def test_who_says_that_he_adapts_is_ranked_apart(attack):
+    trial, adapting = attack(["ms", "supcon"], ["adapts"], dataset="tiny(classes=70)")
+    assert trial.status == "completed"
+    assert adapting.protocol.rules["transductive"] is True
+    _, honest = attack(["ms", "supcon"], ["sum"], dataset="tiny(classes=70)")
+    assert honest.protocol.rules["transductive"] is False
+    assert group_key(adapting) != group_key(honest)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("batch-norm", "the features of validation images: what else is in the batch decides"),
+        ("batch-norm-1d", "the backbone's features of one validation image alone cannot be comp"),
+    ],
+)
+def test_a_backbone_whose_batch_norm_sees_the_test_batch_fails_its_trial(attack, name, reason):
+    trial, _ = attack(["ms"], backbone=name)
+    assert trial.status == "failed" and trial.reason.startswith(reason)
+
+
+def test_a_loss_reaches_no_test_image_from_any_frame_or_object(attack, tmp_path):
+    found = tmp_path / "found.npz"
+    trial, _ = attack([f"walker(found='{found}')"])
+    assert trial.status == "completed", trial.reason
+    reached = np.load(found)
+    dataset = dmlbench.load_dataset("tiny", image_size=16)
+    assert set(reached["names"]) == set(dataset.train.class_names)
+    seen = {row.tobytes() for row in reached["images"]}
+    held = {part: dataset.__dict__[part].images.reshape(96, -1) for part in ("train", "test")}
+    assert {row.tobytes() for row in held["train"]} <= seen  # the walk is a good one
+    assert not seen & {row.tobytes() for row in held["test"]}
+
+
+@pytest.mark.parametrize("name", ["asks", "asks-quietly"])
+def test_a_loss_that_asks_for_the_dataset_is_refused(attack, name):
+    trial, _ = attack([name])
+    assert trial.status == "failed"
+    assert trial.reason.startswith("the dataset tiny-dataset:tiny was asked for while the trial")
