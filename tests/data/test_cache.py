@@ -74,7 +74,7 @@ def test_a_damaged_entry_is_noticed_and_made_anew(damage, caplog):
     entry = CacheEntry.of("toy", {"a": 1})
     make(entry)
     damage(entry)
-    assert entry.read() is None and "made anew" in caplog.text
+    assert entry.read() is None and "made again" in caplog.text
     make(entry)
     assert np.array_equal(entry.read()[0], ROWS)
     assert len(list(entry.folder.parent.iterdir())) == 1
