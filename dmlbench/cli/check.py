@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def check_command(name: str, without: tuple[str, ...], as_json: bool) -> int:
     """Run the conformance kit on the loss or combiner NAME, or on all that a distribution offers.
 
-    NAME may have parameters: 'triplet(mining=hard)'. Datasets and backbones are held against
-    their specs only. Exits with 4 where a check fails.
+    NAME may have parameters: 'triplet(mining=hard)'. Datasets and backbones are built, without
+    pretrained weights, and must give what `run` asks of them. Exits with 4 where a check fails.
     """
     from dmlbench.conformance.check_plugin import check_name
     from dmlbench.errors import VerificationError

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmlbench.conformance.component import check_combiner, check_loss
+from dmlbench.conformance.image_checks import IMAGE_CHECKS, Subject
 from dmlbench.conformance.kit import Broken, CheckResult, run_checks
 from dmlbench.errors import PluginError, UsageError
 from dmlbench.plan.expressions import parse_call
@@ -83,7 +84,7 @@ def check_name(registry: Registry, name: str) -> Iterator[Report]:
 
 
 def check_component(item: Registered, params: Mapping[str, Any] | None = None) -> Report:
-    """Check a component's spec and, for a loss or a combiner, run the conformance kit on it.
+    """Check a component's spec and, run the conformance kit on it.
 
     Raises `UsageError` for a parameter that it does not have.
     """
@@ -101,6 +102,8 @@ def check_component(item: Registered, params: Mapping[str, Any] | None = None) -
             except ValueError as error:
                 # The one thing that the kit refuses: a listed failure of a check that is none.
                 results.append(CheckResult("expected-failures", "failed", str(error)))
+        elif results[-1].outcome == "passed":
+            results += run_checks(IMAGE_CHECKS[item.kind], Subject(item, resolved), {})
     return Report(item.id, KINDS[item.kind], item.version, tuple(results))
 
 
