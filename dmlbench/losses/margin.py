@@ -5,6 +5,8 @@ Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pa
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,20 @@ from dmlbench.losses.rowwise import ABSENT
 from dmlbench.losses.similarity import precomputed_gradient
 
 MININGS = ("all", "distance-weighted")
+
+
+class _Negatives(NamedTuple):
+    """The negatives that a batch is compared with.
+
+    columns: (B, P) of one negative for each positive; None for all N.
+    lack: (B, P) or (B, N), how far each lies inside the boundary and its margin, at least 0.
+    pushed, pulled: how often a negative and a positive pair count.
+    """
+
+    columns: Tensor | None
+    lack: Tensor
+    pushed: Tensor
+    pulled: Tensor
 
 
 class MarginLoss(PairLoss):
@@ -92,50 +108,57 @@ class MarginLoss(PairLoss):
 
     def compare(self, pairs: Pairs) -> Tensor:
         positives = pairs.positives
-        dtype = pairs.similarity.dtype
-        # Stays in the graph: a learned boundary gets its gradient through this tensor.
-        boundary = self.beta.to(pairs.similarity.device, dtype)
-        labels = positives.labels
-        if self.class_beta:
-            check_labels(self.name, labels, len(boundary))
-            boundary = boundary[labels]  # (B,)
-        else:
-            boundary = boundary.expand(len(labels))
+        boundary = self._boundary(pairs)
         with torch.no_grad():
             distance, slope = pairs.distances()
-            columns = positives.columns
-            filled = positives.filled.to(dtype)
-            near = distance.gather(1, columns)  # (B, P)
             edge = boundary.detach()[:, None]
-            if self.mining == "all":
-                # A pair counts as often as there are triplets with it.
-                times_pulled = filled * positives.negatives
-                distance.scatter_(1, positives.same_class, torch.inf)
-                lack = distance.neg_().add_(edge + self.margin).clamp_min_(0)  # (B, N)
-                times_pushed = positives.count.to(dtype)
-            else:
-                drawn, times_pulled = self._draw(pairs, distance, filled)
-                far = distance.gather(1, drawn)  # (B, P)
-                lack = (edge + self.margin - far).clamp_min_(0)
-                times_pushed = times_pulled
+            near = distance.gather(1, positives.columns)  # (B, P)
             excess = (near - edge + self.margin).clamp_min_(0)
-            total = (excess * times_pulled).sum() + (lack * times_pushed).sum()
-            pulled = excess.sign_().mul_(times_pulled)
-            pushed = lack.sign_().mul_(times_pushed)
-            count = pulled.sum() + pushed.sum()
-            share = 1 / count.clamp_min(1)
+            negatives = self._all_negatives if self.mining == "all" else self._drawn_negatives
+            chosen = negatives(pairs, distance, edge)
+            total = (excess * chosen.pulled).sum() + (chosen.lack * chosen.pushed).sum()
+            pulled = excess.sign_().mul_(chosen.pulled)
+            pushed = chosen.lack.sign_().mul_(chosen.pushed)
+            share = 1 / (pulled.sum() + pushed.sum()).clamp_min(1)
             by_boundary = (pushed.sum(1) - pulled.sum(1)).mul_(share)
-            if self.mining == "all":
+            if chosen.columns is None:
                 gradient = pushed
             else:
-                gradient = torch.zeros_like(distance).scatter_add_(1, drawn, pushed)
-            gradient.scatter_(1, columns, -pulled).mul_(slope).mul_(share)
+                zeros = torch.zeros_like(distance)
+                gradient = zeros.scatter_add_(1, chosen.columns, pushed)
+            gradient.scatter_(1, positives.columns, -pulled).mul_(slope).mul_(share)
         value = precomputed_gradient(
             total * share, (pairs.similarity, gradient), (boundary, by_boundary), keep=pairs
         )
         if self.learn_beta and self.nu > 0:
-            value = value + self._regulariser(boundary, positives, times_pulled, share)
+            value = value + self._regulariser(boundary, positives, chosen.pulled, share)
         return value
+
+    def _boundary(self, pairs: Pairs) -> Tensor:
+        """The boundary of each item (B,); a learned one gets its gradient through this tensor."""
+        boundary = self.beta.to(pairs.similarity.device, pairs.similarity.dtype)
+        labels = pairs.positives.labels
+        if not self.class_beta:
+            return boundary.expand(len(labels))
+        check_labels(self.name, labels, len(boundary))
+        return boundary[labels]
+
+    def _all_negatives(self, pairs: Pairs, distance: Tensor, edge: Tensor) -> _Negatives:
+        """Every negative of every item. Overwrites `distance`."""
+        positives, dtype = pairs.positives, pairs.similarity.dtype
+        distance.scatter_(1, positives.same_class, torch.inf)
+        lack = distance.neg_().add_(edge + self.margin).clamp_min_(0)  # (B, N)
+        # A pair counts as often as there are triplets with it.
+        pulled = positives.filled.to(dtype) * positives.negatives
+        return _Negatives(None, lack, positives.count.to(dtype), pulled)
+
+    def _drawn_negatives(self, pairs: Pairs, distance: Tensor, edge: Tensor) -> _Negatives:
+        """One negative for each positive, drawn by its distance."""
+        filled = pairs.positives.filled.to(pairs.similarity.dtype)
+        columns, counts = self._draw(pairs, distance, filled)
+        far = distance.gather(1, columns)  # (B, P)
+        lack = (edge + self.margin - far).clamp_min_(0)
+        return _Negatives(columns, lack, counts, counts)
 
     def _regulariser(self, boundary, positives, times_pulled: Tensor, share: Tensor) -> Tensor:
         if not self.class_beta:
