@@ -16,6 +16,9 @@ from dmlbench.data.augmentations import check_augmentation
 from dmlbench.errors import UsageError
 from dmlbench.plan.schedule import Schedule, without_others
 
+#: What an entry's schema holds of epochs and dimensions; nothing of a recipe is meant larger.
+_LARGEST = 10**6
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -251,6 +254,8 @@ def _coerce(hint: Any, value: Any, source: str, key: str) -> Any:
     if hint == tuple[int, ...]:
         if not isinstance(value, (list, tuple)) or any(type(item) is not int for item in value):
             raise UsageError(f"{source}: {key} must be a list of whole numbers, not {value!r}.")
+        if any(abs(item) > _LARGEST for item in value):
+            raise UsageError(f"{source}: {key} has a number beyond {_LARGEST}.")
         return tuple(value)
     if typing.get_origin(hint) is Mapping:
         if not isinstance(value, Mapping) or not all(
@@ -277,6 +282,8 @@ def _coerce(hint: Any, value: Any, source: str, key: str) -> Any:
             raise UsageError(f"{source}: {key} is larger than any float.") from None
     if type(value) is not hint:
         raise UsageError(f"{source}: {key} must be of type {hint.__name__}, not {value!r}.")
+    if hint is int and abs(value) > _LARGEST:
+        raise UsageError(f"{source}: {key} is beyond {_LARGEST}.")
     return value
 
 

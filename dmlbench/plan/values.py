@@ -34,7 +34,8 @@ def check_values(item: Registered, given: Mapping[str, Any]) -> None:
         wanted = _wanted(item.spec.defaults[name], item.spec.search.get(name))
         if value is None or wanted is None or _is(value, wanted):
             continue
-        raise UsageError(f"{KINDS[item.kind]} {item.id}: {name} must be {wanted}, not {value!r}.")
+        shown = "one so large" if _is_large(value) else repr(value)
+        raise UsageError(f"{KINDS[item.kind]} {item.id}: {name} must be {wanted}, not {shown}.")
 
 
 def _wanted(default: Any, tried: Any) -> str | None:
@@ -45,10 +46,17 @@ def _wanted(default: Any, tried: Any) -> str | None:
     return None
 
 
+def _is_large(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) >= 2**64
+
+
 def _is(value: Any, wanted: str) -> bool:
     if wanted == "true or false":
         return isinstance(value, bool)
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    # Such whole numbers fit neither torch nor NumPy.
+    return not _is_large(value)
 
 
 def check_place(item: Registered, params: Mapping[str, Any]) -> None:

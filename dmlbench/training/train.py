@@ -86,11 +86,13 @@ class Trainer:
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
         self.auxiliary_optimizer = build_auxiliary_optimizer(parts, recipe)
         self.progress = TrainingProgress()
+        self.learns = False
 
     def run(self) -> Iterator[dict[str, Any]]:
         """Train the epochs that are left, yielding each epoch's record once it is finished.
 
-        Raises `NotFinite` when a loss becomes NaN or infinite.
+        Raises `NotFinite` when a loss becomes NaN or infinite, and `TrialFailure` after the last
+        epoch where no batch ever gave a gradient.
         """
         while self.progress.epoch < self.recipe.epochs:
             started, used = time.perf_counter(), time.process_time()
@@ -101,6 +103,8 @@ class Trainer:
                 record["validation_map_at_r"] = self.validate(self.progress.epoch)
                 self._keep_best(record)
             self.progress.history.append(record)
+            if last:
+                self._require_learning()
             self.progress.train_seconds += time.perf_counter() - started
             self.progress.process_seconds += time.process_time() - used
             yield record
@@ -187,6 +191,8 @@ class Trainer:
         values = torch.cat([objective.detach().reshape(1), passed.losses.detach()]).double().cpu()
         self._check_finite(values, ("the objective", *parts.loss_names), step)
         self.backward(parts, through, passed, objective)
+        # Looked at only where nothing else shows that there is something to learn.
+        self.learns = self.learns or bool(values[0] != 0) or self._has_gradient()
         if recipe.optimizer.max_gradient_norm:
             # The combiner's penalty is no part of the norm: it would shrink the network's steps.
             nn.utils.clip_grad_norm_(parts.model.parameters(), recipe.optimizer.max_gradient_norm)
@@ -197,6 +203,22 @@ class Trainer:
             auxiliary.backward()
             self.auxiliary_optimizer.step()
         return values
+
+    def _has_gradient(self) -> bool:
+        parameters = self.parts.model.parameters()
+        return any(p.grad is not None and bool(p.grad.any()) for p in parameters)
+
+    def _require_learning(self) -> None:
+        """Raise `TrialFailure` where training was none: the network is as random as before."""
+        history = self.progress.history
+        if self.learns or any(record["objective"] != 0 for record in history):
+            return
+        raise TrialFailure(
+            f"The objective was exactly 0, without a gradient, in every batch of {len(history)} "
+            f"epochs: the batches hold nothing for {', '.join(self.parts.loss_names)} to learn "
+            f"from. Losses of pairs need several images per class and several classes in a batch "
+            f"(recipe.batch)."
+        )
 
     def _check_finite(self, values: Tensor, names: Sequence[str], step: int) -> None:
         if bool(values.isfinite().all()):

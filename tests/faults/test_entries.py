@@ -74,6 +74,10 @@ def test_row_12_a_link_is_not_shown_as_what_a_board_says_of_itself(tmp_path: Pat
     done = _dmlbench("leaderboard", "show", folder, "--markdown")
     assert "token" not in done.stdout
     assert done.returncode == 4 and "_about.md is a link" in done.stderr
+    for place in (folder, tmp_path):
+        done = _dmlbench("leaderboard", "verify", place)
+        assert done.returncode == 4 and "token" not in done.stdout
+        assert "_about.md" in done.stdout and "is a link" in done.stdout
 
 
 def test_row_18_trials_may_be_a_link_to_a_scratch_disk(tmp_path: Path) -> None:

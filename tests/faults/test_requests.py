@@ -154,3 +154,22 @@ def test_row_37_a_download_from_an_address_with_letters_outside_ascii(web, tmp_p
     for address in ("http://[", f"http://{'ü' * 100}/x"):
         with pytest.raises(DownloadError, match="not an address"):
             download(address, tmp_path / "y")
+
+
+@pytest.mark.parametrize("digits", [8, 30, 400])
+@pytest.mark.parametrize(
+    "key",
+    ["epochs", "embedding_dim", "batch.classes", "batch.micro", "input.size", "frozen_epochs"],
+)
+def test_numbers_of_a_recipe_are_bounded(key: str, digits: int) -> None:
+    for value in (10**digits, -(10**digits)):
+        with pytest.raises(UsageError, match=f"recipe.{key}"):
+            _plan(losses=["arcface"], overrides={f"recipe.{key}": value})
+
+
+def test_parameters_are_numbers_that_torch_holds() -> None:
+    for losses in (f"triplet(margin={10**400})", f"triplet(margin=-{2**64})"):
+        with pytest.raises(UsageError, match="margin must be a number, not one so large"):
+            _plan(losses=[losses])
+    with pytest.raises(UsageError, match="classes must be a number"):
+        _plan(losses=["triplet"], dataset=f"glyphs(classes={10**400})")

@@ -54,7 +54,7 @@ def show_command(
     from dmlbench.leaderboard.comparison.verdict import verdicts
     from dmlbench.leaderboard.entries.claim_store import read_all_claims
     from dmlbench.leaderboard.entries.sanitize import plain
-    from dmlbench.leaderboard.entries.store import about, read_leaderboards
+    from dmlbench.leaderboard.entries.store import ABOUT, about, read_leaderboards
     from dmlbench.leaderboard.verification.tiers import Tiers
     from dmlbench.leaderboard.views.export import render_csv, render_json, render_markdown
     from dmlbench.leaderboard.views.latex import render_latex
@@ -68,7 +68,7 @@ def show_command(
     if explain and form in ("json", "csv", "latex"):
         raise UsageError(f"--explain adds text below tables; --{form} has none. Drop one of them.")
     claims, refused = read_all_claims(folder, dataset)
-    introduced = (folder / "_about.md").exists()  # a leaderboard that is still to be filled
+    introduced = (folder / ABOUT).exists()  # a leaderboard that is still to be filled
     entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims) or introduced)
     for problem in [*problems, *refused]:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)

@@ -17,6 +17,9 @@ from dmlbench.leaderboard.entries.entry import Entry, parse_entry
 from dmlbench.leaderboard.entries.reading import MAX_RECORD_BYTES as MAX_ENTRY_BYTES
 from dmlbench.leaderboard.entries.reading import read_text, too_large
 
+#: What a folder's keeper says of its leaderboards.
+ABOUT = "_about.md"
+
 _SAFE_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 _ID = re.compile(r"[0-9a-f]{16}")
 _STEM = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8})?")
@@ -103,7 +106,7 @@ def entry_files(folder: str | Path) -> list[Path]:
 
 def about(folder: str | Path) -> str:
     """What a folder's keeper says of its leaderboards, as Markdown; empty where nothing is said."""
-    path = Path(folder) / "_about.md"
+    path = Path(folder) / ABOUT
     if not path.exists():
         return ""
     if path.is_symlink():

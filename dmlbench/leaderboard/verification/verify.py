@@ -13,7 +13,13 @@ from dmlbench.leaderboard.entries.attestation import (
 )
 from dmlbench.leaderboard.entries.claim_store import claim_files, read_claim
 from dmlbench.leaderboard.entries.labels import Labels
-from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders, read_entry
+from dmlbench.leaderboard.entries.store import (
+    ABOUT,
+    about,
+    entry_files,
+    leaderboard_folders,
+    read_entry,
+)
 from dmlbench.leaderboard.verification.attested import attested
 from dmlbench.leaderboard.verification.bundle_reading import Bundle
 from dmlbench.leaderboard.verification.checks import check_entry
@@ -61,7 +67,21 @@ def verify(
     everywhere = [verified for board in boards for verified in board.entries]
     names = _names([verified.path for verified in everywhere])
     _mark(everywhere, copies([verified.entry for verified in everywhere], names))
-    return [verified for board in boards for verified in _judged(board, embeddings)]
+    found = [verified for board in boards for verified in _judged(board, embeddings)]
+    return [*(_unreadable_texts(target) if target.is_dir() else []), *found]
+
+
+def _unreadable_texts(folder: Path) -> list[Verified]:
+    """What keepers say of the leaderboards in a folder, where it cannot be shown."""
+    found = []
+    for path in sorted(path for level in ("", "*/", "*/*/") for path in folder.glob(level + ABOUT)):
+        try:
+            about(path.parent)
+        except VerificationError as error:
+            verified = Verified(path)
+            verified.fail("about", str(error).removeprefix(f"{path}").lstrip(": "))
+            found.append(verified)
+    return found
 
 
 @dataclass(frozen=True)
