@@ -259,7 +259,7 @@ def _protocol(data, **changes):
         ({"more": "rules"}, "'more'"),
         ({"name": "zsl-v9"}, "not known here"),
         ({"width": "wide"}, "fair or paper"),
-        ({"recall_at": 5}, "no list of numbers"),
+        ({"recall_at": 5}, "not a list of numbers"),
         ({"validation_fraction": None}, "rules are not those"),
     ],
 )
