@@ -132,6 +132,14 @@ def _run(*arguments: str | Path) -> str:
     return text
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _wide() -> Iterator[None]:
+    """Room for the column of ids in every table."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "160")
+        yield
+
+
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch) -> None:
     """`reproduce` plans, and trains nothing."""

@@ -213,7 +213,7 @@ def test_a_process_that_dies_costs_no_try(tiny, tmp_path):
     dying = dataclasses.replace(single, space={"losses[0].step": [1, 10_000]})
     (lasting,) = settings_of(request_of(tiny, tmp_path, losses=["ms"]), registry)
     resources = Resources(jobs=2, device="cpu")
-    with pytest.raises(TrialFailure, match="breaks: .*SIGKILL.*the same command goes on"):
+    with pytest.raises(TrialFailure, match="breaks: .*SIGKILL.*the same command resumes"):
         tune([dying, lasting], registry, resources, tmp_path, budget=2)
     assert dying.read(tmp_path) is None and len(lasting.read(tmp_path).trials) == 2
 
