@@ -218,6 +218,6 @@ def test_ctrl_c_leaves_a_resumable_state_and_says_how_to_go_on(tiny, tmp_path, o
     )
     text = shown.terminal.decode(errors="replace")
     assert shown.interrupted and shown.code == 130, text[-2000:]
-    assert "0 of 1 trials are done" in text and "The same command goes on" in text
+    assert "0 of 1 trials are done" in text and "The same command resumes" in text
     assert "multi-similarity" in text and "Val MAP@R" in text
     assert list(tmp_path.glob(".trials/*/*/seed-0/checkpoint.pt")) and shown.stdout == b""
