@@ -29,7 +29,7 @@ PROBES_OF_A_TEST = 64
 PROBES_OF_A_VALIDATION = 4
 
 # Kernels add in another order where a batch has another size. Seen on a CPU (resnet-mini,
-# ResNet-18 and -50, ViT-S, ConvNeXt-T): at most 2e-7 in float32 and 0 in bfloat16.
+# ResNet-18 and -50, ViT-S): at most 2e-7 in float32 and 0 in bfloat16.
 _FLOAT32 = 1e-5
 # A sum that rounds to the neighbouring number is 2^-8 away in bfloat16, 2^-10 in the TF32 of a
 # GPU's convolutions; layers add up to a few of these.
