@@ -178,3 +178,18 @@ def test_row_41_a_board_with_an_introduction_alone_is_empty(tmp_path: Path) -> N
         done = _dmlbench("leaderboard", "show", folder, form)
         assert done.returncode == 0 and "no entry yet" in done.stderr
         assert ("To be filled." in done.stdout) is (form == "--markdown")
+
+
+def test_row_13_no_view_lets_what_steers_a_terminal_through() -> None:
+    import io
+
+    from rich.console import Console
+
+    from dmlbench.leaderboard.views.export import csv_cell, markdown
+    from dmlbench.leaderboard.views.latex import latex
+    from dmlbench.leaderboard.views.terminal import writable
+
+    hostile = f"a{HIDDEN}\u2066\x9b\ud800b\nc"
+    console = Console(file=io.TextIOWrapper(io.BytesIO(), "utf-8"))
+    assert writable(hostile, console) == csv_cell(hostile) == "ab\nc"
+    assert markdown(hostile) == "ab\nc" and not set(HIDDEN) & set(latex(hostile))

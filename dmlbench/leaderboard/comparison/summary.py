@@ -19,6 +19,7 @@ from dmlbench.leaderboard.entries.metrics import (
     resolve_metric,
     values_by_trial,
 )
+from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.words import recipe_label
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.plan.config import sha256_of
@@ -91,7 +92,7 @@ def summarise(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> Summary:
 def _row(places: Sequence[Sequence[Entry]], by: str, labels: Labels) -> SummaryRow:
     first = next(entries[0] for entries in places if entries)
     cells = tuple(_cell(entries, by) for entries in places)
-    width = f"{first.protocol.rules.get('width')} width, {first.embedding_dim}-d"
+    width = f"{plain(str(first.protocol.rules.get('width')))} width, {first.embedding_dim}-d"
     return SummaryRow(
         losses=" + ".join(write_copies(labels.component(loss) for loss in first.losses)),
         combiner=labels.component(first.combiner) if first.combiner else None,

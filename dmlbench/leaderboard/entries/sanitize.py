@@ -14,6 +14,16 @@ def plain_lines(text: str, limit: int = 4000) -> str:
     )
 
 
+def visible(text: str) -> str:
+    """Text without control, formatting and surrogate characters, line breaks excepted.
+
+    Every view passes its text through this on the way out, whoever made it.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c)[0] != "C")
+
+
 def plain(text: str, limit: int = 200) -> str:
     """Text without control, formatting and surrogate characters, cut at `limit` characters.
 
@@ -21,6 +31,5 @@ def plain(text: str, limit: int = 200) -> str:
     right-to-left override reorder a row.
     """
     spaced = "".join(" " if c in "\t\n\r\v\f\u2028\u2029\x85" else c for c in text[: 4 * limit])
-    kept = "".join(c for c in spaced if unicodedata.category(c)[0] != "C")
-    joined = " ".join(kept.split())
+    joined = " ".join(visible(spaced).split())
     return joined if len(joined) <= limit else joined[: limit - 1] + "…"

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
+from dmlbench.leaderboard.entries.sanitize import visible
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.explain import POINTER, explanation
 from dmlbench.leaderboard.views.notes import notes
@@ -96,7 +97,7 @@ def _cell(column: ShownColumn, row: int) -> str:
 
 def markdown(text: str) -> str:
     """Text with every character escaped that Markdown would read as markup."""
-    escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", text)
+    escaped = _MARKDOWN_SPECIAL.sub(r"\\\1", visible(text))
     # GitHub links bare addresses; an empty comment would be HTML, an entity is only a character.
     escaped = escaped.replace("://", "&#58;//")
     return re.sub(r"(?i)(www)\.", r"\1&#46;", escaped)
@@ -106,6 +107,8 @@ def csv_cell(value: Any) -> Any:
     """A value as a spreadsheet may read it: lists joined, and no text that becomes a formula."""
     if isinstance(value, list):
         value = "; ".join(map(str, value))
+    if isinstance(value, str):
+        value = visible(value)
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
         return f"'{value}"
     return value

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
+from dmlbench.leaderboard.entries.sanitize import visible
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.table import ShownColumn, shown_columns
 
@@ -47,7 +48,7 @@ def render_latex(
 
 def latex(text: str) -> str:
     """Text with every character escaped that LaTeX would read as a command."""
-    return "".join(_SPECIAL.get(character, character) for character in text)
+    return "".join(_SPECIAL.get(character, character) for character in visible(text))
 
 
 def _table(columns: Sequence[ShownColumn], title: str) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dmlbench.leaderboard.entries.sanitize import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -98,7 +100,8 @@ def say(console: Console, text: str, style: str = "", bullet: str = "") -> None:
 
 
 def writable(text: str, console: Console) -> str:
-    """Text that the console's encoding can show."""
+    """Text that the console's encoding can show, without what would steer a terminal."""
+    text = visible(text)
     if not console.options.ascii_only:
         return text
     return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
