@@ -173,7 +173,8 @@ def decode_image(data: bytes, size: int | tuple[int, int]) -> np.ndarray:
 def _whole_size(path: Path, short: int) -> tuple[int, int]:
     """Height and width to store a file's whole image at, from its header; square if unknown."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file, Image.open(file) as image:
+        _check_regular(path)
+        with Image.open(path) as image:
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
             width, height = image.size[::-1] if turned else image.size
             return stored_size(height, width, short)
@@ -181,11 +182,6 @@ def _whole_size(path: Path, short: int) -> tuple[int, int]:
         raise
     except Exception:  # decoding will say what is wrong with it, or read it without its EXIF data
         return short, short
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; of a pipe without a writer this gives nothing to read, at once."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _png_without_exif(data: bytes) -> bytes:
@@ -285,10 +281,14 @@ def _contents(paths: Sequence[Path]) -> list[str]:
 
 
 def _read(path: Path) -> bytes:
-    """The content of a regular file: a pipe would block, and a device never end."""
+    _check_regular(path)
+    return path.read_bytes()
+
+
+def _check_regular(path: Path) -> None:
+    """Raise `ValueError` for what is not a file to read: a pipe would block, a device never end."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("no regular file")
     if status.st_size > _MOST_BYTES:
         raise ValueError(f"larger than {_MOST_BYTES >> 20} MiB")
-    return path.read_bytes()

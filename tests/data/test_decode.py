@@ -148,7 +148,7 @@ def test_more_files_than_fit_a_chunk_keep_their_order(tmp_path, monkeypatch):
 
 
 def test_whole_images_keep_their_ends(tmp_path):
-    """Of each shape, upright or turned by the camera, beside a damaged file and a copy."""
+    """Of each shape, upright or turned by the camera, beside what is no image and a pipe."""
     exif = Image.Exif()
     exif[0x0112] = 6
     wide, tall = gradient(8, 20), gradient(24, 8)
@@ -156,11 +156,12 @@ def test_whole_images_keep_their_ends(tmp_path):
     (tmp_path / "b.png").write_bytes(encoded(wide, exif=exif))
     (tmp_path / "c.png").write_bytes(b"no image")
     (tmp_path / "d.png").write_bytes(encoded(tall))
-    paths = [tmp_path / name for name in ("a.png", "b.png", "c.png", "d.png")]
+    os.mkfifo(tmp_path / "e.png")
+    paths = [tmp_path / name for name in ("a.png", "b.png", "c.png", "d.png", "e.png")]
     for _ in range(2):  # decoded, then from the cache
         files = decode_files("tiny", tmp_path, paths, 8, whole=True)
-        assert files.images.sizes.tolist() == [[8, 20], [20, 8], [8, 8], [24, 8]]
-        assert list(files.failures) == [2]
+        assert files.images.sizes.tolist() == [[8, 20], [20, 8], [8, 8], [24, 8], [8, 8]]
+        assert list(files.failures) == [2, 4]
         a, b, c, d = (files.images[np.array([i])][0].transpose(1, 2, 0) for i in range(4))
         assert np.array_equal(a, wide) and np.array_equal(b, np.rot90(wide, -1))
         assert not c.any() and np.array_equal(d, tall)
@@ -169,7 +170,7 @@ def test_whole_images_keep_their_ends(tmp_path):
     assert np.array_equal(padded[1, :, :, :8].transpose(1, 2, 0), tall)
     assert ImageView(files.images, np.array([3, 1])).sizes.tolist() == [[24, 8], [20, 8]]
     squares = decode_files("tiny", tmp_path, paths, 8)
-    assert squares.images.shape == (4, 3, 8, 8)  # beside it, in a store of its own
+    assert squares.images.shape == (5, 3, 8, 8)  # beside it, in a store of its own
 
 
 def test_the_middle_of_a_whole_image_is_the_middle_square():
