@@ -183,6 +183,12 @@ def _configuration(entry: Entry, registry: Registry) -> Configuration:
             f"trains under {PROTOCOL}. To reproduce it install the one that made it "
             f"({entry.dmlbench_version}{commit})."
         )
+    splits = {trial.split for trial in entry.trials} - {0}
+    if splits:
+        raise UsageError(
+            f"The entry {entry.entry_id} has trials on class split {min(splits)}, which this "
+            f"dmlbench does not train: only on the dataset's own split."
+        )
     stated = entry.configuration_json()
     try:
         configuration = configuration_from_json(stated)

@@ -154,6 +154,29 @@ def test_only_the_trials_that_a_salt_draws_are_an_audit(tmp_path):
     assert len(drawn) == 5  # any trial may be drawn
 
 
+def test_a_forged_confirmation_of_any_size_counts_for_nothing_and_stops_nobody(tmp_path):
+    entry = make(map_at_r=[0.50, 0.51, 0.52], dataset="x")
+    folder = write_entry(tmp_path, entry).parent
+    (trial,) = attestation(entry, [0.5]).trials
+    trials = [trial.model_copy(update={"seed": seed}) for seed in range(1001)]
+    forged = attestation(entry, [0.5], trials=trials, kind="confirmed", salt="salt")
+    write_attestation(folder, forged)
+    assert tier(entry, folder) == verify(folder)[0].tier == "checked"
+
+
+def test_trials_of_another_class_split_are_not_trained_on_the_datasets_own(tiny, tmp_path):
+    entry = make(dataset="tiny")
+    moved = entry.model_construct(
+        **{
+            **vars(entry),
+            "trials": [trial.model_copy(update={"split": 2}) for trial in entry.trials],
+            "protocol": entry.protocol.model_copy(update={"name": "zsl-v2"}),
+        }
+    )
+    with pytest.raises(UsageError, match="class split 2"):
+        plan_again(moved, None, tmp_path, load_plugins())
+
+
 def test_fresh_seeds_confirm_a_row_or_tell_that_luck_made_it(tmp_path):
     entry = make(map_at_r=[0.50, 0.51, 0.52], dataset="x")
     folder = write_entry(tmp_path, entry).parent
