@@ -70,6 +70,15 @@ def test_agreement(values, verdict, words):
     assert found.reproduced == (verdict in ("equal", "agrees"))
 
 
+def test_the_trials_of_an_attestation_are_limited():
+    entry = make()
+    again = attestation(entry, [0.5]).trials[0]
+    many = [again.model_copy(update={"seed": seed}) for seed in range(1001)]
+    assert len(attestation(entry, [0.5], trials=many[:1000]).trials) == 1000
+    with pytest.raises(ValueError, match="at most 1000 items"):
+        attestation(entry, [0.5], trials=many)
+
+
 def test_other_data_a_strange_seed_and_a_failed_training_do_not_agree():
     entry = make(map_at_r=[0.50, 0.51, 0.52])
     other = attestation(entry, [0.50, 0.51, 0.52], fingerprint="1" * 64)

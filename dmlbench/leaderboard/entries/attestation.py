@@ -20,7 +20,7 @@ from dmlbench.files import write_text
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.parsing import parse_record
 from dmlbench.leaderboard.entries.reading import read_text
-from dmlbench.leaderboard.entries.record import Count, Name, Record, Sha256
+from dmlbench.leaderboard.entries.record import MOST_TRIALS, Count, Name, Record, Sha256
 from dmlbench.leaderboard.entries.trial import Metrics, keys_text, trial_title
 
 SCHEMA_VERSION = 1
@@ -67,7 +67,7 @@ class Attestation(Record):
     dmlbench_version: Name
     code_sha256: Sha256
     fingerprint: Sha256 | None
-    trials: Annotated[list[AttestedTrial], Field(min_length=1)]
+    trials: Annotated[list[AttestedTrial], Field(min_length=1, max_length=MOST_TRIALS)]
     salt: Annotated[str, Field(pattern=r"^[!-~]{1,64}$")] | None = None
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 from dmlbench.leaderboard.entries.origin import check_link
 from dmlbench.leaderboard.entries.parsing import parse_record
 from dmlbench.leaderboard.entries.record import (
+    MOST_TRIALS,
     Count,
     Name,
     Record,
@@ -19,10 +20,13 @@ from dmlbench.leaderboard.entries.trial import Trial, keys_text
 from dmlbench.leaderboard.entries.trial_result import BackboneFacts, DatasetFacts, TrialFacts
 from dmlbench.leaderboard.entries.tuning import TuningRecord
 from dmlbench.plan.config import sha256_of
-from dmlbench.plan.identity import BUILT_IN, states_the_same
+from dmlbench.plan.identity import BUILT_IN, field_defaults, states_the_same
+from dmlbench.plan.recipe import Recipe
 from dmlbench.plan.writing import row_name
 
 SCHEMA_VERSION = 2
+# What an identity says of each component.
+_COMPONENT = {"distribution", "name", "params"}
 # Characters of a label that a line has room for.
 _REPR_NAME = 40
 
@@ -96,7 +100,7 @@ class Entry(Record):
     recipe_overrides: dict[str, JsonValue]
     embedding_dim: Small
     head_dims: list[Small]
-    trials: list[Trial]
+    trials: Annotated[list[Trial], Field(max_length=MOST_TRIALS)]
     tuning: list[TuningRecord] = Field(default_factory=list)
     dmlbench_version: Name
     dmlbench_commit: str | None
@@ -110,6 +114,7 @@ class Entry(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Entry:
+        self._check_recipe()
         self._check_identity()
         if self.entry_id != sha256_of(self.identity_json())[:16]:
             raise ValueError("entry_id is not the hash of the configuration")
@@ -119,6 +124,12 @@ class Entry(Record):
         if self.combiner is None and len(self.losses) != 1:
             raise ValueError("several losses need a combiner")
         return self
+
+    def _check_recipe(self) -> None:
+        """The recipe's parts that are tables are tables."""
+        for name, default in field_defaults(Recipe).items():
+            if isinstance(default, dict) and not isinstance(self.recipe.get(name, {}), dict):
+                raise ValueError(f"recipe.{name} is not a table")
 
     def _check_identity(self) -> None:
         """Each schema has its own way to say what code and configuration it is about."""
@@ -141,6 +152,13 @@ class Entry(Record):
         whole = self.configuration_json()
         if self.identity.keys() != whole.keys() or not states_the_same(self.identity, whole):
             raise ValueError("the identity says other than the configuration")
+        named = [*self.identity["losses"], *(self.identity[n] for n in ("dataset", "backbone"))]
+        named += [self.identity["combiner"]] if self.combiner else []
+        if any(component.keys() != _COMPONENT for component in named):
+            raise ValueError(
+                "the identity needs distribution, name and params of each component, which may "
+                "leave out only params that have their default"
+            )
 
     @property
     def code_of_dmlbench(self) -> tuple[int | None, str | None]:
@@ -157,7 +175,7 @@ class Entry(Record):
         def component(record: ComponentRecord | None) -> dict[str, Any] | None:
             if record is None:
                 return None
-            return {k: getattr(record, k) for k in ("distribution", "name", "params")}
+            return {k: getattr(record, k) for k in sorted(_COMPONENT)}
 
         return {
             "losses": [component(loss) for loss in self.losses],

@@ -14,6 +14,8 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 # Seeds, epochs, widths: what may be counted up to.
 Small = Annotated[int, Field(ge=0, le=10**6)]
+# Trials of a file: tests between n rows need memory for n² times as many values.
+MOST_TRIALS = 1000
 Seconds = Annotated[float, Field(ge=0.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]

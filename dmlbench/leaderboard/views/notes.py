@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # A longer note about a single row is replaced by a count.
 _LINE = 116
+# So many failed trials of a row are named in its note; the entry has all of them.
+_FAILURES = 5
 
 
 def notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> list[str]:
@@ -73,9 +75,14 @@ def _problems(rows: pandas.DataFrame) -> list[str]:
         if row.failures:
             found.append(
                 f"{row.name}: {row.seeds} of {row.seeds + row.failed} trials completed, the others "
-                f"count as 0; " + "; ".join(row.failures)
+                f"count as 0; " + _listed(row.failures)
             )
     return found
+
+
+def _listed(failures: Sequence[str]) -> str:
+    more = len(failures) - _FAILURES
+    return "; ".join(failures[:_FAILURES]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _rank_note(rows: pandas.DataFrame, by: str) -> list[str]:

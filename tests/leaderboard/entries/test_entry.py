@@ -102,3 +102,14 @@ def test_an_entry_is_written_on_one_line(make_entry):
     )
     long = make_entry("+".join(f"some-long-loss-{number}" for number in range(20)), combiner="sum")
     assert len(repr(long)) <= 100 and "…" in repr(long)
+
+
+@pytest.mark.parametrize("count, read", [(1000, True), (1001, False)])
+def test_the_trials_of_an_entry_are_limited(make_entry, count, read):
+    data = make_entry(map_at_r=[], failed={0: "NaN at step 1"}).model_dump()
+    data["trials"] = [data["trials"][0] | {"seed": seed} for seed in range(count)]
+    if read:
+        assert len(parse_entry(json.dumps(data), "file").trials) == count
+        return
+    with pytest.raises(VerificationError, match="trials: List should have at most 1000 items"):
+        parse_entry(json.dumps(data), "file")

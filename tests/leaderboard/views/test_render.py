@@ -19,6 +19,7 @@ from dmlbench.leaderboard.views.describe import show_entry
 from dmlbench.leaderboard.views.explain import COLUMNS, POINTER
 from dmlbench.leaderboard.views.export import markdown, render_csv, render_json, render_markdown
 from dmlbench.leaderboard.views.latex import render_latex
+from dmlbench.leaderboard.views.notes import notes
 from dmlbench.leaderboard.views.render import render_rich
 
 HOSTILE = "[red]x|y[/red]\n<b>&\x1b[31m\u202e**_z_**$^$"
@@ -82,6 +83,12 @@ def below_the_table(text):
     """What is said after the verdicts, by line."""
     lines = text.splitlines()
     return lines[next(i for i, line in enumerate(lines) if line.startswith("! ")) :]
+
+
+def test_the_note_of_many_failures_names_a_few(make_entry):
+    row = make_entry("circle", [], failed={seed: f"NaN at step {seed}" for seed in range(900)})
+    (note,) = [n for n in notes(leaderboard_frame([row]), "map_at_r") if "completed" in n]
+    assert "seed 4 failed" in note and note.endswith("; and 895 more") and len(note) < 400
 
 
 def test_below_a_table_are_at_most_three_lines_of_notes_and_where_the_rest_is(entries):
