@@ -17,6 +17,9 @@ from dmlbench.training.environment import available_cores
 
 _log = logging.getLogger(__name__)
 
+#: Why a job failed whose process sent something else as its result.
+NO_RESULT = "the process that trained it sent a result that cannot be read"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
@@ -79,8 +82,8 @@ def prepare(
     for event in executor.run(jobs):
         name = event.job.label()
         if event.kind == "done":
-            reports.update(dict.fromkeys(event.values["result"]["report"]))
-            device = event.values["result"]["device"]
+            report, device = _prepared(name, event.values["result"])
+            reports.update(dict.fromkeys(report))
         elif event.kind == "error":
             raise errors.get(event.values["exit_code"], DmlbenchError)(event.values["message"])
         elif event.kind == "still":
@@ -96,6 +99,13 @@ def prepare(
                 f"were made ready"
             )
     return list(reports), device
+
+
+def _prepared(name: str, result: Mapping[str, Any]) -> tuple[list[str], str]:
+    report, device = result.get("report"), result.get("device")
+    if not isinstance(device, str) or not isinstance(report, list):
+        raise DmlbenchError(f"{name} cannot be trained: {NO_RESULT}")
+    return [str(line) for line in report], device
 
 
 def still_message(name: str, values: Mapping[str, Any], trial: PlannedTrial | None = None) -> str:

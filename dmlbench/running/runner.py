@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from dmlbench.errors import DmlbenchError, UsageError
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.entry import Entry
@@ -23,7 +25,13 @@ from dmlbench.running.assemble import Origin
 from dmlbench.running.dispatch import EventDispatcher
 from dmlbench.running.entries import update_entry
 from dmlbench.running.executors.local import Event, LocalExecutor
-from dmlbench.running.jobs import Resources, configuration_message, prepare, still_message
+from dmlbench.running.jobs import (
+    NO_RESULT,
+    Resources,
+    configuration_message,
+    prepare,
+    still_message,
+)
 from dmlbench.running.planning import Plan, PlannedTrial
 from dmlbench.training.trial_folder import TRIALS, make_folder
 
@@ -170,7 +178,11 @@ class _Execution:
             # What is wrong with an entry is told at the end, where it is tried again.
             with contextlib.suppress(DmlbenchError):
                 self._write(trial.configuration)
-            result = TrialResult.model_validate(event.values["result"]).trial
+            try:
+                result = TrialResult.model_validate(event.values["result"]).trial
+            except ValidationError:
+                self._fail(trial, NO_RESULT)
+                return
             if result.metrics is not None:
                 seconds = result.cost.train_seconds
                 values = {"metrics": result.metrics.model_dump(), "seconds": seconds}

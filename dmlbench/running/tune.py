@@ -16,13 +16,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from dmlbench.errors import TrialFailure, UsageError
 from dmlbench.leaderboard.entries.trial_result import ValidationResult
 from dmlbench.leaderboard.entries.tuning import TuningRecord, TuningTrial
 from dmlbench.plan.code import code_sha256
 from dmlbench.plugins.registry import Registry
-from dmlbench.running.executors.local import Event, LocalExecutor
-from dmlbench.running.jobs import Resources, configuration_message, prepare, still_message
+from dmlbench.running.executors.local import LocalExecutor
+from dmlbench.running.jobs import (
+    NO_RESULT,
+    Resources,
+    configuration_message,
+    prepare,
+    still_message,
+)
 from dmlbench.running.studies import Study, require_optuna
 from dmlbench.running.tuning_records import Setting
 from dmlbench.training.trial_folder import TRIALS, make_folder
@@ -98,7 +106,12 @@ def _run_studies(studies: Sequence[Study], queue: _Queue, watch: Watch | None) -
             study, seed = event.job
             name = study.setting.configuration.label()
             if event.kind == "done":
-                _take(study, seed, event, queue, watch)
+                try:
+                    result = ValidationResult.model_validate(event.values["result"])
+                except ValidationError:
+                    stopped[name] = NO_RESULT
+                    continue
+                _take(study, seed, result, queue, watch)
             elif event.kind == "still":
                 _log.warning("%s", still_message(name, event.values))
             elif event.kind == "overdue":
@@ -109,9 +122,11 @@ def _run_studies(studies: Sequence[Study], queue: _Queue, watch: Watch | None) -
     return stopped
 
 
-def _take(study: Study, seed: int, event: Event, queue: _Queue, watch: Watch | None) -> None:
+def _take(
+    study: Study, seed: int, result: ValidationResult, queue: _Queue, watch: Watch | None
+) -> None:
     """Note a result; after the last seed of a tuning trial, keep it and go on to the next."""
-    if not study.take(seed, ValidationResult.model_validate(event.values["result"])):
+    if not study.take(seed, result):
         return
     study.write(queue.leaderboards)
     if watch is not None:

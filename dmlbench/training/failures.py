@@ -116,6 +116,12 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
 
+def log_traceback() -> None:
+    """Print the error that is being handled to the trial's log, unless the disk refuses."""
+    with contextlib.suppress(OSError, ValueError):
+        traceback.print_exc()
+
+
 @contextlib.contextmanager
 def own_work(what: str = "") -> Iterator[None]:
     """Around what losses, combiner or backbone compute: what they raise fails their trial.
@@ -130,7 +136,7 @@ def own_work(what: str = "") -> Iterator[None]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too
-        traceback.print_exc()  # to the trial's log
+        log_traceback()
         lacked = what_the_machine_lacked(error)
         if lacked is None and (short := what_is_short(*_written_to())):
             lacked = f"{short}, and then {described(error)}"

@@ -7,7 +7,6 @@ to be trained with it; their names stand before what they, or their combiner, re
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from dmlbench.plan.config import Configuration
 from dmlbench.plan.labels import label
 from dmlbench.plugins.registry import Registry
 from dmlbench.training.build import build_objective
+from dmlbench.training.failures import log_traceback
 from dmlbench.training.trial import check
 
 
@@ -30,7 +30,7 @@ def loading(configuration: Configuration) -> Iterator[None]:
     except DmlbenchError as error:
         raise UsageError(str(error)) from error
     except (Exception, SystemExit) as error:
-        traceback.print_exc()
+        log_traceback()
         raise DmlbenchError(
             f"The dataset {configuration.dataset.id} cannot be loaded: {_said(error)}"
         ) from error
@@ -53,7 +53,7 @@ def check_blaming(configuration: Configuration, registry: Registry, data: Traini
         elif not isinstance(error, DmlbenchError):
             message = f"The backbone {configuration.backbone.id} cannot be built: {message}"
         if not isinstance(error, DmlbenchError):
-            traceback.print_exc()
+            log_traceback()
         kinds = (UsageError, PluginError)
         kind = next((kind for kind in kinds if isinstance(error, kind)), DmlbenchError)
         raise kind(message) from error

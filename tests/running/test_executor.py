@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import socket
+import sys
 from collections import deque
 
 import pytest
 
-from dmlbench.running.executors import launchers, local
+from dmlbench.errors import TrialFailure
+from dmlbench.running.executors import channel, fork_server, job, launchers, local
 from dmlbench.running.executors.channel import JobEnd, RunEnd
 from dmlbench.running.executors.local import LocalExecutor
 from dmlbench.running.executors.watchdog import Watchdog
+from dmlbench.training import heartbeat
+from dmlbench.training.failures import own_work
 
 
 class Growing:
@@ -85,6 +90,81 @@ def test_messages_of_another_job_and_of_none_are_counted_and_ignored():
     theirs.close()
     assert end.receive() is None and end.ended and end.stray == 6
     end.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"job": "mine", "event": "done"}',
+        b'{"job": "mine", "event": "done", "result": []}',
+        b'{"job": "mine", "event": "error", "message": "why"}',
+        b'{"job": "mine", "event": "error", "message": null, "exit_code": 1}',
+        b'{"job": "mine", "event": "progress", "kind": "epoch_finished"}',
+        b'{"job": "mine", "event": "alive", "stage": 3}',
+        b"[" * 100_000,
+        b'{"job": "mine", "event": ' + b"1" * 10_000 + b"}",
+    ],
+    ids=lambda line: line[:60].decode(),
+)
+def test_an_event_that_lacks_what_the_run_reads_is_counted_and_ignored(line):
+    ours, theirs = socket.socketpair()
+    end = RunEnd(ours, "mine")
+    theirs.sendall(line + b'\n{"job": "mine", "event": "alive"}\n')
+    received = []
+    while not received:
+        received += end.receive()
+    assert [message["event"] for message in received] == ["alive"] and end.stray == 1
+    theirs.close()
+    end.close()
+
+
+def test_a_line_that_comes_in_pieces_is_counted_once_and_not_kept_if_too_long(monkeypatch):
+    ours, theirs = socket.socketpair()
+    end = RunEnd(ours, "mine")
+    monkeypatch.setattr(channel, "_LONGEST", 1 << 20)
+    received = []
+    for size in (1 << 19, 1 << 21):
+        left = b"x" * size + b"\n"
+        while left:
+            left = left[theirs.send(left[: 1 << 12]) :]
+            received += end.receive()
+            assert len(end._started) <= (1 << 20) // (1 << 12) + 1
+    theirs.sendall(b'{"job": "mine", "event": "alive"}\n')
+    received += end.receive()
+    assert [message["event"] for message in received] == ["alive"] and end.stray == 2
+    assert end._started == []
+    theirs.close()
+    end.close()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), ValueError("closed")])
+def test_a_log_that_cannot_be_written_hides_no_error(monkeypatch, error):
+    class Full:
+        def write(self, text):
+            raise error
+
+        def flush(self):
+            raise error
+
+    sent = []
+
+    class Channel:
+        def send(self, event, **values):
+            sent.append((event, values["message"]))
+
+    monkeypatch.setattr(heartbeat, "_listeners", [])
+    monkeypatch.setattr(sys, "stderr", Full())
+    job.Job(Channel(), {"kind": "trial"}).carry_out()
+    assert sent == [("error", "KeyError: 'out'")]
+    with pytest.raises(TrialFailure, match="ZeroDivisionError"), own_work():
+        1 / 0  # noqa: B018
+
+
+def test_what_breaks_while_it_is_imported_early_stops_no_trial(monkeypatch, tmp_path):
+    (tmp_path / "broken_early.py").write_text("raise RuntimeError('wrong version')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(fork_server, "PRELOADED", ("broken_early", "not_installed", "json"))
+    fork_server.preload()
 
 
 def test_what_a_job_forks_cannot_speak_for_it():

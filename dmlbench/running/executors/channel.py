@@ -17,8 +17,15 @@ from typing import Any
 
 #: Above what programs open, close or duplicate by counting upwards.
 _OUT_OF_THE_WAY = 200
-#: A line without an end is no message.
-_LONGEST = 1 << 27
+#: Bytes; a longer line is not a message. The longest ones hold a record per epoch.
+_LONGEST = 1 << 24
+#: The values that the run needs from an event. Those of other events may all be missing.
+_NEEDED: Mapping[str, Mapping[str, type]] = {
+    "done": {"result": dict},
+    "error": {"message": str, "exit_code": int},
+    "progress": {"kind": str, "values": dict},
+}
+_OPTIONAL: Mapping[str, type] = {"stage": str, "patient": bool}
 
 
 class JobEnd:
@@ -74,14 +81,16 @@ class JobEnd:
 class RunEnd:
     """The end of a channel in the process of the run.
 
-    job: the name that messages must bear. stray: how many did not, or were no messages.
+    job: the name that messages must have. stray: how many lines lacked it, or were not messages
+        as `JobEnd` sends them.
     """
 
     def __init__(self, end: socket.socket, job: str) -> None:
         self.socket, self.job = end, job
         self.stray = 0
         self.ended = False
-        self._rest = b""
+        self._started: list[bytes] = []  # pieces of a line whose end has not come yet
+        self._size, self._too_long = 0, False
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -105,26 +114,53 @@ class RunEnd:
             data = b""
         if not data:
             self.ended = True
-            self.stray, self._rest = self.stray + bool(self._rest), b""
+            self.stray += bool(self._started) or self._too_long
+            self._started.clear()
             return None
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > _LONGEST:
-            self.stray, self._rest = self.stray + 1, b""
-        return [message for line in lines if (message := self._own(line)) is not None]
+        return [message for line in self._lines(data) if (message := self._own(line)) is not None]
 
     def close(self) -> None:
         self.socket.close()
 
+    def _lines(self, data: bytes) -> list[bytes]:
+        """The lines that `data` ends, in time linear in their length, whatever the pieces."""
+        *ended, rest = data.split(b"\n")
+        lines = []
+        for piece in ended:
+            self._add(piece)
+            if self._too_long:
+                self.stray += 1
+            else:
+                lines.append(b"".join(self._started))
+            self._started.clear()
+            self._size, self._too_long = 0, False
+        self._add(rest)
+        return lines
+
+    def _add(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > _LONGEST:
+            self._started.clear()
+            self._too_long = True
+        elif piece:
+            self._started.append(piece)
+
     def _own(self, line: bytes) -> dict[str, Any] | None:
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # RecursionError: nested too deeply
             message = None
-        if (
-            not isinstance(message, dict)
-            or message.get("job") != self.job
-            or not isinstance(message.get("event"), str)
-        ):
+        if not isinstance(message, dict) or message.get("job") != self.job or not _valid(message):
             self.stray += 1
             return None
         return message
+
+
+def _valid(message: Mapping[str, Any]) -> bool:
+    """Whether a message is an event with all that the run reads from it."""
+    event = message.get("event")
+    return (
+        isinstance(event, str)
+        and all(isinstance(message.get(k), t) for k, t in _NEEDED.get(event, {}).items())
+        and all(message.get(k) is None or isinstance(message[k], t) for k, t in _OPTIONAL.items())
+    )

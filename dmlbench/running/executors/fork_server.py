@@ -119,9 +119,9 @@ class Server:
 
 
 def preload() -> None:
-    """Import what trials import, as far as it is installed."""
+    """Import what trials import, as far as it can be: a trial that needs more says what fails."""
     for name in PRELOADED:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(Exception):
             importlib.import_module(name)
 
 

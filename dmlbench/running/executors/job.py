@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,7 +21,12 @@ from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.executors.channel import JobEnd
 from dmlbench.running.executors.descriptors import open_standard_streams, redirect
 from dmlbench.training import heartbeat
-from dmlbench.training.failures import MachineTrouble, described, what_the_machine_lacked
+from dmlbench.training.failures import (
+    MachineTrouble,
+    described,
+    log_traceback,
+    what_the_machine_lacked,
+)
 from dmlbench.training.trial_folder import TrialFolder, TrialLocked
 
 if TYPE_CHECKING:
@@ -80,10 +84,10 @@ class Job:
         except BaseException as error:
             # SystemExit and its like too: no plugin ends a trial without a word.
             lacked = what_the_machine_lacked(error)
-            traceback.print_exc()
             what = f"{type(error).__name__}: {' '.join(str(error).split())}"
             message = str(MachineTrouble(lacked)) if lacked else what
             self.channel.send("error", message=message, exit_code=1)
+            log_traceback()
         else:
             self.channel.send("done", result=result)
 
