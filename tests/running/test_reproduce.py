@@ -163,13 +163,14 @@ def test_only_the_trials_that_a_salt_draws_are_an_audit(tmp_path):
     assert len(drawn) == 5  # any trial may be drawn
 
 
-def test_a_forged_confirmation_of_any_size_counts_for_nothing_and_stops_nobody(tmp_path):
+@pytest.mark.parametrize("size", [1000, 1001])
+def test_a_forged_confirmation_of_any_size_counts_for_nothing_and_stops_nobody(size, tmp_path):
     entry = make(map_at_r=[0.50, 0.51, 0.52], dataset="x")
     folder = write_entry(tmp_path, entry).parent
     (trial,) = attestation(entry, [0.5]).trials
-    trials = [trial.model_copy(update={"seed": seed}) for seed in range(1001)]
-    forged = attestation(entry, [0.5], trials=trials, kind="confirmed", salt="salt")
-    write_attestation(folder, forged)
+    trials = [trial.model_copy(update={"seed": seed}) for seed in range(size)]
+    forged = attestation(entry, [0.5], kind="confirmed", salt="salt")
+    write_attestation(folder, forged.model_copy(update={"trials": trials}))
     assert tier(entry, folder) == verify(folder)[0].tier == "checked"
 
 
