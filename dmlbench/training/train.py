@@ -33,7 +33,6 @@ from dmlbench.training.failures import own_work
 from dmlbench.training.optimizers import build_auxiliary_optimizer, build_optimizer
 from dmlbench.training.parts import TrainingModules
 from dmlbench.training.random_states import seed_step
-from dmlbench.training.reduction import fit_reduction
 from dmlbench.training.step import choose_backward, forward, objective_of
 
 
@@ -108,7 +107,6 @@ class Trainer:
             self.progress.train_seconds += time.perf_counter() - started
             self.progress.process_seconds += time.process_time() - used
             yield record
-        fit_reduction(self.parts, self.recipe, self.train_set, self.progress.best_state)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that resuming needs, as tensors and plain containers."""

@@ -40,9 +40,9 @@ from dmlbench.training.environment import (
 )
 from dmlbench.training.optimizers import own_rate
 from dmlbench.training.random_states import generator_for
-from dmlbench.training.reduction import evaluated_width
+from dmlbench.training.reduction import evaluated_width, fit_reduction
 from dmlbench.training.test_phase import test_phase
-from dmlbench.training.train import NotFinite, Trainer, TrainingProgress, validation_map_at_r
+from dmlbench.training.train import NotFinite, Trainer, validation_map_at_r
 from dmlbench.training.trial_folder import TrialFolder
 
 
@@ -89,11 +89,15 @@ def run_trial(
         with training_phase():
             built = build(configuration, registry, data, device, seed, emit)
             facts = _facts(built, data)
-            progress = _train(configuration, seed, built, data, facts, folder, emit)
-        del built
+            trainer = _train(configuration, seed, built, data, facts, folder, emit)
+            progress = trainer.progress
+            fit_reduction(trainer.parts, trainer.recipe, trainer.train_set, progress.best_state)
+        del built, trainer
         subject = Subject(configuration, registry, data, seed, device, progress.best_state)
         heartbeat.enter("loading data", patient=True)
-        outcome = test_phase(subject, source.whole(), progress, folder, emit, cluster)
+        dataset = source.whole()
+        heartbeat.enter("embedding the test images")
+        outcome = test_phase(subject, dataset, progress, folder, emit, cluster)
     except TrialFailure as failure:
         if facts is None:
             raise  # nothing was built that a record could be about
@@ -125,7 +129,8 @@ def run_validation(
         data = source.training()
         with training_phase():
             built = build(configuration, registry, data, device, seed, emit)
-            progress = _train(configuration, seed, built, data, _facts(built, data), folder, emit)
+            facts = _facts(built, data)
+            progress = _train(configuration, seed, built, data, facts, folder, emit).progress
         result = ValidationResult(
             validation_map_at_r=progress.best_value,
             reason=None,
@@ -145,8 +150,8 @@ def _train(
     facts: TrialFacts,
     folder: TrialFolder,
     emit: Emit,
-) -> TrainingProgress:
-    """Train to the end, a checkpoint after every epoch."""
+) -> Trainer:
+    """Train to the end, a checkpoint after every epoch; gives the trainer, which has the rest."""
     recipe, parts = configuration.recipe, built.parts
     images = built.images("train", data.train)
     train, held_out = training_split(configuration, images, seed)
@@ -166,7 +171,7 @@ def _train(
             folder.checkpoint_file, {**trainer.state_dict(), "facts": facts.model_dump()}
         )
         emit("epoch_finished", record)
-    return trainer.progress
+    return trainer
 
 
 def _checkpoint_of(
