@@ -142,8 +142,9 @@ class QueryBlock:
         self, tile: np.ndarray, threshold: np.ndarray, first_column: int
     ) -> None:
         """Count what the first tile's threshold hid from the first relevant item of a query."""
-        first = self.relevant[:, 0]
-        for row in np.flatnonzero(first < threshold):
+        # An item that ties with the first relevant one may seem less similar by up to the window.
+        reach = self.relevant[:, 0] - self.window
+        for row in np.flatnonzero(reach < threshold):
             self._counts[row, 0] = self._num_above_first(int(row), tile[row], first_column)
         np.cumsum(self._counts, axis=1, out=self.above)
         self._raise_threshold()

@@ -105,6 +105,7 @@ class _RowScan:
     ) -> None:
         """Count in `above` (b, R) the items that tie with a relevant one and seem less similar."""
         window = torch.tensor(ties.window, dtype=relevant.dtype, device=self.device)
+        reach = window.cpu().numpy()  # in the same precision, so both find the same items
         ascending = similarities.sort(dim=1).values
         counts = torch.searchsorted(ascending, relevant)
         near_too = torch.searchsorted(ascending, relevant - window)
@@ -112,7 +113,7 @@ class _RowScan:
             values, mine = similarities[row].cpu().numpy(), -relevant[row].cpu().numpy()
             places = np.searchsorted(mine, -values, side="left")  # relevant items above each
             just_above = -mine[np.maximum(places - 1, 0)]
-            near = np.flatnonzero((places > 0) & (just_above - values <= ties.window))
+            near = np.flatnonzero((places > 0) & (values >= just_above - reach))
             settled = ties.places(np.full(len(near), row), near, values[near], places[near])
             for before, after in zip(places[near], settled, strict=True):
                 above[row, after:before] += 1

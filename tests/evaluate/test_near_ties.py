@@ -71,6 +71,28 @@ def test_distances_that_tie_count_against_the_query(score, oracle, kind) -> None
         require_equal(score(rows, labels, ks=KS, metric="euclidean"), expected)
 
 
+def test_ties_with_a_first_relevant_item_out_of_the_first_tile_s_reach(score, oracle) -> None:
+    """Of equally similar items, with a few above them that only just differ, any K counts all."""
+    width, tied = 32, 12
+    window = (2 * np.sqrt(width) + 4) * np.finfo(np.float32).eps
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        values = (rng.normal(size=width) + 1).astype(np.float32)
+        # As similar to a constant query as each other, in exact arithmetic.
+        equals = np.stack([rng.permutation(values) for _ in range(tied + 1)]).astype(np.float64)
+        nearer = np.stack([rng.permutation(values) for _ in range(4)]).astype(np.float64)
+        length, total = np.linalg.norm(nearer[0]), nearer[0].sum()
+        slope = (width - (total / length) ** 2) / (np.sqrt(width) * length)
+        nearer += rng.uniform(0.95, 1.02) * window / slope
+        gallery = np.concatenate([equals, nearer]).astype(np.float32)
+        labels = np.arange(len(gallery))
+        queries = np.ones((len(labels), width), np.float32)
+        ks = (1, 4, 5, 8, 12, 15, 16, 17)
+        found = score(queries, labels, gallery, labels, ks=ks).recall_at
+        expected = oracle(queries, labels, gallery, labels, ks=ks, knn=0).recall
+        assert found == {k: pytest.approx(np.mean(expected[k])) for k in ks}, seed
+
+
 def test_row_11_as_reported() -> None:
     rng = np.random.default_rng(0)
     rows, labels = rng.choice([-1.0, 1.0], (200, 8)), rng.integers(0, 20, 200)
