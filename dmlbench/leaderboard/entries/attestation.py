@@ -48,6 +48,11 @@ class AttestedTrial(Record):
     embeddings_sha256: Sha256 | None
     environment: dict[str, JsonValue]
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """Split and seed, as `Trial.key`."""
+        return self.split, self.seed
+
 
 class Attestation(Record):
     """Somebody's own numbers for an entry.
@@ -74,13 +79,13 @@ class Attestation(Record):
     def _consistent(self) -> Attestation:
         if (self.salt is not None) != (self.kind in DRAWN):
             raise ValueError(f"a salt belongs to the kinds {' and '.join(DRAWN)}, and to no other")
-        keys = [(trial.split, trial.seed) for trial in self.trials]
+        keys = [trial.key for trial in self.trials]
         if len(set(keys)) != len(keys):
             raise ValueError(f"a seed appears twice among the trials: {keys_text(keys)}")
         for trial in self.trials:
             if (trial.metrics is None) == (trial.reason is None):
                 raise ValueError(
-                    f"the trial of {trial_title(trial.split, trial.seed)} needs metrics or a reason"
+                    f"the trial of {trial_title(*trial.key)} needs metrics or a reason"
                 )
         return self
 

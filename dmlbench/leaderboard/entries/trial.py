@@ -162,4 +162,9 @@ class Trial(Record):
     @property
     def title(self) -> str:
         """``seed 3``, or ``seed 3 of split 1`` where the split is not the dataset's own."""
-        return trial_title(self.split, self.seed)
+        return trial_title(*self.key)
+
+    @property
+    def number(self) -> str:
+        """``3``, or ``3 of split 1``: the title where a column or a text says that it is a seed."""
+        return self.title.removeprefix("seed ")

@@ -25,13 +25,13 @@ def distributions(entry: Entry) -> list[str]:
 def failures(entry: Entry) -> list[str]:
     """One line for each failed trial, such as ``seed 2 failed: NaN at step 40``."""
     lines = []
-    for trial in sorted(entry.trials, key=lambda trial: trial.seed):
+    for trial in sorted(entry.trials, key=lambda trial: trial.key):
         if trial.status == "failed":
             reason = plain(trial.reason or "")
             step = trial.failed_step
             if step is not None and f"step {step}" not in reason:
                 reason = f"{reason.rstrip('.')} (step {step})"
-            lines.append(f"seed {trial.seed} failed: {reason}")
+            lines.append(f"{trial.title} failed: {reason}")
     return lines
 
 

@@ -86,7 +86,7 @@ def _recipe(recipe_json: str) -> tuple[list[str], str | None]:
 def _seeds(entry: Entry) -> str:
     if not entry.trials:
         raise UsageError(f"Entry {entry.entry_id} has no trial, hence no seed to train again.")
-    seeds = ",".join(map(str, sorted(trial.seed for trial in entry.trials)))
+    seeds = ",".join(map(str, sorted({trial.seed for trial in entry.trials})))
     # One number alone would be a count.
     return seeds if "," in seeds else f"{seeds},"
 

@@ -31,7 +31,7 @@ class Picture:
 class Gallery:
     """Queries answered right and wrong, each a picture and those of its neighbours."""
 
-    seed: int
+    seed: str
     looked_at: int
     right: tuple[tuple[Picture, tuple[Picture, ...]], ...]
     wrong: tuple[tuple[Picture, tuple[Picture, ...]], ...]
@@ -77,9 +77,9 @@ def gallery(entry: Entry, roots: list[Path], pictures: Pictures) -> Gallery:
     return Gallery(seed, looked_at, tuple(map(row, right)), tuple(map(row, wrong)))
 
 
-def _embeddings(entry: Entry, roots: list[Path]) -> tuple[int, Mapping[str, np.ndarray]]:
+def _embeddings(entry: Entry, roots: list[Path]) -> tuple[str, Mapping[str, np.ndarray]]:
     """The tensors that the first seed with stored embeddings left. Raises `LeftOut`."""
-    trials = sorted(entry.completed, key=lambda trial: trial.seed)
+    trials = sorted(entry.completed, key=lambda trial: trial.key)
     named = [trial for trial in trials if trial.embeddings is not None]
     if not named:
         raise LeftOut("The entry names no stored test embeddings.")
@@ -87,7 +87,7 @@ def _embeddings(entry: Entry, roots: list[Path]) -> tuple[int, Mapping[str, np.n
     for trial in named:
         for path in _files(trial.embeddings, roots):
             if file_sha256(path) == trial.embeddings.sha256:
-                return trial.seed, _read(path)
+                return trial.number, _read(path)
             changed = True
     if changed:
         raise LeftOut("The test embeddings found beside the leaderboard are not the entry's own.")

@@ -32,7 +32,7 @@ def entry_page(
 
     row: of `leaderboard_frame`; verdicts: those that speak of the entry.
     """
-    trials = sorted(entry.completed, key=lambda trial: trial.seed)
+    trials = sorted(entry.completed, key=lambda trial: trial.key)
     epochs, courses = epoch_table(entry)
     return {
         "title": Labels([entry]).row(entry),
@@ -80,7 +80,7 @@ def _metrics(entry: Entry, trials: Sequence[Trial]) -> dict[str, Any]:
         "titles": [metric_title(name) for name in names],
         "rows": [
             (
-                trial.seed,
+                trial.number,
                 trial.best_epoch,
                 percent(trial.validation_map_at_r),
                 [percent(metric_value(trial.metrics, name)) for name in names],
@@ -100,21 +100,21 @@ def _weights(entry: Entry, trials: Sequence[Trial]) -> dict[str, Any] | None:
     labels = Labels([entry])
     return {
         "titles": [labels.component(loss) for loss in entry.losses],
-        "rows": [(trial.seed, [f"{w:.4f}" for w in trial.weights]) for trial in weighted],
+        "rows": [(trial.number, [f"{w:.4f}" for w in trial.weights]) for trial in weighted],
     }
 
 
 def _costs(entry: Entry) -> list[tuple[str, ...]]:
     return [
         (
-            str(trial.seed),
+            trial.number,
             trial.status,
             duration(trial.cost.train_seconds),
             duration(trial.cost.evaluate_seconds),
             memory(trial.cost.peak_memory_bytes),
             memory(trial.cost.peak_device_memory_bytes),
         )
-        for trial in sorted(entry.trials, key=lambda trial: trial.seed)
+        for trial in sorted(entry.trials, key=lambda trial: trial.key)
     ]
 
 

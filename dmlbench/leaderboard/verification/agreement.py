@@ -65,8 +65,8 @@ def agreement(entry: Entry, attestation: Attestation) -> Agreement:
         )
     if attestation.kind == "confirmed":
         return _on_fresh_seeds(entry, attestation)
-    first = {(trial.split, trial.seed): trial for trial in entry.trials}
-    keys = [(trial.split, trial.seed) for trial in attestation.trials]
+    first = {trial.key: trial for trial in entry.trials}
+    keys = [trial.key for trial in attestation.trials]
     strangers = sorted(set(keys) - set(first))
     if strangers:
         return Agreement(
@@ -107,9 +107,9 @@ def recomputed(entry: Entry, attestation: Attestation) -> bool:
     """
     if attestation.kind != "recomputed" or not entry.completed:
         return False
-    found = {(trial.split, trial.seed): trial for trial in attestation.trials}
+    found = {trial.key: trial for trial in attestation.trials}
     for trial in entry.completed:
-        again = found.get((trial.split, trial.seed))
+        again = found.get(trial.key)
         if again is None or again.metrics is None or trial.embeddings is None:
             return False
         if again.embeddings_sha256 != trial.embeddings.sha256:
@@ -133,12 +133,12 @@ def different_circumstances(entry: Entry, attestation: Attestation) -> list[str]
     """In what a second training was not like the first, of all that decides its digits."""
     from dmlbench.leaderboard.entries.code import entry_code
 
-    first = {(trial.split, trial.seed): trial.environment for trial in entry.trials}
+    first = {trial.key: trial.environment for trial in entry.trials}
     differing = {
         part
         for trial in attestation.trials
         for part in _DECIDING
-        if first.get((trial.split, trial.seed), {}).get(part) != trial.environment.get(part)
+        if first.get(trial.key, {}).get(part) != trial.environment.get(part)
     }
     code = ["code"] if entry_code(entry) != attestation.code_sha256 else []
     return code + sorted(differing)

@@ -24,7 +24,7 @@ def attest(verified: Verified, who: str) -> Path | None:
     entry = verified.entry
     if entry is None or verified.failures:
         return None
-    if {trial.seed for trial in entry.completed} != verified.recomputed.keys() or not entry.trials:
+    if {trial.key for trial in entry.completed} != verified.recomputed.keys() or not entry.trials:
         return None
     recorded, _ = read_attestations(attestation_files(verified.path.parent).get(entry.entry_id, []))
     content = entry.content_sha256()
@@ -47,8 +47,9 @@ def attest(verified: Verified, who: str) -> Path | None:
         fingerprint=verified.fingerprint,
         trials=[
             AttestedTrial(
+                split=trial.split,
                 seed=trial.seed,
-                metrics=verified.recomputed[trial.seed],
+                metrics=verified.recomputed[trial.key],
                 reason=None,
                 embeddings_sha256=trial.embeddings.sha256,
                 environment={},

@@ -68,10 +68,10 @@ def attested(entry: Entry, attestations: Sequence[Attestation]) -> Attested:
         elif attestation.is_by_author_of(entry):
             notes[-1] = f"does not count, because its author made the entry or is unnamed: {of}"
         elif outcome.reproduced and attestation.kind == "reproduced":
-            again |= {(trial.split, trial.seed) for trial in attestation.trials}
+            again |= {trial.key for trial in attestation.trials}
         elif outcome.reproduced:
             tiers.add(attestation.kind)
-    wanted = {(trial.split, trial.seed) for trial in entry.trials}
+    wanted = {trial.key for trial in entry.trials}
     if again and again >= wanted:
         tiers.add("reproduced")
     elif again and not tiers & {*DRAWN}:

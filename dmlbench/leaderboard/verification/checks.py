@@ -5,14 +5,14 @@ Each check has a name, so what is refused can be looked up in docs/submitting.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.entries.trial import Trial
+from dmlbench.leaderboard.entries.trial import Trial, keys_text, trial_title
 from dmlbench.leaderboard.verification.fingerprints import known_dataset
 from dmlbench.plan.config import canonical_json
 from dmlbench.plan.protocol import PROTOCOLS, protocol_from_json
@@ -75,19 +75,42 @@ def _budget(entry: Entry) -> Iterator[str]:
 
 
 def _seeds(entry: Entry) -> Iterator[str]:
-    """The seeds are 0 to n − 1 in order: which ones stand in an entry is nobody's choice."""
-    seeds = [trial.seed for trial in entry.trials]
-    missing = sorted(set(range(max(seeds, default=-1) + 1)) - set(seeds))
-    if not seeds:
+    """Every class split has the seeds 0 to n − 1, and no random split before the last is left out.
+
+    Which seeds and which random splits an entry has is thus nobody's choice. Split 0 is the
+    dataset's own, beside which there need be no random ones, nor the reverse.
+    """
+    keys = [trial.key for trial in entry.trials]
+    if not keys:
         yield "there is no trial"
-    elif missing:
-        few = ", ".join(map(str, missing[:8])) + (", ..." if len(missing) > 8 else "")
+        return
+    splits = {split for split, _ in keys}
+    last = max(seed for _, seed in keys)
+    left_out = [split for split in range(1, max(splits)) if split not in splits]
+    missing = sorted({(split, seed) for split in splits for seed in range(last + 1)} - set(keys))
+    if left_out:
         yield (
-            f"of the seeds 0 to {max(seeds)}, {few} {'are' if len(missing) > 1 else 'is'} missing: "
-            f"the seeds of an entry are 0 to n - 1, so none can be picked"
+            f"of the class splits 1 to {max(splits)}, {_missing(left_out)}: random splits are "
+            f"1 to n, so none can be picked"
         )
-    elif seeds != sorted(seeds):
-        yield f"the trials are not in the order of their seeds: {seeds}"
+    elif missing and splits == {0}:
+        yield (
+            f"of the seeds 0 to {last}, {_missing([seed for _, seed in missing])}: the seeds of "
+            f"an entry are 0 to n - 1, so none can be picked"
+        )
+    elif missing:
+        yield (
+            f"{_missing([trial_title(*key) for key in missing])}: every class split of an entry "
+            f"has the same seeds, 0 to n - 1, so none can be picked"
+        )
+    elif keys != sorted(keys):
+        yield f"the trials are not in the order of their splits and seeds: {keys_text(keys)}"
+
+
+def _missing(what: Sequence[object]) -> str:
+    """``3 is missing``, or the first eight of several."""
+    few = ", ".join(map(str, what[:8])) + (", ..." if len(what) > 8 else "")
+    return f"{few} {'are' if len(what) > 1 else 'is'} missing"
 
 
 def _counts(entry: Entry) -> Iterator[str]:
@@ -98,16 +121,16 @@ def _counts(entry: Entry) -> Iterator[str]:
         metrics = trial.metrics
         ks = sorted(map(int, metrics.recall_at))
         if ks != asked:
-            yield f"seed {trial.seed} has Recall@K for K = {ks}; the protocol asks for {asked}"
+            yield f"{trial.title} has Recall@K for K = {ks}; the protocol asks for {asked}"
         if metrics.num_queries + metrics.num_skipped != num_test:
             yield (
-                f"seed {trial.seed} scored {metrics.num_queries} queries and left "
+                f"{trial.title} scored {metrics.num_queries} queries and left "
                 f"{metrics.num_skipped} out; the dataset has {num_test} test images"
             )
         right = metrics.knn_accuracy * metrics.num_queries
         if abs(right - round(right)) > 1e-6 * max(1, metrics.num_queries):
             yield (
-                f"the kNN accuracy of seed {trial.seed}, {metrics.knn_accuracy}, is no whole "
+                f"the kNN accuracy of {trial.title}, {metrics.knn_accuracy}, is no whole "
                 f"number of {metrics.num_queries} queries"
             )
 
@@ -119,14 +142,14 @@ def _history(entry: Entry) -> Iterator[str]:
         numbers = [record.epoch for record in trial.history]
         if numbers != list(range(1, len(numbers) + 1)) or len(numbers) != epochs:
             yield (
-                f"the history of seed {trial.seed} does not run from epoch 1 to the recipe's "
+                f"the history of {trial.title} does not run from epoch 1 to the recipe's "
                 f"{plain(repr(epochs))}"
             )
         for record in trial.history:
             widths = {len(record.losses), len(record.weights or record.losses)}
             if widths != {num_losses}:
                 yield (
-                    f"epoch {record.epoch} of seed {trial.seed} records {max(widths)} losses or "
+                    f"epoch {record.epoch} of {trial.title} records {max(widths)} losses or "
                     f"weights, and the entry has {num_losses}"
                 )
                 break
@@ -141,12 +164,12 @@ def _selection(entry: Entry) -> Iterator[str]:
             if record.validation_map_at_r is not None
         ]
         if not course:
-            yield f"seed {trial.seed} has no validation to choose its epoch by"
+            yield f"{trial.title} has no validation to choose its epoch by"
             continue
         best, epoch = max(course)
         if trial.best_epoch != -epoch or trial.validation_map_at_r != best:
             yield (
-                f"seed {trial.seed} tested epoch {trial.best_epoch} with a validation MAP@R of "
+                f"{trial.title} tested epoch {trial.best_epoch} with a validation MAP@R of "
                 f"{trial.validation_map_at_r}; its history has the best at epoch {-epoch}, {best}"
             )
 
@@ -165,19 +188,22 @@ def _artefacts(entry: Entry) -> Iterator[str]:
         )
         if path != expected:
             yield (
-                f"the embeddings of seed {trial.seed} are filed as {plain(str(path))}; an entry "
+                f"the embeddings of {trial.title} are filed as {plain(str(path))}; an entry "
                 f"{entry.entry_id} of this code files them as {expected}"
             )
 
 
 def _repeated(entry: Entry) -> Iterator[str]:
-    """Two seeds never give the same training and the same embeddings."""
-    seen: dict[str, int] = {}
+    """Two trials never give the same training and the same embeddings."""
+    seen: dict[str, Trial] = {}
     for trial in entry.completed:
         for what, mark in trial_marks(trial).items():
-            first = seen.setdefault(mark, trial.seed)
-            if first != trial.seed:
-                yield f"seeds {first} and {trial.seed} have the same {what}: one is a copy"
+            first = seen.setdefault(mark, trial)
+            if first.key != trial.key:
+                both = f"{first.title} and {trial.title}"
+                if first.split == trial.split == 0:
+                    both = f"seeds {first.seed} and {trial.seed}"
+                yield f"{both} have the same {what}: one is a copy"
                 break
 
 

@@ -85,13 +85,11 @@ def _copy(
     names: Sequence[str],
 ) -> Clash | None:
     (j, other), (i, trial) = first, second
-    both = (
-        f"seed {other.seed} of {names[j]} and seed {trial.seed} of {names[i]} have the same {what}"
-    )
-    same_row = entries[i].entry_id == entries[j].entry_id and trial.seed == other.seed
+    both = f"{other.title} of {names[j]} and {trial.title} of {names[i]} have the same {what}"
+    same_row = entries[i].entry_id == entries[j].entry_id and trial.key == other.key
     if same_row and entries[i].submitter == entries[j].submitter:
         return None
-    if what == "embeddings" and _course(trial) == _course(other) and trial.seed == other.seed:
+    if what == "embeddings" and _course(trial) == _course(other) and trial.key == other.key:
         if trial.cost.train_seconds != other.cost.train_seconds:
             # Trained twice to the same end: a reproduction, or two names for one thing.
             note = "" if same_row else f"{both} and the same course: the two do the same"

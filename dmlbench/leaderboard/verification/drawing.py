@@ -27,7 +27,7 @@ def new_salt() -> str:
 def drawn_trials(entry: Entry, salt: str, count: int) -> list[tuple[int, int]]:
     """(Split, seed) of the `count` trials that an audit trains again, all if there are fewer."""
     content = entry.content_sha256()
-    keys = [(trial.split, trial.seed) for trial in entry.trials]
+    keys = [trial.key for trial in entry.trials]
     return sorted(keys, key=lambda key: sha256_of([salt, content, *key]))[:count]
 
 
@@ -48,7 +48,7 @@ def fresh_seeds(entry: Entry, salt: str, count: int) -> list[int]:
 
 def drawn_by_its_salt(entry: Entry, attestation: Attestation) -> bool:
     """Whether an attestation has exactly the trials or seeds that its salt draws."""
-    found = {(trial.split, trial.seed) for trial in attestation.trials}
+    found = {trial.key for trial in attestation.trials}
     if attestation.salt is None:
         return True
     if attestation.kind == "audited":

@@ -55,7 +55,7 @@ def stored_embeddings(
     artefact = trial.embeddings
     if artefact is None:
         return None
-    where = f"the embeddings of seed {trial.seed}"
+    where = f"the embeddings of {trial.title}"
     path = embeddings_path(leaderboard, artefact)
     if path is None:
         raise VerificationError(

@@ -132,5 +132,5 @@ def _changed_since(entry: Entry, attestations: Sequence[Path]) -> list[str]:
             continue
         found = file_sha256(path)
         if found != trial.embeddings.sha256 and not of_another_claim(entry, leaderboard, found):
-            changed.append(f"the embeddings of seed {trial.seed} were changed")
+            changed.append(f"the embeddings of {trial.title} were changed")
     return changed

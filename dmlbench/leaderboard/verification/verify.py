@@ -195,8 +195,8 @@ def _verify_attestations(verified: Verified, paths: list[Path]) -> None:
     verified.notes += found.notes
     for message in found.wrong:
         verified.fail("attestation", message)
-    seeds = {trial.seed for trial in entry.completed}
-    numbers_hold = bool(seeds) and verified.recomputed.keys() == seeds
+    keys = {trial.key for trial in entry.completed}
+    numbers_hold = bool(keys) and verified.recomputed.keys() == keys
     if verified.failures:
         verified.tier = "unverified" if check_entry(entry) else "checked"
     else:

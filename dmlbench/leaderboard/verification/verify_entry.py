@@ -37,7 +37,7 @@ class Verified:
 
     entry: None where the file could not be read as one, or is a claim or an attestation.
     tier: as it holds now.
-    recomputed: seed -> metrics from the embeddings that lie here.
+    recomputed: (split, seed) -> metrics from the embeddings that lie here.
     notes: what a reader should know and is no failure.
     """
 
@@ -47,7 +47,7 @@ class Verified:
     tier: str | None = None
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    recomputed: dict[int, Metrics] = field(default_factory=dict)
+    recomputed: dict[tuple[int, int], Metrics] = field(default_factory=dict)
     labels_sha256: str | None = None
     fingerprint: str | None = None
 
@@ -101,7 +101,7 @@ def verify_one(
         try:
             stored = stored_embeddings(entry, trial, verified.path.parent, bundle)
             if stored is None:
-                absent.append(trial.seed)
+                absent.append(trial.number)
                 continue
             _verify_labels(verified, trial, stored, truth)
             again = recompute(
@@ -117,25 +117,25 @@ def verify_one(
         for message in differing:
             verified.fail("metrics", message)
         if not covers(again, trial.metrics):
-            unclustered.append(trial.seed)
+            unclustered.append(trial.number)
         elif not differing:
-            verified.recomputed[trial.seed] = again
+            verified.recomputed[trial.key] = again
             if different_metrics(trial.metrics, again, within=SAME_MACHINE_TOLERANCE):
-                rounded.append(trial.seed)
+                rounded.append(trial.number)
     if absent:
-        seeds = ", ".join(map(str, absent))
         here = "here" if bundle is None else "here or in the bundle"
-        verified.notes.append(f"no embeddings {here} to compute metrics from: seeds {seeds}")
+        verified.notes.append(
+            f"no embeddings {here} to compute metrics from: seeds {', '.join(absent)}"
+        )
     if unclustered:
-        seeds = ", ".join(map(str, unclustered))
         verified.notes.append(
             f"NMI and AMI were not recomputed because faiss is missing (pip install "
-            f"'dmlbench[cpu]'): seeds {seeds}"
+            f"'dmlbench[cpu]'): seeds {', '.join(unclustered)}"
         )
     if rounded:
-        seeds = ", ".join(map(str, rounded))
         verified.notes.append(
-            f"equal up to what another processor or other packages may round: seeds {seeds}"
+            f"equal up to what another processor or other packages may round: "
+            f"seeds {', '.join(rounded)}"
         )
 
 
@@ -143,10 +143,10 @@ def _different(trial: Trial, again: Metrics) -> Iterator[str]:
     within = SAME_MACHINE_TOLERANCE if same_machine(trial) else None
     for metric in different_metrics(trial.metrics, again, within):
         if metric in ("num_queries", "recall_at"):
-            yield f"seed {trial.seed}: the embeddings give other queries or other K"
+            yield f"{trial.title}: the embeddings give other queries or other K"
             continue
         yield (
-            f"{metric_title(metric)} of seed {trial.seed} is "
+            f"{metric_title(metric)} of {trial.title} is "
             f"{metric_value(trial.metrics, metric):.6f} in the entry; its embeddings give "
             f"{metric_value(again, metric):.6f}"
         )
@@ -159,7 +159,7 @@ def _verify_labels(
     parts = [stored.labels, *([] if stored.gallery is None else [stored.gallery_labels])]
     found = hashlib.sha256(b"|".join(part.tobytes() for part in parts)).hexdigest()
     if verified.labels_sha256 not in (None, found):
-        verified.fail("labels", f"seed {trial.seed} has other test labels than the seeds before")
+        verified.fail("labels", f"{trial.title} has other test labels than the seeds before")
     verified.labels_sha256 = verified.labels_sha256 or found
     if truth is None:
         return
@@ -170,6 +170,6 @@ def _verify_labels(
         if not np.array_equal(ours, theirs):
             verified.fail(
                 "labels",
-                f"the {name} labels of seed {trial.seed} are not the dataset's in its order: they "
+                f"the {name} labels of {trial.title} are not the dataset's in its order: they "
                 f"differ at {int((ours != theirs).sum())} of {len(ours)} items",
             )

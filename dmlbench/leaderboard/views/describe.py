@@ -154,7 +154,7 @@ def _text(value: Any) -> str:
 
 def _metrics(entry: Entry, console: Console) -> None:
     trials = _by_seed(entry.completed)
-    seeds = [str(trial.seed) for trial in trials]
+    seeds = [trial.number for trial in trials]
     several = len(trials) > 1
     first = [
         Column("Seed", seeds + ["mean", "±"] * several),
@@ -201,14 +201,14 @@ def _weights(entry: Entry, console: Console) -> None:
         Column(labels.component(loss), [f"{trial.weights[i]:.3f}" for trial in trials])
         for i, loss in enumerate(entry.losses)
     ]
-    print_columns(console, [Column("Seed", [str(trial.seed) for trial in trials]), *columns])
+    print_columns(console, [Column("Seed", [trial.number for trial in trials]), *columns])
 
 
 def _costs(entry: Entry, console: Console) -> None:
     trials = _by_seed(entry.trials)
     costs = [trial.cost for trial in trials]
     columns = [
-        Column("Seed", [str(trial.seed) for trial in trials]),
+        Column("Seed", [trial.number for trial in trials]),
         Column("Status", [trial.status for trial in trials], text=True),
         Column("Train", [duration(cost.train_seconds) for cost in costs]),
         Column("Test", [duration(cost.evaluate_seconds) for cost in costs]),
@@ -220,19 +220,19 @@ def _costs(entry: Entry, console: Console) -> None:
 
 def environment_lines(entry: Entry) -> list[str]:
     """Each different environment once, with its seeds."""
-    seeds: dict[str, list[int]] = {}
+    seeds: dict[str, list[str]] = {}
     for trial in _by_seed(entry.trials):
         parts = {k: _pairs(v) if isinstance(v, dict) else v for k, v in trial.environment.items()}
         text = "; ".join(f"{plain(key)} {plain(_text(value))}" for key, value in parts.items())
-        seeds.setdefault(text, []).append(trial.seed)
+        seeds.setdefault(text, []).append(trial.number)
     return [
-        f"seed{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}: {text}"
+        f"seed{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {text}"
         for text, numbers in seeds.items()
     ]
 
 
 def _by_seed(trials: Sequence[Trial]) -> list[Trial]:
-    return sorted(trials, key=lambda trial: trial.seed)
+    return sorted(trials, key=lambda trial: trial.key)
 
 
 def _number(value: int | None) -> str:

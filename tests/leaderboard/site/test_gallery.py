@@ -57,7 +57,7 @@ def scene(tmp_path, dataset, make_entry):
 def test_pictures_are_the_images_of_queries_and_neighbours(scene, dataset, tmp_path):
     entry, roots, pictures = scene()
     found = gallery(entry, roots, pictures)
-    assert found.seed == 1 and found.right and found.wrong
+    assert found.seed == "1" and found.right and found.wrong
     for right, queries in ((True, found.right), (False, found.wrong)):
         for query, neighbours in queries:
             assert neighbours[0].right is right

@@ -14,9 +14,16 @@ from safetensors.numpy import load_file, save_file
 
 import dmlbench
 from dmlbench.cli import main
+from dmlbench.leaderboard.entries.attestation import read_attestation
+from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import read_entry, write_entry
+from dmlbench.leaderboard.entries.words import failures
+from dmlbench.leaderboard.verification.agreement import recomputed
 from dmlbench.leaderboard.verification.attest import attest
+from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.leaderboard.verification.cross_entry_checks import copies
 from dmlbench.leaderboard.verification.verify import tier, verify
+from dmlbench.leaderboard.verification.verify_entry import Verified
 from dmlbench.plan.config import sha256_of
 
 
@@ -52,7 +59,7 @@ def test_untouched_entries_are_recomputed(board):
     found = verify(board)
     assert [v.tier for v in found] == ["recomputed", "recomputed"]
     assert not any(v.failures for v in found)
-    assert all(v.recomputed.keys() == {0, 1} for v in found)
+    assert all(v.recomputed.keys() == {(0, 0), (0, 1)} for v in found)
     (one,) = verify(files(board)[0])
     assert one.tier == "recomputed" and one.path == files(board)[0]
 
@@ -299,6 +306,64 @@ def test_a_changed_seed_list(board, how, check):
     first, other = verify(board)
     assert check in {failure.check for failure in first.failures} and not other.failures
     assert first.tier == "unverified"
+
+
+def of_splits(entry, count: int):
+    """The first trial of an entry under the name of several class splits."""
+    data = entry.model_dump()
+    data["trials"] = [data["trials"][0] | {"split": split} for split in range(count)]
+    return Entry.model_validate(data)
+
+
+def test_one_training_under_the_names_of_class_splits(board):
+    first, *others = check_entry(of_splits(read_entry(files(board)[0]), 5))
+    assert first.check == "copies" and len(others) == 3
+    assert "seed 0 and seed 0 of split 1 have the same embeddings" in first.message
+
+
+@pytest.mark.parametrize("keys, message", [
+    ([(0, 0), (0, 1), (1, 0), (1, 1)], None),
+    ([(1, 0), (2, 0)], None),
+    ([(0, 0), (0, 1), (1, 0)], "seed 1 of split 1 is missing: every class split"),
+    ([(0, 1), (1, 0)], "seed 0, seed 1 of split 1 are missing: every class split"),
+    ([(0, 0), (2, 0), (4, 0)], "of the class splits 1 to 4, 1, 3 are missing"),
+    ([(1, 0), (0, 0)], "not in the order of their splits and seeds: seed 0 of split 1, seed 0"),
+])  # fmt: skip
+def test_every_class_split_has_the_same_seeds(make_entry, keys, message):
+    data = make_entry().model_dump()
+    (first, *_) = data["trials"]
+    data["trials"] = [first | {"split": split, "seed": seed} for split, seed in keys]
+    found = [f.message for f in check_entry(Entry.model_validate(data)) if f.check == "seeds"]
+    assert len(found) == (message is not None)
+    assert message is None or message in found[0]
+
+
+def test_a_training_copied_to_another_split_of_another_entry_is_named(board):
+    one, other = map(read_entry, files(board))
+    data = other.model_dump()
+    data["trials"] = [of_splits(one, 2).model_dump()["trials"][1]]
+    (clash,) = copies([one, Entry.model_validate(data)], ["a", "b"])
+    assert clash.failure.message.startswith("seed 0 of a and seed 0 of split 1 of b have the same")
+
+
+def test_an_attestation_keeps_class_splits_apart(board):
+    path = files(board)[0]
+    entry = of_splits(read_entry(path), 2)
+    metrics = entry.trials[0].metrics
+    part = Verified(path, entry, recomputed={(0, 0): metrics})
+    assert attest(part, "somebody") is None, "one of two trials"
+    whole = Verified(path, entry, recomputed={(0, 0): metrics, (1, 0): metrics})
+    found = read_attestation(attest(whole, "somebody"))
+    assert [trial.key for trial in found.trials] == [(0, 0), (1, 0)]
+    assert recomputed(entry, found)
+
+
+def test_failures_name_the_class_split(make_entry):
+    data = make_entry(map_at_r=[], failed={0: "NaN at step 7"}).model_dump()
+    data["trials"].append(data["trials"][0] | {"split": 2})
+    assert failures(Entry.model_validate(data)) == [
+        "seed 0 failed: NaN at step 7", "seed 0 of split 2 failed: NaN at step 7"
+    ]  # fmt: skip
 
 
 def test_trials_swapped_between_entries(board):
