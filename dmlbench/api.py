@@ -60,7 +60,8 @@ def run(
     weights: a file that the backbone starts from, safetensors or a state dict.
     seeds: how many, from 0, or which.
     out: folder of the leaderboards; what is there already is not trained again.
-    overrides: values by dotted key, such as ``{"recipe.epochs": 4, "protocol.width": "paper"}``.
+    overrides: values by dotted key, such as ``{"recipe.epochs": 4}`` or
+        ``{"protocol.dim_budget": "per-loss"}``.
     tuned: take the parameters that `dmlbench tune` found in `out`.
     clustering: whether to compute NMI and AMI, which can cost more than all retrieval metrics.
     trial_timeout: seconds without progress after which a trial is ended; it leaves no result.

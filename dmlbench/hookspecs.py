@@ -77,9 +77,9 @@ class CombinerSpec(Spec):
 
     heads: "shared" (one embedding for all losses) or "per-loss" (one embedding each).
     widens: False where the evaluated embedding is one loss's width although there are heads per
-        loss, so ``--width paper`` changes nothing.
+        loss, so ``--dim-budget per-loss`` changes nothing.
     widens_with: with these values of parameters it is wider than one loss's all the same, and
-        refused under ``--width fair``.
+        refused under ``--dim-budget total``.
     learns: whether it has learned weights, and auxiliary: whether it has extra modules.
         `dmlbench tune` then searches their learning rates, ``recipe.optimizer.combiner_lr`` and
         ``auxiliary_lr``.

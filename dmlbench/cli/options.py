@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from dmlbench.cli.renamed import RenamedOption
+
 unconfined_option = click.option(
     "--unconfined",
     is_flag=True,
@@ -64,11 +66,12 @@ def read_request(values: dict[str, Any]) -> Any:
     from dmlbench.plan.request import Request
 
     overrides = dict(parse_assignment(text) for text in values["assignments"])
-    if values["width"] is not None:
-        given = overrides.setdefault("protocol.width", values["width"])
-        if given != values["width"]:
+    budget = values["dim_budget"]
+    if budget is not None:
+        given = overrides.setdefault("protocol.dim_budget", budget)
+        if given != budget:
             raise UsageError(
-                f"--width {values['width']} and --set protocol.width={given} differ; give one."
+                f"--dim-budget {budget} and --set protocol.dim_budget={given} differ; give one."
             )
     return Request(
         losses=split_list(values["losses"]),
@@ -116,6 +119,8 @@ def read_seeds(text: str) -> int | list[int]:
     return numbers[0] if len(numbers) == 1 and "," not in text else numbers
 
 
+_OLD_BUDGETS = {"fair": "total", "paper": "per-loss"}
+
 _LOSSES = [
     click.option(
         "--losses",
@@ -142,10 +147,13 @@ _ROWS = [
         help="Train each loss alone as well, to compare with.  [default: singles]",
     ),
     click.option(
-        "--width",
-        type=click.Choice(["fair", "paper"]),
-        help="fair: an ensemble's embedding has the same dimension as a single loss's. paper: M "
-        "times larger, ranked separately.  [default: fair]",
+        "--dim-budget",
+        cls=RenamedOption,
+        old_names=["--width"],
+        old_values=_OLD_BUDGETS,
+        type=click.Choice(["total", "per-loss"]),
+        help="total: an ensemble's embedding has the same dimension as a single loss's. per-loss: "
+        "M times larger, ranked separately.  [default: total]",
     ),
 ]
 
@@ -198,6 +206,11 @@ _SURROUNDINGS = [
     click.option(
         "--set",
         "assignments",
+        cls=RenamedOption,
+        old_values={
+            f"protocol.width={old}": f"protocol.dim_budget={new}"
+            for old, new in _OLD_BUDGETS.items()
+        },
         metavar="KEY=VALUE",
         multiple=True,
         help="Override a value of recipe or protocol: recipe.epochs=4. May be repeated.",

@@ -56,7 +56,7 @@ def plan_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int
         f"{first.dataset.id} · {first.backbone.params.get('model') or first.backbone.id} · "
         f"recipe {first.recipe.name}{f' ({overrides})' if overrides else ''}, "
         f"{first.recipe.epochs} epochs · {shared['protocol']['name']}, "
-        f"{first.recipe.embedding_dim}-d, width {shared['protocol']['width']}"
+        f"{first.recipe.embedding_dim}-d, dimension budget {shared['protocol']['dim_budget']}"
     )
     print_table(
         ["Entry", "Configuration", "Seeds"],

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 
-def split_width(embedding_dim: int, num_heads: int) -> list[int]:
-    """Share a width among heads as evenly as whole numbers allow: ``(64, 3) -> [22, 21, 21]``."""
+def split_dimension(embedding_dim: int, num_heads: int) -> list[int]:
+    """Divide a dimension among heads as evenly as possible: ``(64, 3) -> [22, 21, 21]``."""
     if num_heads > embedding_dim:
         raise ValueError(
-            f"an embedding of width {embedding_dim} cannot be split among {num_heads} heads; "
+            f"an embedding of {embedding_dim} dimensions cannot be split among {num_heads} heads; "
             f"raise recipe.embedding_dim"
         )
     share, rest = divmod(embedding_dim, num_heads)
@@ -51,13 +51,13 @@ class Combiner(nn.Module):
         self.auxiliary = None
 
     @classmethod
-    def head_dims(cls, embedding_dim: int, num_losses: int, width: str) -> list[int]:
-        """Widths of the heads under the protocol's `width` rule, "fair" or "paper"."""
+    def head_dims(cls, embedding_dim: int, num_losses: int, dim_budget: str) -> list[int]:
+        """Dimensions of the heads under `Protocol.dim_budget`, "total" or "per-loss"."""
         if cls.heads == "shared":
             return [embedding_dim]
-        if width == "paper":
+        if dim_budget == "per-loss":
             return [embedding_dim] * num_losses
-        return split_width(embedding_dim, num_losses)
+        return split_dimension(embedding_dim, num_losses)
 
     def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:
         """The objective, a scalar, from loss values (M,) and L2-normalised heads, (B, D_j) each."""

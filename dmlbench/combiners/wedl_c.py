@@ -21,7 +21,7 @@ class CompressedEnsemble(DiverseEnsemble):
 
     The network learns beside the ensemble, on detached embeddings, to keep the squared-distance
     matrix of the batch: ‖D₁/ΣD₁ − D₂/ΣD₂‖_F · B². What is evaluated is D wide, so every head may
-    have the full width under the fair budget too.
+    have the full dimension under ``--dim-budget total`` too.
 
     The authors' compressor is another one, by option: its hidden layer and its output are 2D wide
     whatever M is, and nothing is normalised: they compare by Euclidean distance, which is asked for
@@ -64,7 +64,7 @@ class CompressedEnsemble(DiverseEnsemble):
         self.auxiliary = nn.Sequential(nn.Linear(wide, hidden), nn.Tanh(), nn.Linear(hidden, width))
 
     @classmethod
-    def head_dims(cls, embedding_dim: int, num_losses: int, width: str) -> list[int]:
+    def head_dims(cls, embedding_dim: int, num_losses: int, dim_budget: str) -> list[int]:
         return [embedding_dim] * num_losses
 
     def embed(self, heads: Sequence[Tensor]) -> Tensor:

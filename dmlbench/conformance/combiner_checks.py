@@ -35,8 +35,8 @@ class CombinerSubject:
     def __init__(self, factory: Any, params: dict[str, Any]):
         self.factory, self.params = factory, params
 
-    def bench(self, num_losses: int = LOSSES, width: str = "fair", seed: int = 0) -> Bench:
-        head_dims = self.factory.head_dims(WIDTH, num_losses, width)
+    def bench(self, num_losses: int = LOSSES, dim_budget: str = "total", seed: int = 0) -> Bench:
+        head_dims = self.factory.head_dims(WIDTH, num_losses, dim_budget)
         offers = {"num_losses": num_losses, "head_dims": head_dims, "embedding_dim": WIDTH}
         combiner = build_seeded(self.factory, self.params, seed, **offers)
         return Bench(combiner, head_dims, num_losses)
@@ -121,7 +121,7 @@ def _embedding_width(subject: CombinerSubject) -> None:
                 f"the evaluated embedding of {number} losses has the shape {shape} under a budget "
                 f"of {WIDTH} for a batch of {BATCH}"
             )
-    subject.bench(width="paper").evaluated()
+    subject.bench(dim_budget="per-loss").evaluated()
 
 
 def _embeds_row_by_row(subject: CombinerSubject) -> None:

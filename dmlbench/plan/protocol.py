@@ -37,8 +37,8 @@ PROTOCOLS = (*NOT_GUARDED, PROTOCOL)
 class Protocol:
     """What makes entries comparable. Its hash is part of every entry.
 
-    width: "fair" fixes the width of the evaluated embedding whatever the combiner; "paper" gives
-        every head of an ensemble the full width, so M losses are M times as wide.
+    dim_budget: "total" gives an ensemble's evaluated embedding the dimension of a single loss's;
+        "per-loss" gives every head that dimension, so M losses have M times as many.
     validation_fraction: share of the training classes held out to choose the checkpoint.
     recall_at: the K of Recall@K.
     similarity: "cosine" of embeddings brought to unit length, or "euclidean" to compare them as
@@ -48,7 +48,7 @@ class Protocol:
     """
 
     name: str = PROTOCOL
-    width: Literal["fair", "paper"] = "fair"
+    dim_budget: Literal["total", "per-loss"] = "total"
     validation_fraction: float = 0.2
     recall_at: tuple[int, ...] = (1, 2, 4, 8)
     similarity: Literal["cosine", "euclidean"] = "cosine"
@@ -59,8 +59,10 @@ class Protocol:
             raise UsageError(
                 f"The protocol {self.name!r} is not known here; known: {', '.join(PROTOCOLS)}."
             )
-        if self.width not in ("fair", "paper"):
-            raise UsageError(f"protocol.width must be fair or paper, not {self.width!r}.")
+        if self.dim_budget not in ("total", "per-loss"):
+            raise UsageError(
+                f"protocol.dim_budget must be total or per-loss, not {self.dim_budget!r}."
+            )
         if self.similarity not in _EMBEDDING:
             raise UsageError(
                 f"protocol.similarity must be cosine or euclidean, not {self.similarity!r}."
@@ -74,7 +76,7 @@ class Protocol:
         """Every rule, spelled out, so the hash covers what the name stands for."""
         return {
             "name": self.name,
-            "width": self.width,
+            **self._dimension_rule(),
             "validation_fraction": self.validation_fraction,
             "recall_at": list(self.recall_at),
             "selection": "checkpoint with the best MAP@R on held-out training classes",
@@ -87,6 +89,11 @@ class Protocol:
             **({} if self.similarity == "cosine" else {"similarity": self.similarity}),
             **(self._since_v2() if self.name != "zsl-v1" else _OF_V1),
         }
+
+    def _dimension_rule(self) -> dict[str, str]:
+        if self.name == "zsl-v1":
+            return {"width": _WIDTH_OF_V1[self.dim_budget]}
+        return {"dim_budget": self.dim_budget}
 
     def _since_v2(self) -> dict[str, Any]:
         return {
@@ -102,6 +109,8 @@ class Protocol:
     def identity(self) -> dict[str, Any]:
         """The name, which stands for all rules in words, and the values that are no defaults."""
         values = without_defaults(dataclasses.asdict(self), field_defaults(Protocol))
+        if values.pop("dim_budget", None):
+            values |= self._dimension_rule()
         return {**values, "name": self.name}
 
     @property
@@ -109,12 +118,22 @@ class Protocol:
         return sha256_of(self.to_json())
 
 
+#: `Protocol.dim_budget` -> what the rules of zsl-v1 call it, under "width".
+_WIDTH_OF_V1 = {"total": "fair", "per-loss": "paper"}
 _OF_V1 = {"test_classes": "disjoint from training; seen once a trial, after training"}
 
 
 def similarity_of(rules: Mapping[str, Any]) -> str:
     """How an entry's embeddings are compared; "cosine" where its rules know no other way."""
     return str(rules.get("similarity", "cosine"))
+
+
+def dim_budget_of(rules: Mapping[str, Any]) -> Any:
+    """`Protocol.dim_budget` as an entry's rules state it, those of zsl-v1 too; not validated."""
+    if rules.get("name") != "zsl-v1":
+        return rules.get("dim_budget")
+    width = rules.get("width")
+    return next((new for new, old in _WIDTH_OF_V1.items() if old == width), width)
 
 
 def protocol_from_json(rules: Mapping[str, Any]) -> Protocol:
@@ -124,7 +143,7 @@ def protocol_from_json(rules: Mapping[str, Any]) -> Protocol:
     """
     return Protocol(
         name=rules["name"],
-        width=rules["width"],
+        dim_budget=dim_budget_of(rules),
         validation_fraction=rules["validation_fraction"],
         recall_at=tuple(rules["recall_at"]),
         similarity=similarity_of(rules),

@@ -104,13 +104,13 @@ def rows_of(request: Request, registry: Registry) -> list[Row]:
         )
     if len(losses) > 1 and not request.singles and request.combiners == []:
         raise UsageError("Nothing to train: no combiner is named and --no-singles is given.")
-    # With one head the width rule changes nothing, and the row is the same under both.
-    fair = dataclasses.replace(protocol, width="fair")
+    # With one head the rule of dimensions changes nothing, and the row is the same under both.
+    total = dataclasses.replace(protocol, dim_budget="total")
     given = {key for key in request.overrides if key.startswith("recipe.")}
     rows = []
     if request.singles or len(losses) == 1:
         for _, text, loss in named:
-            c = Configuration(losses=(loss,), combiner=None, protocol=fair, **shared)
+            c = Configuration(losses=(loss,), combiner=None, protocol=total, **shared)
             rows.append(Row(c, frozenset({*given, *_fixed("losses[0]", text)})))
     if len(losses) > 1:
         texts = [text for copies, text, _ in named for _ in range(copies)]
@@ -118,7 +118,7 @@ def rows_of(request: Request, registry: Registry) -> list[Row]:
             given |= _fixed(f"losses[{index}]", text)
         for text in ("learned",) if request.combiners is None else request.combiners:
             item, combiner = _resolve(registry, "combiners", text, in_order(usual, losses))
-            rules = protocol if _widens(item, combiner, protocol) else fair
+            rules = protocol if _widens(item, combiner, protocol) else total
             if item.spec.transductive:
                 rules = dataclasses.replace(rules, transductive=True)
             c = Configuration(losses=tuple(losses), combiner=combiner, protocol=rules, **shared)
@@ -147,13 +147,13 @@ def _named_losses(
 
 
 def _widens(item: Registered, combiner: Component, protocol: Protocol) -> bool:
-    """Whether the width rule says how wide a combiner's embedding is. Raises `UsageError`."""
+    """Whether the rule of dimensions decides a combiner's. Raises `UsageError`."""
     spec = item.spec
     if spec.widens_with and all(combiner.params[k] == v for k, v in spec.widens_with.items()):
-        if protocol.width == "fair":
+        if protocol.dim_budget == "total":
             raise UsageError(
-                f"{write_call(item.id, spec.widens_with)} is evaluated at more than the width of "
-                f"one loss; ask for that with --width paper."
+                f"{write_call(item.id, spec.widens_with)} has an embedding of more dimensions "
+                f"than a single loss; ask for that with --dim-budget per-loss."
             )
         return True
     return spec.heads == "per-loss" and spec.widens
@@ -255,7 +255,7 @@ def _refuse_random_features(request: Request, item: Registered) -> None:
 
 def _protocol(request: Request, dataset: Registered) -> Protocol:
     values = _overrides(request, "protocol")
-    allowed = {"width": str, "validation_fraction": float, "similarity": str}
+    allowed = {"dim_budget": str, "validation_fraction": float, "similarity": str}
     for key, value in values.items():
         if key not in allowed:
             raise UsageError(

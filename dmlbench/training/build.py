@@ -135,7 +135,7 @@ def build_objective(
     num_losses = len(configuration.losses)
     try:
         head_dims = load_target(item.spec.target, item.distribution).head_dims(
-            recipe.embedding_dim, num_losses, protocol.width
+            recipe.embedding_dim, num_losses, protocol.dim_budget
         )
     except ValueError as error:
         raise UsageError(f"combiner {item.id}: {error}.") from error

@@ -42,7 +42,10 @@ def plan(call):
         (["--combiner", "none,sum"], "none must be the only one"),
         (["--recipe", "."], "The recipe . is a directory"),
         (["--recipe", "misspelt.toml"], "no augmentation 'shfit'. Did you mean shift?"),
-        (["--width", "fair", "--set", "protocol.width=paper"], "protocol.width=paper differ"),
+        (
+            ["--dim-budget", "total", "--set", "protocol.dim_budget=per-loss"],
+            "budget=per-loss differ",
+        ),
     ],
 )
 def test_what_can_be_seen_without_building_is_refused(

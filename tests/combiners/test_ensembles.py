@@ -284,13 +284,13 @@ def test_the_authors_compressor_is_theirs():
         CompressedEnsemble(3, 4, [4, 4, 4], compressor="mine")
 
 
-def test_fair_width_is_shared_and_the_papers_is_not():
-    assert DiverseEnsemble.head_dims(64, 3, "fair") == [22, 21, 21]
-    assert DiverseEnsemble.head_dims(64, 3, "paper") == [64, 64, 64]
-    assert CompressedEnsemble.head_dims(64, 3, "fair") == [64, 64, 64]
-    assert WeightedEnsemble.head_dims(64, 3, "paper") == [64]
-    with pytest.raises(ValueError, match="width 2 cannot be split among 3"):
-        DiverseEnsemble.head_dims(2, 3, "fair")
+def test_heads_share_the_total_dimension_or_have_it_each():
+    assert DiverseEnsemble.head_dims(64, 3, "total") == [22, 21, 21]
+    assert DiverseEnsemble.head_dims(64, 3, "per-loss") == [64, 64, 64]
+    assert CompressedEnsemble.head_dims(64, 3, "total") == [64, 64, 64]
+    assert WeightedEnsemble.head_dims(64, 3, "per-loss") == [64]
+    with pytest.raises(ValueError, match=r"2 dimensions .* 3 heads"):
+        DiverseEnsemble.head_dims(2, 3, "total")
 
 
 def test_fixed_weights():

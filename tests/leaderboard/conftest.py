@@ -67,7 +67,7 @@ def make(
     failed: dict[int, str] | None = None,
     dataset: str = "glyphs",
     ks: tuple[int, ...] = (1, 2, 4, 8),
-    width: str = "fair",
+    dim_budget: str = "total",
     protocol: str = "zsl-v1",
     embedding_dim: int = 64,
     recipe: dict[str, Any] | None = None,
@@ -84,7 +84,7 @@ def make(
     recall = recall or [min(1.0, round(value + 0.2, 3)) for value in map_at_r]
     seeds = seeds or list(range(len(map_at_r)))
     records = [component(n) for n in losses.split("+")] if isinstance(losses, str) else losses
-    rules = Protocol(name=protocol, width=width, recall_at=ks).to_json()
+    rules = Protocol(name=protocol, dim_budget=dim_budget, recall_at=ks).to_json()
     trial = {
         "reason": None,
         "failed_step": None,

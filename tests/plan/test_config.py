@@ -15,6 +15,7 @@ from dmlbench.plan.config import (
     canonical_json,
     configuration_from_json,
 )
+from dmlbench.plan.protocol import dim_budget_of, protocol_from_json
 from dmlbench.plan.recipe import load_recipe, recipe_names
 
 
@@ -45,7 +46,7 @@ def test_the_id_depends_on_everything_that_is_compared():
     changed = [
         configuration(losses=(one,)),
         configuration(losses=(other,)),
-        configuration(protocol=Protocol(width="paper")),
+        configuration(protocol=Protocol(dim_budget="per-loss")),
         configuration(recipe=load_recipe("quick", {"epochs": 4})),
         configuration(recipe=load_recipe("quick", {"optimizer.head_lr": 2e-3})),
     ]
@@ -112,7 +113,18 @@ def test_an_unknown_recipe_names_the_packaged_ones():
         load_recipe("fast")
 
 
-@pytest.mark.parametrize("change", [{"width": "wide"}, {"validation_fraction": 0.0}])
+@pytest.mark.parametrize("change", [{"dim_budget": "wide"}, {"validation_fraction": 0.0}])
 def test_a_protocol_that_cannot_be(change):
     with pytest.raises(UsageError, match="protocol"):
         Protocol(**change)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("zsl-v1", {"width": "paper"}), ("zsl-v2", {"dim_budget": "per-loss"})]
+)
+def test_each_protocol_keeps_its_word_for_the_dimension_budget(name, rule):
+    protocol = Protocol(name=name, dim_budget="per-loss")
+    rules = protocol.to_json()
+    assert {k: v for k, v in rules.items() if k in ("width", "dim_budget")} == rule
+    assert protocol.identity() == {"name": name, **rule}
+    assert protocol_from_json(rules) == protocol and dim_budget_of(rules) == "per-loss"

@@ -64,9 +64,9 @@ def test_a_recipe_of_the_user_brings_parameters_too(tmp_path):
 
 def test_what_is_wider_than_a_loss_asks_for_the_papers_width():
     text = "wedl-c(compressor=authors)"
-    with pytest.raises(UsageError, match="--width paper"):
+    with pytest.raises(UsageError, match="--dim-budget per-loss"):
         planned(combiners=[text])
-    wide = planned(combiners=[text], overrides={"protocol.width": "paper"})[-1]
-    assert wide.protocol.width == "paper"
-    narrow = planned(combiners=["wedl-c"], overrides={"protocol.width": "paper"})[-1]
-    assert narrow.protocol.width == "fair"
+    wide = planned(combiners=[text], overrides={"protocol.dim_budget": "per-loss"})[-1]
+    assert wide.protocol.dim_budget == "per-loss"
+    narrow = planned(combiners=["wedl-c"], overrides={"protocol.dim_budget": "per-loss"})[-1]
+    assert narrow.protocol.dim_budget == "total"

@@ -340,11 +340,14 @@ def test_a_timm_backbone_trains_from_scratch(tiny, tmp_path):
 
 
 def test_the_papers_width_is_wider_and_a_single_loss_is_the_same_row(tiny, tmp_path):
-    tiny["overrides"] |= {"protocol.width": "paper", "recipe.epochs": 1}
+    tiny["overrides"] |= {"protocol.dim_budget": "per-loss", "recipe.epochs": 1}
     tiny["seeds"] = 1
     single, other, wide = dmlbench.run(["ms", "contrastive"], ["wedl"], out=tmp_path, **tiny)
     assert wide.head_dims == [8, 8] and wide.embedding_dim == 16
-    assert wide.protocol.rules["width"] == "paper" and single.protocol.rules["width"] == "fair"
+    assert (
+        wide.protocol.rules["dim_budget"] == "per-loss"
+        and single.protocol.rules["dim_budget"] == "total"
+    )
 
 
 def test_a_third_party_loss_trains_and_stands_in_the_table(tiny, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from dmlbench.plugins.loading import load_plugins
 
 def test_the_authors_compressor_is_compared_by_distance(tiny, tmp_path):
     tiny["seeds"] = 1
-    tiny["overrides"] |= {"protocol.width": "paper", "protocol.similarity": "euclidean"}
+    tiny["overrides"] |= {"protocol.dim_budget": "per-loss", "protocol.similarity": "euclidean"}
     single, _, entry = dmlbench.run(
         ["ms", "contrastive"], ["wedl-c(compressor=authors)"], out=tmp_path, **tiny
     )

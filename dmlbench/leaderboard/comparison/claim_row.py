@@ -30,7 +30,7 @@ def claim_row(claim: Claim) -> dict[str, Any]:
         "pretrained": claim.pretrained,
         "recipe": "as published",
         "protocol": "claimed",
-        "width": "published",
+        "dim_budget": "published",
         "embedding_dim": claim.embedding_dim,
         "seeds": 0,
         "failed": 0,

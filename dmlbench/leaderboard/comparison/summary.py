@@ -23,6 +23,7 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.words import recipe_label
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.plan.config import sha256_of
+from dmlbench.plan.protocol import dim_budget_of
 from dmlbench.plan.writing import write_copies
 from dmlbench.statistics.intervals import Interval, Key, by_unit, mean_interval
 
@@ -92,11 +93,12 @@ def summarise(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> Summary:
 def _row(places: Sequence[Sequence[Entry]], by: str, labels: Labels) -> SummaryRow:
     first = next(entries[0] for entries in places if entries)
     cells = tuple(_cell(entries, by) for entries in places)
-    width = f"{plain(str(first.protocol.rules.get('width')))} width, {first.embedding_dim}-d"
+    budget = plain(str(dim_budget_of(first.protocol.rules)))
     return SummaryRow(
         losses=" + ".join(write_copies(labels.component(loss) for loss in first.losses)),
         combiner=labels.component(first.combiner) if first.combiner else None,
-        setting=f"{labels.component(first.backbone)}, {recipe_label(first)}, {width}",
+        setting=f"{labels.component(first.backbone)}, {recipe_label(first)}, "
+        f"{first.embedding_dim}-d ({budget})",
         cells=cells,
         mean=_mean(places, cells, by),
     )

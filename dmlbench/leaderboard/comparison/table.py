@@ -24,6 +24,7 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import read_entries
 from dmlbench.leaderboard.entries.words import distributions, failures, recipe_label
 from dmlbench.leaderboard.verification.tiers import Standing, Tiers, checked_standing
+from dmlbench.plan.protocol import dim_budget_of
 
 if TYPE_CHECKING:
     import pandas
@@ -95,7 +96,7 @@ def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataF
 
 
 _LEADING = ("entry_id", "rank_low", "rank_high", "tier", "losses", "combiner")
-_SETTINGS = ("dataset", "backbone", "pretrained", "recipe", "protocol", "width")
+_SETTINGS = ("dataset", "backbone", "pretrained", "recipe", "protocol", "dim_budget")
 _COUNTS = ("embedding_dim", "seeds", "failed")
 _TRAILING = (
     "position",
@@ -146,7 +147,7 @@ def _row(
         "pretrained": entry.backbone.weights_sha256 is not None,
         "recipe": recipe_label(entry),
         "protocol": plain(entry.protocol.name),
-        "width": plain(str(entry.protocol.rules.get("width"))),
+        "dim_budget": plain(str(dim_budget_of(entry.protocol.rules))),
         "embedding_dim": entry.embedding_dim,
         "seeds": len(entry.completed),
         "failed": len(entry.trials) - len(entry.completed),

@@ -13,7 +13,7 @@ from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.plan.config import canonical_json
 from dmlbench.plan.expressions import parse_assignment, parse_call
-from dmlbench.plan.protocol import similarity_of
+from dmlbench.plan.protocol import dim_budget_of, similarity_of
 from dmlbench.plan.recipe import recipe_from_json, recipe_names
 from dmlbench.plan.writing import toml_document, write_call, write_copies, write_value
 
@@ -53,7 +53,7 @@ def rerun_command(entry: Entry) -> RerunCommand:
         f"--dataset {_argument(_call(entry.dataset))}",
         f"--backbone {_argument(_call(entry.backbone))}",
         *recipe,
-        f"--width {_argument(_words(rules.get('width')))}",
+        f"--dim-budget {_argument(_words(dim_budget_of(rules)))}",
         f"--set {_assignment('protocol.validation_fraction', rules.get('validation_fraction'))}",
         *_similarity(rules),
         f"--seeds {_seeds(entry)}",
@@ -117,7 +117,9 @@ def _read_back(parse: Callable[[str], Any], text: str, meant: Any, what: str) ->
 
 def _words(value: Any) -> str:
     if not isinstance(value, str):
-        raise UsageError(f"The protocol's width is {value!r}, which is not a known value.")
+        raise UsageError(
+            f"The protocol's dimension budget is {value!r}, which is not a known value."
+        )
     return value
 
 

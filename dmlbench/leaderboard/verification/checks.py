@@ -15,7 +15,7 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Trial, keys_text, trial_title
 from dmlbench.leaderboard.verification.fingerprints import known_dataset
 from dmlbench.plan.config import canonical_json
-from dmlbench.plan.protocol import PROTOCOLS, protocol_from_json
+from dmlbench.plan.protocol import PROTOCOLS, dim_budget_of, protocol_from_json
 
 
 class Failure(NamedTuple):
@@ -64,13 +64,13 @@ def _protocol(entry: Entry) -> Iterator[str]:
 
 
 def _budget(entry: Entry) -> Iterator[str]:
-    """Under the fair width no embedding is wider than the recipe allows."""
+    """Under the budget "total" no embedding has more dimensions than the recipe allows."""
     budget = entry.recipe.get("embedding_dim")
-    fair = entry.protocol.rules.get("width") == "fair"
-    if fair and isinstance(budget, int) and entry.embedding_dim > budget:
+    total = dim_budget_of(entry.protocol.rules) == "total"
+    if total and isinstance(budget, int) and entry.embedding_dim > budget:
         yield (
-            f"the evaluated embedding is {entry.embedding_dim} wide, and the recipe's budget under "
-            f"the fair width is {budget}"
+            f"the evaluated embedding has {entry.embedding_dim} dimensions; the recipe "
+            f"allows {budget}"
         )
 
 

@@ -37,7 +37,7 @@ def combiner_class(spec: CombinerSpec) -> type:
 def in_rounds(spec: CombinerSpec, parameters: dict[str, Any]) -> dict[str, Any]:
     """What a combiner makes of given losses and gradients, in three rounds of an epoch each."""
     found_class = combiner_class(spec)
-    head_dims = found_class.head_dims(WIDTH, NUM_LOSSES, "fair")
+    head_dims = found_class.head_dims(WIDTH, NUM_LOSSES, "total")
     build = partial(found_class, **parameters)
     combiner = build_combiner(build, NUM_LOSSES, head_dims, WIDTH).double()
     found: dict[str, Any] = {"head dims": head_dims}

@@ -88,7 +88,7 @@ def train(
     combiner: called with num_losses, and head_dims and embedding_dim where it asks for them.
     """
     chosen = recipe(overrides)
-    head_dims = _class_of(combiner).head_dims(WIDTH, len(losses), "fair")
+    head_dims = _class_of(combiner).head_dims(WIDTH, len(losses), "total")
     dims = head_dims * len(losses) if len(head_dims) == 1 else head_dims
     with weights_to_be_replaced():
         model = EmbeddingModel(Backbone(), head_dims, chosen.layer_norm)

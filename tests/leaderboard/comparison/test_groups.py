@@ -21,7 +21,7 @@ def record(budget=5, **space):
 
 def test_a_single_loss_of_an_ensembles_dimension_is_in_its_group(make_entry):
     wide = {"embedding_dim": 128}
-    ensemble = make_entry("ms+triplet", HIGH, combiner="wedl", width="paper", **wide)
+    ensemble = make_entry("ms+triplet", HIGH, combiner="wedl", dim_budget="per-loss", **wide)
     singles = [make_entry(name, LOW, **wide) for name in ("ms", "triplet")]
     assert len({group_key(entry) for entry in (ensemble, *singles)}) == 1
     (verdict,) = verdicts([ensemble, *singles])

@@ -36,7 +36,7 @@ def test_a_row_by_hand(make_entry, make_component):
         "backbone": "resnet-mini",
         "pretrained": False,
         "recipe": "quick(epochs=4)",
-        "width": "fair",
+        "dim_budget": "total",
         "embedding_dim": 64,
         "seeds": 4,
         "failed": 1,
@@ -150,10 +150,10 @@ def test_same_names_are_told_apart_by_the_parameters_that_differ(make_entry, mak
 
 
 def test_the_fair_width_stands_first(make_entry):
-    paper = make_entry("ms+triplet", combiner="wedl", width="paper", embedding_dim=128)
+    paper = make_entry("ms+triplet", combiner="wedl", dim_budget="per-loss", embedding_dim=128)
     frame = leaderboard_frame([paper, make_entry(), make_entry("ms", dataset="a")])
-    assert list(zip(frame["dataset"], frame["width"], strict=True)) == [
-        ("a", "fair"), ("glyphs", "fair"), ("glyphs", "paper"),
+    assert list(zip(frame["dataset"], frame["dim_budget"], strict=True)) == [
+        ("a", "total"), ("glyphs", "total"), ("glyphs", "per-loss"),
     ]  # fmt: skip
 
 

@@ -63,7 +63,7 @@ REQUESTS = {
     "copies": Request(losses=["3*ms(beta=9.0)", "triplet"]),
     "changed recipe": Request(overrides=OVERRIDES),
     "by distance": Request(overrides={"protocol.similarity": "euclidean"}),
-    "paper width": Request(overrides={"protocol.width": "paper"}),
+    "paper width": Request(overrides={"protocol.dim_budget": "per-loss"}),
     "a timm model": Request(backbone="resnet50", pretrained=True, recipe="paper"),
     "one seed that is not the first": Request(seeds=[3]),
     "another dataset": Request(dataset="glyphs(classes=40, seed=5)"),

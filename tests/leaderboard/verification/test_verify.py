@@ -265,7 +265,7 @@ def _protocol(data, **changes):
         ({"selection": "best epoch on the test classes"}, "'selection'"),
         ({"more": "rules"}, "'more'"),
         ({"name": "zsl-v9"}, "not known here"),
-        ({"width": "wide"}, "fair or paper"),
+        ({"width": "wide"}, "total or per-loss"),
         ({"recall_at": 5}, "not a list of numbers"),
         ({"validation_fraction": None}, "rules are not those"),
     ],

@@ -1,0 +1,55 @@
+"""Old spellings of commands, options and values: read, with a warning that names the new ones."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from dmlbench.cli.options import read_request, request_options
+
+
+def request(*arguments):
+    """The request that the options spell, and what stderr says."""
+    seen = []
+
+    @click.command()
+    @request_options
+    def command(without, **options):
+        seen.append(read_request(options))
+
+    result = CliRunner().invoke(command, arguments)
+    return (seen or [None])[0], result.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        (["--width", "paper"], ["--dim-budget", "per-loss"], {"--width", "per-loss"}),
+        (["--width=fair"], ["--dim-budget", "total"], {"--width", "total"}),
+        (["--dim-budget", "paper"], ["--dim-budget", "per-loss"], {"--dim-budget per-loss"}),
+        (
+            ["--set", "recipe.epochs=2", "--set", "protocol.width=paper"],
+            ["--set", "recipe.epochs=2", "--set", "protocol.dim_budget=per-loss"],
+            {"protocol.dim_budget=per-loss"},
+        ),
+    ],
+)
+def test_an_old_spelling_is_read_as_the_new_one(old, new, named):
+    (read, warned), (meant, silent) = request(*old), request(*new)
+    assert meant is not None and read == meant and not silent
+    assert all(name in warned for name in named) and "Error" not in warned
+
+
+def test_both_spellings_at_once_are_refused():
+    read, said = request("--width", "fair", "--dim-budget", "total")
+    assert read is None and "--width" in said and "--dim-budget" in said
+
+
+def test_help_has_no_old_spelling():
+    @click.command()
+    @request_options
+    def command(**options): ...
+
+    text = CliRunner().invoke(command, ["--help"]).output
+    assert "--dim-budget [total|per-loss]" in text and "--width" not in text
