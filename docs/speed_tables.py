@@ -9,6 +9,8 @@ from typing import Any
 from dmlbench.losses import LOSSES
 
 _SIZE = "B × D × per class"
+#: What both sides are given instead of the defaults, as in `benchmarks/twins.py`.
+_GIVEN = {"cross-batch-memory": "`memory_size=1024`, `start=0`"}
 _NOT_MEASURED = "## Speed\n\nNot measured here; `python benchmarks/losses.py` does."
 
 
@@ -28,7 +30,8 @@ def speed_section(name: str, measured: Mapping[str, Any] | None) -> str:
         ]
         for row in rows
     ]
-    notes = [f"- `{row['loss']}`, {_size(row)}: {row['note']}." for row in rows if row.get("note")]
+    notes = [f"- `{loss}` is timed with {given}." for loss, given in _GIVEN.items() if loss == name]
+    notes += [f"- `{row['loss']}`, {_size(row)}: {row['note']}." for row in rows if row.get("note")]
     parts = ["## Speed", _how(measured), table(head, body), "\n".join(notes)]
     return "\n\n".join(filter(None, parts))
 
@@ -45,8 +48,9 @@ def ratio_section(measured: Mapping[str, Any] | None) -> str:
     body = [
         [f"`{loss}`", *(cells.get(size, "–") for size in sizes)] for loss, cells in by_loss.items()
     ]
-    how = f"{_how(measured)}\n\nEach cell: PML's time over ours, ours over the floor's, at {_SIZE}."
-    return f"## Speed\n\n{how}\n\n{table(['loss', *sizes], body)}"
+    given = "".join(f" `{loss}` is timed with {it}." for loss, it in _GIVEN.items())
+    cells = f"Each cell: PML's time over ours, ours over the floor's, at {_SIZE}.{given}"
+    return f"## Speed\n\n{_how(measured)}\n\n{cells}\n\n{table(['loss', *sizes], body)}"
 
 
 def _rows(measured: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:

@@ -82,10 +82,8 @@ def test_noise_takes_no_row_above_its_mean(published):
     assert group["map_at_r"].is_monotonic_decreasing
     (wild,) = group[group["losses"] == "contrastive"].to_dict("records")
     assert wild["position"] == 56 and len(group) == 62
-    # All that is known of it is that nothing is known; it takes nobody else's rank.
+    # It is significantly better than no row, and significantly worse than none.
     assert (wild["rank_low"], wild["rank_high"]) == (1, 62)
-    others = leaderboard_frame([e for e in published if e.label != "contrastive"])
-    assert row_of(others, published[0])["rank_low"] <= row_of(frame, published[0])["rank_low"]
 
 
 @pytest.mark.parametrize("trials", [1, 2, 4])

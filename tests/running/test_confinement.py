@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +29,8 @@ def inside(request, tmp_path, monkeypatch):
     monkeypatch.setattr(
         module, "_prefixes", lambda folders: [w for w in ways(folders) if w[0] == request.param]
     )
+    if request.param == "bwrap" and not shutil.which("bwrap"):
+        pytest.skip("bwrap is not installed: apt-get install bubblewrap")
     found = confinement([tmp_path / "scratch"])
     if not found.prefix:
         pytest.skip(f"{request.param}: {found.sentence}")
