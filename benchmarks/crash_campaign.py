@@ -135,7 +135,7 @@ def _cases(base: Path, address: str) -> dict[str, Case]:
             lambda folder: ["leaderboard", "add", str(board), "--out", str(folder / "out")]
         ),
         "verify": Case(
-            lambda folder: ["leaderboard", "verify", str(folder / "out"), "--record", "campaign"],
+            lambda folder: ["leaderboard", "verify", str(folder / "out"), "--name", "campaign"],
             copy_board,
         ),
         "site": Case(lambda folder: ["leaderboard", "site", str(folder / "out"), str(board)]),

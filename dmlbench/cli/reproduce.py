@@ -15,6 +15,7 @@ from dmlbench.cli.options import (
     unconfined_option,
     without_option,
 )
+from dmlbench.cli.renamed import RenamedOption
 
 # The exit code of each verdict; what could not be decided is not a success.
 _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
@@ -45,7 +46,11 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 @timeout_option
 @click.option(
-    "--who",
+    "--name",
+    "who",
+    cls=RenamedOption,
+    old_names=["--who"],
+    metavar="NAME",
     default="unnamed",
     show_default=True,
     help="Name of who reproduced it, stored in the attestation.",
@@ -102,7 +107,7 @@ def reproduce_command(
     if fresh is not None and seeds is not None:
         raise UsageError("--fresh draws seeds; leave --seeds out.")
     if not 0 < len(who.strip()) <= 200:
-        raise UsageError("--who takes up to 200 characters.")
+        raise UsageError("--name takes up to 200 characters.")
     path = find_entry_file(out, entry)
     found = read_entry(path)
     registry = load_plugins(without)

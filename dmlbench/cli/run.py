@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dmlbench.cli.options import json_option, read_request, request_options, resource_options
+from dmlbench.cli.renamed import RenamedOption
 
 
 @click.command("run")
@@ -21,7 +22,14 @@ from dmlbench.cli.options import json_option, read_request, request_options, res
     "evaluation.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train failed trials again.")
-@click.option("--submitter", metavar="TEXT", help="Who submits the entries.")
+@click.option(
+    "--name",
+    "submitter",
+    cls=RenamedOption,
+    old_names=["--submitter"],
+    metavar="NAME",
+    help="Name of who submits the entries.",
+)
 @click.option("--paper", metavar="URL", help="Address of the paper that the entries belong to.")
 @click.option("--code", metavar="URL", help="Address of the code that the entries belong to.")
 @json_option

@@ -6,6 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from dmlbench.cli import main
 from dmlbench.cli.options import read_request, request_options
 
 
@@ -53,3 +54,24 @@ def test_help_has_no_old_spelling():
 
     text = CliRunner().invoke(command, ["--help"]).output
     assert "--dim-budget [total|per-loss]" in text and "--width" not in text
+
+
+@pytest.mark.parametrize(
+    ("command", "old"),
+    [
+        (["run", "--losses", "no-such-loss"], "--submitter"),
+        (["reproduce", "no-such-entry"], "--who"),
+        (["leaderboard", "audit", "no-such-entry"], "--who"),
+        (["leaderboard", "verify", "no-such-entry"], "--record"),
+    ],
+)
+def test_the_name_behind_a_result_has_one_option(command, old, capsys):
+    said = []
+    for option in (old, "--name"):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, option, "Ada"])
+        said.append(capsys.readouterr().err)
+        assert stop.value.code == 2
+    first, rest = said[0].split("\n", 1)
+    assert old in first and "--name" in first
+    assert rest == said[1], "nothing else differs"

@@ -217,7 +217,7 @@ def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, caps
         captured = capsys.readouterr()
         return stop.value.code, captured.out + captured.err
 
-    code, text = run(entry.entry_id, "--out", tmp_path, "--who", "me", "--jobs", "1",
+    code, text = run(entry.entry_id, "--out", tmp_path, "--name", "me", "--jobs", "1",
                      "--device", "cpu")  # fmt: skip
     assert code == 0
     assert text.startswith("equal: 1 of 1 trials trained again, every metric equal to the last")
@@ -244,7 +244,17 @@ def test_an_audit_trains_what_it_draws_and_a_forged_number_is_found(tiny, tmp_pa
     tiny["overrides"]["recipe.epochs"] = 1
     (entry,) = dmlbench.run(["ms"], out=tmp_path, submitter="Ada", **{**tiny, "seeds": 3})
     (path,) = tmp_path.glob("zsl-v*/tiny/*.json")
-    arguments = ["leaderboard", "audit", str(path), "--jobs", "1", "--device", "cpu", "--who", "me"]
+    arguments = [
+        "leaderboard",
+        "audit",
+        str(path),
+        "--jobs",
+        "1",
+        "--device",
+        "cpu",
+        "--name",
+        "me",
+    ]
 
     def audited(*more):
         with pytest.raises(SystemExit) as stop:

@@ -10,7 +10,7 @@ COMMANDS = {
     "show": "Rank entries in tables, and say what beats what.",
     "add": "Add entries from elsewhere, after checking them.",
     "compare": "Say what can be concluded about two entries.",
-    "verify": "Check that entries hold what they claim.",
+    "verify": "Check that entries are consistent, and recompute their metrics.",
     "bundle": "Write one archive of all test embeddings.",
     "audit": "Train a few drawn trials of entries again.",
     "site": "Write pages that open without a server.",

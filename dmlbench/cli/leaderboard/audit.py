@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dmlbench.cli.options import json_option, unconfined_option, without_option
+from dmlbench.cli.renamed import RenamedOption
 
 if TYPE_CHECKING:
     from dmlbench.running.audit import Audited
@@ -36,7 +37,13 @@ if TYPE_CHECKING:
     help="Leave out entries that would take longer, and name them.  [default: no limit]",
 )
 @click.option(
-    "--who", required=True, metavar="NAME", help="Name of the auditor, stored in the attestation."
+    "--name",
+    "who",
+    cls=RenamedOption,
+    old_names=["--who"],
+    required=True,
+    metavar="NAME",
+    help="Name of the auditor, stored in the attestation.",
 )
 @click.option("--no-record", is_flag=True, help="Print the results without recording them.")
 @click.option(
@@ -79,7 +86,7 @@ def audit_command(
     if not (1 <= len(salt) <= 64 and salt.isascii() and salt.isprintable() and " " not in salt):
         raise UsageError("--salt takes up to 64 letters, digits or signs of ASCII, without spaces.")
     if not 0 < len(who.strip()) <= 200:
-        raise UsageError("--who takes a name of up to 200 characters.")
+        raise UsageError("--name takes up to 200 characters.")
     paths: list[Path] = []
     for target in targets or (Path("leaderboards"),):
         if target.is_dir():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dmlbench.cli.options import json_option
+from dmlbench.cli.renamed import RenamedOption
 
 if TYPE_CHECKING:
     from dmlbench.leaderboard.verification.verify import Verified
@@ -37,9 +38,12 @@ if TYPE_CHECKING:
     "`dmlbench leaderboard bundle` writes it.",
 )
 @click.option(
-    "--record",
-    metavar="WHO",
-    help="Record beside the entries that WHO computed their metrics again.",
+    "--name",
+    "who",
+    cls=RenamedOption,
+    old_names=["--record"],
+    metavar="NAME",
+    help="Record beside the entries that NAME computed their metrics again.",
 )
 @json_option
 def verify_command(
@@ -47,13 +51,13 @@ def verify_command(
     quick: bool,
     rebuild: bool,
     bundle: str | None,
-    record: str | None,
+    who: str | None,
     as_json: bool,
 ) -> int:
-    """Check that entries hold what they claim, and say exactly what does not.
+    """Check entries, and say exactly what does not hold.
 
     Schema, invariants, protocol and dataset are checked, and metrics are computed again from the
-    stored test embeddings where these lie here. Exit code 4 if anything does not hold.
+    stored test embeddings if they are here. Exit code 4 if anything does not hold.
     """
     import contextlib
 
@@ -64,20 +68,20 @@ def verify_command(
 
     if not target.exists():
         raise UsageError(f"There is no {target}. Give a folder of leaderboards or an entry's file.")
-    if record is not None and (quick or not 0 < len(record.strip()) <= 200):
+    if who is not None and (quick or not 0 < len(who.strip()) <= 200):
         raise UsageError(
-            "--record names who computed the metrics again, in up to 200 characters, and goes "
-            "without --quick, which computes none."
+            "--name says who computed the metrics again, in up to 200 characters. --quick computes "
+            "none; give one of the two."
         )
     if bundle is not None and quick:
         raise UsageError(
-            "--bundle holds embeddings, which --quick does not read. Give one of both."
+            "--bundle holds embeddings, which --quick does not read. Give one of the two."
         )
     with open_bundle(bundle) if bundle is not None else contextlib.nullcontext() as opened:
         found = verify(target, embeddings=not quick, rebuild=rebuild, bundle=opened)
-    if record is not None:
+    if who is not None:
         for verified in found:
-            path = attest(verified, record.strip())
+            path = attest(verified, who.strip())
             if path is not None:
                 click.echo(f"Recorded: {path}", err=True)
     if as_json:

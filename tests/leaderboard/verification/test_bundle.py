@@ -252,7 +252,7 @@ def test_the_commands(board, tmp_path, capsys):
     code, said = run("bundle", board, "--to", tmp_path / "rest.tar", "--json")
     assert code == 0 and len(json.loads(said.out)["missing"]) == 1
     shutil.rmtree(tmp_path / ".trials")
-    code, said = run("verify", board, "--bundle", target, "--record", "me")
+    code, said = run("verify", board, "--bundle", target, "--name", "me")
     assert code == 0 and said.out.endswith("\n2 recomputed.\n")
     assert len(list(board.glob("_attestations/*.json"))) == 2
     code, said = run("verify", board, "--quick", "--json")

@@ -517,7 +517,7 @@ def test_the_command(board, capsys):
     assert code == 0 and text.endswith("\n2 recomputed.\n")
     code, text = run(board, "--quick", "--json")
     assert code == 0 and [row["tier"] for row in json.loads(text)] == ["checked", "checked"]
-    code, text = run(board, "--record", "me")
+    code, text = run(board, "--name", "me")
     assert code == 0 and len(list(board.glob("_attestations/*.json"))) == 2
     (board / "bad\x1b[31m.json").write_text("{")
     change(files(board)[0], lambda data: data["trials"][0].update(best_epoch=1))
@@ -528,7 +528,7 @@ def test_the_command(board, capsys):
     assert run(board / "nothing")[0] == 2
     (board / "entry.txt").write_text("{}")
     assert run(board / "entry.txt")[0] == 2
-    assert run(board, "--quick", "--record", "me")[0] == 2
+    assert run(board, "--quick", "--name", "me")[0] == 2
 
 
 def test_what_the_repository_holds_stands_its_checks():
