@@ -16,30 +16,50 @@ import pytest
 
 import dmlbench
 from dmlbench.cli import main
+from dmlbench.errors import UsageError
 from dmlbench.running.executors import confinement as module
 from dmlbench.running.executors.confinement import confinement
 
 _HERE = Path(__file__).parent
 
 
+def _can_unshare(*options: str) -> bool:
+    """Whether another program than ours can make namespaces here."""
+    command = ["unshare", "--user", "--map-root-user", *options, "true"]
+    return (
+        shutil.which("unshare") is not None and not subprocess.run(command, check=False).returncode
+    )
+
+
 @pytest.fixture(params=["bwrap", "namespaces"])
-def inside(request, tmp_path, monkeypatch):
-    """Runs Python code confined to ``tmp_path/scratch``, by one way or the other."""
+def inside_of(request, monkeypatch):
+    """Gives what runs Python code confined to some folders, by one way or the other."""
     ways = module._prefixes
     monkeypatch.setattr(
         module, "_prefixes", lambda folders: [w for w in ways(folders) if w[0] == request.param]
     )
     if request.param == "bwrap" and not shutil.which("bwrap"):
         pytest.skip("bwrap is not installed: apt-get install bubblewrap")
-    found = confinement([tmp_path / "scratch"])
-    if not found.prefix:
-        pytest.skip(f"{request.param}: {found.sentence}")
+    if not _can_unshare("--net", "--ipc", "--mount", "--pid", "--fork", "--mount-proc"):
+        pytest.skip("the kernel forbids namespaces to unshare as well")
 
-    def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [*found.prefix, sys.executable, "-c", code, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    def confined_to(folders):
+        found = confinement(folders)
+        assert found.prefix, found.sentence
 
-    return run
+        def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+            command = [*found.prefix, sys.executable, "-c", code, *map(str, arguments)]
+            return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+        return run
+
+    return confined_to
+
+
+@pytest.fixture
+def inside(inside_of, tmp_path):
+    """Runs Python code confined to ``tmp_path/scratch``."""
+    return inside_of([tmp_path / "scratch"])
 
 
 def test_a_server_on_this_machine_cannot_be_reached(inside):
@@ -133,6 +153,51 @@ def test_a_machine_that_cannot_says_so(tmp_path, monkeypatch):
     found = confinement([tmp_path / "scratch"])
     assert found.prefix == ()
     assert "cannot confine a process: the network is still" in found.sentence
+
+
+@pytest.mark.parametrize("left", ["a file", "a mount", "the network"])
+def test_a_way_that_leaves_something_open_is_not_taken(left, tmp_path, monkeypatch):
+    if not _can_unshare("--net", "--mount"):
+        pytest.skip("unshare cannot make these namespaces here")
+    options = ["--mount"] if left == "the network" else ["--net"]
+    way = ("/usr/bin/env", "unshare", "--user", "--map-root-user", *options)
+    monkeypatch.setattr(module, "_prefixes", lambda folders: [("half", way)])
+    if left == "a mount":
+        monkeypatch.setattr(module, "_files_outside", lambda *given: [])
+    if left == "the network":
+        monkeypatch.setattr(module, "_listening_port", lambda stack: 0)
+    found = confinement([tmp_path / "scratch"])
+    words = "the network is still there" if left == "the network" else "can still be written"
+    assert found.prefix == () and words in found.sentence
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_folders_inside_of_each_other_are_confined_to(order, inside_of, tmp_path):
+    """Beside the scratch folder there is no file to try to write: the cache is around it."""
+    cache, scratch = tmp_path / "a cache", tmp_path / "a cache" / "scratch"
+    run = inside_of([cache, scratch][::order])
+    write = "import sys; open(sys.argv[1], 'w').write('x')"
+    for place in (cache, scratch):
+        assert run(write, place / "file").returncode == 0
+    assert "Read-only file system" in run(write, tmp_path / "file").stderr
+
+
+def test_a_folder_that_cannot_be_written_is_left_out_and_nothing_else(inside_of, tmp_path):
+    (tmp_path / "file").touch()
+    run = inside_of([tmp_path / "scratch", tmp_path / "file" / "cache"])
+    assert run("").returncode == 0
+    with pytest.raises(UsageError, match="file/cache cannot be written. Give another folder"):
+        confinement([tmp_path / "file" / "cache"])
+
+
+def test_folders_beside_which_nothing_can_be_written_are_confined_to(
+    inside_of, tmp_path, monkeypatch
+):
+    def refuse(**given):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(module.tempfile, "NamedTemporaryFile", refuse)
+    assert inside_of([tmp_path / "scratch"])("").returncode == 0
 
 
 def test_what_is_trained_again_is_confined(tiny, tmp_path, capsys, monkeypatch):
