@@ -109,7 +109,7 @@ class Task:
     symmetric: whether that is one and the same array, whose product with itself is symmetric.
     query_index: (Q,) where they stand in what was handed in. query_class: (Q,) ascending.
     gallery_class: (N,) ascending. starts: (C + 1,) where each class starts in the gallery.
-    scale: what no product of a query and an item exceeds, nor do the terms that it adds up.
+    lifted: whether queries are (2q, −1) and items (x, ‖x‖²), so products order by distance.
     """
 
     queries: Rows
@@ -121,7 +121,7 @@ class Task:
     self_retrieval: bool
     symmetric: bool
     duplicates: Duplicates | None
-    scale: float = 1.0
+    lifted: bool = False
 
     @property
     def num_relevant(self) -> np.ndarray:
@@ -189,20 +189,8 @@ def prepare(
         self_retrieval=self_retrieval,
         symmetric=symmetric,
         duplicates=duplicates,
-        scale=1.0 if metric == "cosine" else _scale(query_rows, items),
+        lifted=metric != "cosine",
     )
-
-
-def _scale(queries: Rows, items: Rows) -> float:
-    """(‖q‖ + ‖x‖)² of the longest query and item, lifted."""
-    longest_query, longest_item = (
-        max(
-            float(np.einsum("nd,nd->n", block, block).max())
-            for block in (rows.block(*chunk)[:, :-1] for chunk in rows.chunks())
-        )
-        for rows in (queries, items)
-    )
-    return (np.sqrt(longest_query) / 2 + np.sqrt(longest_item)) ** 2
 
 
 def _check_finite(queries: np.ndarray, skipped: np.ndarray, dtype: np.dtype) -> None:

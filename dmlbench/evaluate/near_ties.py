@@ -18,14 +18,14 @@ from dmlbench.evaluate.items import Task
 _CHUNK_NUMBERS = 1 << 21
 
 
-def rounding(task: Task, dtype: np.dtype) -> float:
-    """By how much equal similarities may differ that are computed in `dtype`.
+def rounding(width: int, dtype: np.dtype) -> float:
+    """By how much equal products of unit vectors of this width may differ, computed in `dtype`.
 
     The rounding errors of a sum of D products grow as √D (Higham & Mary, SIAM Journal on Scientific
     Computing 2019), twice as fast where all products have one sign, as with codes of 0 and 1; the
     rest are those of the two normalised vectors.
     """
-    return float((2 * np.sqrt(task.gallery.width) + 4) * np.finfo(dtype).eps * task.scale)
+    return float((2 * np.sqrt(width) + 4) * np.finfo(dtype).eps)
 
 
 class NearTies:
@@ -33,8 +33,25 @@ class NearTies:
 
     def __init__(self, task: Task, start: int, stop: int) -> None:
         self.task, self.start, self.stop = task, start, stop
-        self.window = rounding(task, task.gallery.dtype)
-        self._same = 2 * rounding(task, np.dtype(np.float64))
+        dtype = task.gallery.dtype
+        self._rounding = dtype.type(rounding(task.gallery.width, dtype))
+        self._lengths: np.ndarray | None = None
+        if task.lifted:
+            queries = task.queries.block(start, stop)[:, :-1]
+            self._lengths = np.sqrt(np.einsum("bd,bd->b", queries, queries)) / 2
+
+    def window(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """By how much an item as similar to a query may seem less similar than `values` (h,).
+
+        rows: (h,) queries, counted from `start`. One number where it is the same for all.
+        """
+        if self._lengths is None:
+            return self._rounding
+        # No item at distance d is longer than ‖q‖ + d; the product adds up 2qx and ‖x‖².
+        lengths = self._lengths[rows]
+        distances = np.sqrt(np.maximum(lengths**2 - values, 0))
+        longest = lengths + distances
+        return self._rounding * (2 * lengths + longest) * longest
 
     def places(
         self, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, places: np.ndarray
@@ -55,15 +72,15 @@ class NearTies:
         nearer = np.zeros(len(rows), np.int64)
         for some, one in zip(groups, found, strict=True):
             nearer[some] = one[0]
-        difference = self._differences(rows[hit], candidates, columns[hit])
-        tied = np.bincount(hit[abs(difference) <= self._same], minlength=len(rows)) > 0
-        nearer += np.bincount(hit[difference > self._same], minlength=len(rows))
+        order_of = self._compare(rows[hit], candidates, columns[hit])
+        tied = np.bincount(hit[order_of == 0], minlength=len(rows)) > 0
+        nearer += np.bincount(hit[order_of > 0], minlength=len(rows))
         out[tied] = np.minimum(nearer, places)[tied]
         return out
 
     def equal(self, rows: np.ndarray, some: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Whether two items are equally similar to a query, (h,). some, others: (h,) columns."""
-        return abs(self._differences(rows, some, others)) <= self._same
+        return self._compare(rows, some, others) == 0
 
     def settled(self, row: int, similarities: np.ndarray, depth: int) -> np.ndarray:
         """One query's similarities (N,) to the gallery with ties made equal, −inf beyond `depth`.
@@ -71,12 +88,13 @@ class NearTies:
         depth: how many of the nearest items must be there; more are, where they tie.
         """
         last = np.partition(similarities, len(similarities) - depth)[len(similarities) - depth]
-        near = (similarities >= last - 2 * self.window) & np.isfinite(similarities)
-        columns = np.flatnonzero(near)
-        values = self._exact(np.full(len(columns), row), columns)
-        order = np.argsort(values)
+        reach = 2 * self.window(np.array([row]), last)
+        columns = np.flatnonzero((similarities >= last - reach) & np.isfinite(similarities))
+        rows = np.full(len(columns), row)
+        columns = columns[np.argsort(self._exact(rows, columns))]
         out = np.full(len(similarities), -np.inf)
-        out[columns[order]] = np.cumsum(np.diff(values[order], prepend=-np.inf) > self._same)
+        out[columns[0]] = 0
+        out[columns[1:]] = np.cumsum(self._compare(rows[1:], columns[1:], columns[:-1]) > 0)
         return out
 
     def _candidates(
@@ -97,12 +115,34 @@ class NearTies:
         certain, hits, columns = np.zeros(len(rows), np.int64), [], []
         size = max(1, _CHUNK_NUMBERS // (last - first))
         for at in range(0, len(rows), size):
-            difference = relevant[which[at : at + size]] - values[at : at + size, None]
-            certain[at : at + size] = (difference > 2 * self.window).sum(axis=1)
-            hit, column = np.nonzero(abs(difference) <= 2 * self.window)
+            some = slice(at, at + size)
+            difference = relevant[which[some]] - values[some, None]
+            reach = np.broadcast_to(2 * self.window(rows[some], values[some]), len(difference))
+            certain[some] = (difference > reach[:, None]).sum(axis=1)
+            hit, column = np.nonzero(abs(difference) <= reach[:, None])
             hits.append(hit + at)
             columns.append(column + first)
         return certain, np.concatenate(hits), np.concatenate(columns)
+
+    def _compare(self, rows: np.ndarray, some: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Whether `some` are more similar than `others`: (h,) 1, or −1; 0 if float64 cannot tell.
+
+        rows: (h,) queries. some, others: (h,) columns.
+        """
+        if not self.task.lifted:
+            difference = self._differences(rows, some, others)
+            same = 2 * rounding(self.task.gallery.width, np.dtype(np.float64))
+            return np.where(abs(difference) <= same, 0, np.sign(difference)).astype(np.int8)
+        out = np.empty(len(rows), np.int8)
+        size = max(1, _CHUNK_NUMBERS // self.task.gallery.width)
+        for at in range(0, len(rows), size):
+            part = slice(at, at + size)
+            query = self.task.queries.exact(self.start + rows[part])[:, :-1] / 2
+            first, second = (
+                self.task.gallery.exact(columns[part])[:, :-1] for columns in (some, others)
+            )
+            out[part] = _nearer(query, first, second)
+        return out
 
     def _differences(self, rows: np.ndarray, some: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Similarity to `some` less that to `others`, (h,) float64; exact where it is next to 0."""
@@ -139,3 +179,21 @@ def _products(queries: np.ndarray, items: np.ndarray) -> np.ndarray:
     """The products (h,) of queries and items (h, D), whose lengths are 1 but for their rounding."""
     squares = np.einsum("hd,hd->h", items, items)
     return np.einsum("hd,hd->h", queries, items) / np.sqrt(np.where(squares > 0, squares, 1))
+
+
+def _nearer(queries: np.ndarray, some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Whether items are nearer to a query (h, D) than others: (h,) 1, or −1; 0 if unclear.
+
+    ‖q − y‖² − ‖q − x‖² = (x − y)(2q − x − y) loses no digits to items that are long, or to an
+    origin that is far. It is unclear within its own rounding and that of the values of q, x and y.
+    """
+    to_some, to_others, apart = queries - some, queries - others, some - others
+    difference = np.einsum("hd,hd->h", apart, to_some + to_others)
+    near, far, between, q, x, y = (
+        np.sqrt(np.einsum("hd,hd->h", rows, rows))
+        for rows in (to_some, to_others, apart, queries, some, others)
+    )
+    width, double = queries.shape[1], np.dtype(np.float64)
+    computed = rounding(width, double) * between * (near + far)
+    given = 4 * np.finfo(double).eps * (near * x + far * y + between * q)
+    return np.where(abs(difference) <= computed + given, 0, np.sign(difference)).astype(np.int8)

@@ -70,7 +70,8 @@ class QueryBlock:
         knn_k: int,
         ties: NearTies,
     ) -> None:
-        self.ties, self.window = ties, relevant.dtype.type(ties.window)
+        self.ties = ties
+        self._rows = np.arange(len(relevant))
         self.relevant, self.num_relevant = relevant, num_relevant
         self.max_k, self.knn_k = max(max_k, knn_k), knn_k
         self.above = np.zeros(relevant.shape, np.int32)
@@ -135,7 +136,8 @@ class QueryBlock:
         if maxima.shape[1] >= ranks_to_know:
             # So many groups have a maximum at or above it: no item under it has a rank to count.
             kth = _kth_largest(maxima, ranks_to_know)
-            self._threshold = np.maximum(self._threshold, kth - self.window)
+            reach = kth - self.ties.window(self._rows, kth)
+            self._threshold = np.maximum(self._threshold, reach)
             self.nearest.raise_floor(_kth_largest(maxima, self.knn_k))
 
     def _count_above_first(
@@ -143,7 +145,8 @@ class QueryBlock:
     ) -> None:
         """Count what the first tile's threshold hid from the first relevant item of a query."""
         # An item that ties with the first relevant one may seem less similar by up to the window.
-        reach = self.relevant[:, 0] - self.window
+        first = self.relevant[:, 0]
+        reach = first - self.ties.window(self._rows, first)
         for row in np.flatnonzero(reach < threshold):
             self._counts[row, 0] = self._num_above_first(int(row), tile[row], first_column)
         np.cumsum(self._counts, axis=1, out=self.above)
@@ -153,7 +156,7 @@ class QueryBlock:
         rows, columns, values = (np.concatenate(part) for part in zip(*self._hits, strict=True))
         self._hits, self._num_hits = [], 0
         place, last = self._more_similar(rows, values)
-        near = np.flatnonzero(last <= values + self.window)
+        near = np.flatnonzero(last - self.ties.window(rows, last) <= values)
         if len(near):
             self._near.append((rows[near], columns[near], values[near], place[near]))
             self._num_near += len(near)
@@ -171,7 +174,8 @@ class QueryBlock:
         rows, columns, values, place = (np.concatenate(p) for p in zip(*self._near, strict=True))
         self._near, self._num_near = [], 0
         # Of the relevant items from `first` to `place`, which may tie, those before count longest.
-        first, _ = self._more_similar(rows, values + 2 * self.window)
+        reach = values + 2 * self.ties.window(rows, values)
+        first, _ = self._more_similar(rows, reach)
         matter = self._counting()[rows, first]
         matter |= (first == 0) & (self.above[rows, 0] < self.max_k)
         rows, columns, values, place = (part[matter] for part in (rows, columns, values, place))
@@ -186,7 +190,8 @@ class QueryBlock:
     def _num_above_first(self, row: int, values: np.ndarray, first_column: int) -> int:
         """How many items of a tile (w,) are at least as similar as the first relevant one."""
         first = self.relevant[row, 0]
-        near = np.flatnonzero((values >= first - self.window) & (values < first))
+        reach = first - self.ties.window(np.array([row]), first)
+        near = np.flatnonzero((values >= reach) & (values < first))
         tied = 0
         if len(near):
             rows, ones = np.full(len(near), row), np.ones(len(near), np.int64)
@@ -231,8 +236,8 @@ class QueryBlock:
         A query whose first relevant item is out of reach of every K needs nothing more.
         """
         num_counting = self._counting().sum(axis=1)
-        rows = np.arange(len(self.relevant))
-        threshold = self.relevant[rows, np.maximum(num_counting - 1, 0)] - self.window
+        last = self.relevant[self._rows, np.maximum(num_counting - 1, 0)]
+        threshold = last - self.ties.window(self._rows, last)
         threshold[(num_counting == 0) & (self.above[:, 0] >= self.max_k)] = np.inf
         with_votes = np.minimum(threshold, self.nearest.least())
         self._threshold = np.where(self._vote_open(), with_votes, threshold)

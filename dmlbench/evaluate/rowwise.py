@@ -104,16 +104,15 @@ class _RowScan:
         self, similarities: Tensor, relevant: Tensor, above: np.ndarray, ties: NearTies
     ) -> None:
         """Count in `above` (b, R) the items that tie with a relevant one and seem less similar."""
-        window = torch.tensor(ties.window, dtype=relevant.dtype, device=self.device)
-        reach = window.cpu().numpy()  # in the same precision, so both find the same items
+        on_host = relevant.cpu().numpy()
+        reach = on_host - ties.window(np.arange(len(on_host))[:, None], on_host)  # (b, R)
         ascending = similarities.sort(dim=1).values
         counts = torch.searchsorted(ascending, relevant)
-        near_too = torch.searchsorted(ascending, relevant - window)
+        near_too = torch.searchsorted(ascending, torch.from_numpy(reach).to(self.device))
         for row in (counts != near_too).any(dim=1).nonzero()[:, 0].tolist():
-            values, mine = similarities[row].cpu().numpy(), -relevant[row].cpu().numpy()
+            values, mine = similarities[row].cpu().numpy(), -on_host[row]
             places = np.searchsorted(mine, -values, side="left")  # relevant items above each
-            just_above = -mine[np.maximum(places - 1, 0)]
-            near = np.flatnonzero((places > 0) & (values >= just_above - reach))
+            near = np.flatnonzero((places > 0) & (values >= reach[row, np.maximum(places - 1, 0)]))
             settled = ties.places(np.full(len(near), row), near, values[near], places[near])
             for before, after in zip(places[near], settled, strict=True):
                 above[row, after:before] += 1

@@ -95,9 +95,9 @@ def _vote(
     tied = np.zeros(len(votes), bool)
     last, after = (ranks.nearest_negatives[rows, others[rows] - i] for i in (1, 0))
     # Without another, it is −inf: the difference is then inf or, of two such, NaN.
-    close = rows[
-        np.isfinite(after) & (last - np.where(np.isfinite(after), after, 0) <= ties.window)
-    ]
+    some = np.isfinite(after)
+    some[some] = last[some] - after[some] <= ties.window(rows[some], last[some])
+    close = rows[some]
     last, after = (ranks.nearest_columns[close, others[close] - i] for i in (1, 0))
     tied[close] = ties.equal(close, last, after)
 

@@ -7,7 +7,6 @@ import pytest
 
 from dmlbench.evaluate import near_ties, retrieval
 from dmlbench.evaluate.inputs import normalise
-from dmlbench.evaluate.items import prepare
 
 KS = (1, 2, 4, 8, 30, 1000)
 
@@ -69,6 +68,29 @@ def test_distances_that_tie_count_against_the_query(score, oracle, kind) -> None
         labels = rng.integers(0, 8, 40)
         expected = oracle(rows, labels, ks=KS, knn=0, metric="euclidean")
         require_equal(score(rows, labels, ks=KS, metric="euclidean"), expected)
+
+
+@pytest.mark.parametrize("length", [1e3, 1e6, 1e8])
+def test_one_long_embedding_makes_no_others_tie(score, oracle, length) -> None:
+    """What a product rounds depends on its own two items, not on the longest of all."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(12), 5)
+    rows = rng.normal(size=(12, 16))[labels] + 1.5 * rng.normal(size=(60, 16))
+    expected = oracle(rows, labels, ks=KS, metric="euclidean")
+    outlier = np.full((1, 16), length)
+    found = score(np.vstack([rows, outlier]), np.append(labels, 99), ks=KS, metric="euclidean")
+    require_equal(found, expected)
+    assert found.per_query.knn_correct.tolist() == expected.knn
+
+
+@pytest.mark.parametrize("shift", [0.0, 2.0**10, 2.0**20])
+@pytest.mark.parametrize("scale", [2.0**-30, 1.0, 2.0**30])
+def test_distances_tie_wherever_the_origin_is(score, oracle, shift, scale) -> None:
+    """Both change every product, and no distance between codes beyond a factor."""
+    rng = np.random.default_rng(1)
+    rows, labels = codes("counts", rng, 40, 7), rng.integers(0, 8, 40)
+    expected = oracle(rows, labels, ks=KS, knn=0, metric="euclidean")
+    require_equal(score((rows + shift) * scale, labels, ks=KS, metric="euclidean"), expected)
 
 
 def test_ties_with_a_first_relevant_item_out_of_the_first_tile_s_reach(score, oracle) -> None:
@@ -133,9 +155,8 @@ def test_other_embeddings_keep_the_order_of_the_product(monkeypatch) -> None:
 @pytest.mark.parametrize("width", [2, 8, 64, 512, 2048])
 def test_the_window_holds_what_a_product_rounds(width: int) -> None:
     rows = np.random.default_rng(0).normal(size=(400, width)).astype(np.float32)
-    task = prepare(rows, np.arange(400) // 2, None, None, np.dtype(np.float32), 2**28)
     single, double = (
         normalise(rows, np.dtype(dtype), "rows", np.arange(400)) for dtype in ("f4", "f8")
     )
     most = abs(single @ single.T - double @ double.T).max()
-    assert 2 * most < near_ties.rounding(task, np.dtype(np.float32))
+    assert 2 * most < near_ties.rounding(width, np.dtype(np.float32))
