@@ -4,7 +4,7 @@
     >>> [result.name for result in check_loss(TripletLoss) if result.outcome == "failed"]
     []
 
-On the command line: ``dmlbench check NAME``.
+On the command line: ``dmlbench plugin check NAME``.
 """
 
 from dmlbench.conformance.combiner_checks import COMBINER_CHECKS

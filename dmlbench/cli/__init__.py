@@ -1,4 +1,4 @@
-"""The command line: a file a command, each imported only when it is called."""
+"""The command line: a file per command, each imported only when it is called."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ COMMANDS = {
     "tune": "Tune losses on validation classes, each within the same budget.",
     "list": "List losses, combiners, datasets, backbones or recipes.",
     "info": "Show one loss, combiner, dataset, backbone, recipe or entry.",
-    "plugins": "List the installed plugins, broken ones included.",
     "data": "Download and verify datasets, and show where they are stored.",
-    "check": "Check that a loss, a combiner or a plugin keeps the contract.",
-    "new-plugin": "Write the package of a new plugin.",
+    "plugin": "List, create and check plugins.",
     "leaderboard": "Show, compare and check leaderboards, and add to them.",
     "reproduce": "Train an entry again, and record whether the results agree.",
     "doctor": "Check the installation.",
@@ -34,6 +32,7 @@ COMMANDS = {
     cls=LazyGroup,
     package=__name__,
     lazy=COMMANDS,
+    renamed={"plugins": "plugin list", "new-plugin": "plugin new", "check": "plugin check"},
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="dmlbench")

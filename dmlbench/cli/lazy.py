@@ -1,4 +1,4 @@
-"""Groups of commands, a module a command, each imported only when it is called."""
+"""Groups of commands, a module per command, each imported only when it is called."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from typing import Any
 
 import click
 
+from dmlbench.cli.renamed import warn
+
 
 class LazyGroup(click.Group):
     """A group whose command `name` is ``<package>.<name>:<name>_command``.
 
     lazy: each command with the one line that --help shows, so help imports none of them.
-    A hyphen in a command's name is an underscore in its module's.
+    renamed: old command -> the words of the new one, from this group on.
     """
 
-    def __init__(self, *args: Any, package: str, lazy: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        package: str,
+        lazy: Mapping[str, str],
+        renamed: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.package, self.lazy = package, lazy
+        self.package, self.lazy, self.renamed = package, lazy, renamed or {}
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.lazy)
@@ -26,14 +35,17 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.lazy:
             return None
-        module = name.replace("-", "_")
-        return getattr(importlib.import_module(f"{self.package}.{module}"), f"{module}_command")
+        return getattr(importlib.import_module(f"{self.package}.{name}"), f"{name}_command")
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(self.lazy.items()))
 
     def resolve_command(self, context: click.Context, args: list[str]):
+        if args and args[0] in self.renamed:
+            new = self.renamed[args[0]]
+            warn(f"{context.command_path} {args[0]}", f"{context.command_path} {new}")
+            args = [*new.split(), *args[1:]]
         try:
             return super().resolve_command(context, args)
         except click.UsageError as error:

@@ -1,1 +1,1 @@
-"""The conformance kit for plugin authors: checks, benchmarks and `dmlbench check`."""
+"""The conformance kit for plugin authors: checks, benchmarks and `dmlbench plugin check`."""

@@ -1,4 +1,4 @@
-"""What ``dmlbench check`` checks: a component against its spec and its kit, a plugin's listing."""
+"""What ``plugin check`` checks: a component against its spec and its kit, a plugin's listing."""
 
 from __future__ import annotations
 

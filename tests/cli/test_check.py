@@ -1,4 +1,4 @@
-"""``dmlbench check``: what is checked, what is said, and the code it ends with."""
+"""``dmlbench plugin check``: what is checked, what is said, and the code it ends with."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PLUGIN = """
 
 def check(capsys, *arguments):
     with pytest.raises(SystemExit) as stop:
-        main(["check", *arguments])
+        main(["plugin", "check", *arguments])
     shown = capsys.readouterr()
     return stop.value.code, shown.out, shown.err
 

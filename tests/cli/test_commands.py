@@ -49,12 +49,12 @@ def test_a_third_party_loss_is_listed_with_its_distribution_and_version(call, in
 
 def test_plugins_shows_the_broken_one_and_exits_with_3(call, install):
     install("bad-dist", "import not_there", version="0.7")
-    code, out, _ = call("plugins")
+    code, out, _ = call("plugin", "list")
     assert code == 3 and "bad-dist" in out and "0.7" in out and "not_there" in out
-    code, out, _ = call("plugins", "--json")
+    code, out, _ = call("plugin", "list", "--json")
     records = {record["distribution"]: record for record in json.loads(out)}
     assert records["bad-dist"]["status"] == "broken" and records["dmlbench"]["status"] == "ok"
-    assert call("plugins", "--without", "bad-dist")[0] == 0
+    assert call("plugin", "list", "--without", "bad-dist")[0] == 0
     assert call("list", "losses")[0] == 0
 
 

@@ -75,3 +75,24 @@ def test_the_name_behind_a_result_has_one_option(command, old, capsys):
     first, rest = said[0].split("\n", 1)
     assert old in first and "--name" in first
     assert rest == said[1], "nothing else differs"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("plugins", "plugin list"), ("new-plugin", "plugin new"), ("check", "plugin check")],
+)
+def test_an_old_command_is_the_new_one(old, new, capsys):
+    said = []
+    for words in (old, new):
+        with pytest.raises(SystemExit) as stop:
+            main([*words.split(), "--help"])
+        assert stop.value.code == 0
+        said.append(capsys.readouterr())
+    assert said[0].out == said[1].out and said[1].err == ""
+    assert f"dmlbench {old} is now dmlbench {new}" in said[0].err
+
+
+def test_the_list_of_commands_has_no_old_one(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "new-plugin" not in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""``dmlbench check`` of datasets and backbones tries what a run would refuse."""
+"""``dmlbench plugin check`` of datasets and backbones tries what a run would refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""plugins/template and ``dmlbench new-plugin``: one source, and packages that work as they are."""
+"""plugins/template and ``dmlbench plugin new``: one source, and packages that work as they are."""
 
 from __future__ import annotations
 
@@ -33,15 +33,18 @@ def test_the_template_is_what_new_plugin_writes():
     forms = ("*.py", "*.md", "*.toml", "*.yml", "LICENSE")
     sources = [path for form in forms for path in TEMPLATE.rglob(form)]
     found = {path.relative_to(TEMPLATE).as_posix(): path.read_text("utf-8") for path in sources}
-    assert found == files, "run dmlbench new-plugin alignment-uniformity; see docs/plugins.md"
+    assert found == files, "run dmlbench plugin new alignment-uniformity; see docs/plugins.md"
 
 
 @pytest.mark.slow
 def test_a_new_plugin_passes_its_own_tests_and_the_check(tmp_path, install_package, capsys):
     folder = tmp_path / "mine"
-    code, out, err = call(capsys, "new-plugin", "soft-pull", "--to", folder)
+    code, out, err = call(capsys, "plugin", "new", "soft-pull", "--to", folder)
     assert code == 0 and err == ""
-    assert "dmlbench check soft-pull" in out and "dmlbench run --losses soft-pull,triplet" in out
+    assert (
+        "dmlbench plugin check soft-pull" in out
+        and "dmlbench run --losses soft-pull,triplet" in out
+    )
     install_package(folder)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
@@ -51,13 +54,13 @@ def test_a_new_plugin_passes_its_own_tests_and_the_check(tmp_path, install_packa
     )
     assert done.returncode == 0, done.stdout
     assert "5 passed" in done.stdout
-    code, out, _ = call(capsys, "check", "dmlbench-soft-pull")
+    code, out, _ = call(capsys, "plugin", "check", "dmlbench-soft-pull")
     assert code == 0 and "dmlbench-soft-pull:soft-pull 0.1.0, loss" in out
 
 
 def test_names_of_a_new_plugin(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, _ = call(capsys, "new-plugin", "soft-pull-2", "--json")
+    code, out, _ = call(capsys, "plugin", "new", "soft-pull-2", "--json")
     written = json.loads(out)
     assert code == 0 and written["folder"] == written["distribution"] == "dmlbench-soft-pull-2"
     assert "dmlbench_soft_pull_2/loss.py" in written["files"]
@@ -71,16 +74,16 @@ def test_names_of_a_new_plugin(tmp_path, capsys, monkeypatch):
 
 def test_nothing_is_overwritten(tmp_path, capsys):
     (tmp_path / "loss.py").write_text("mine")
-    code, _, err = call(capsys, "new-plugin", "soft-pull", "--to", tmp_path)
+    code, _, err = call(capsys, "plugin", "new", "soft-pull", "--to", tmp_path)
     assert code == 2 and "is there already" in err
     assert [*tmp_path.iterdir()] == [tmp_path / "loss.py"]
-    code, _, err = call(capsys, "new-plugin", "soft-pull", "--to", tmp_path / "loss.py")
+    code, _, err = call(capsys, "plugin", "new", "soft-pull", "--to", tmp_path / "loss.py")
     assert code == 2 and (tmp_path / "loss.py").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["Soft", "soft_pull", "2soft", "soft--pull", "../soft", "-soft"])
 def test_a_name_that_cannot_be_is_refused(tmp_path, capsys, name):
-    code, _, err = call(capsys, "new-plugin", "--to", tmp_path / "new", "--", name)
+    code, _, err = call(capsys, "plugin", "new", "--to", tmp_path / "new", "--", name)
     assert code == 2 and "cannot be named" in err
     assert not (tmp_path / "new").exists()
 
@@ -102,17 +105,17 @@ def test_the_workflow_of_a_new_plugin_installs_it_and_runs_tests_and_check():
     workflow = yaml.safe_load(files[".github/workflows/tests.yml"])
     runs = [step["run"] for step in workflow["jobs"]["tests"]["steps"] if "run" in step]
     assert runs[0].endswith('"$DMLBENCH" -e ".[test]"') and workflow["env"]["DMLBENCH"]
-    assert runs[1:] == ["pytest", "dmlbench check ourlab-losses"]
+    assert runs[1:] == ["pytest", "dmlbench plugin check ourlab-losses"]
     # YAML 1.1 reads "on" as true.
     assert {"push", "pull_request"} == set(workflow[True])
 
 
 def test_a_name_that_another_loss_has_is_noted(tmp_path, capsys, install_package):
     folder = tmp_path / "new"
-    code, out, err = call(capsys, "new-plugin", "triplet", "--to", folder)
+    code, out, err = call(capsys, "plugin", "new", "triplet", "--to", folder)
     assert code == 0 and "dmlbench has a loss triplet as well" in err
     assert "say dmlbench-triplet:triplet" in err
-    assert "  dmlbench check dmlbench-triplet:triplet\n" in out
+    assert "  dmlbench plugin check dmlbench-triplet:triplet\n" in out
     assert "  dmlbench run --losses dmlbench-triplet:triplet,ms\n" in out
     assert "--losses dmlbench-triplet:triplet,ms\n" in (folder / "README.md").read_text("utf-8")
     install_package(folder)
@@ -121,14 +124,14 @@ def test_a_name_that_another_loss_has_is_noted(tmp_path, capsys, install_package
     assert found == ["dmlbench-triplet", "dmlbench"]
     with pytest.raises(UsageError, match="offered by 2 distributions"):
         load_plugins().resolve("losses", "triplet")
-    _, _, err = call(capsys, "new-plugin", "triplet", "--to", tmp_path / "again")
+    _, _, err = call(capsys, "plugin", "new", "triplet", "--to", tmp_path / "again")
     assert "dmlbench-triplet has" not in err
 
 
 def test_a_name_that_a_combiner_has_is_noted(tmp_path, capsys):
-    code, out, err = call(capsys, "new-plugin", "learned", "--to", tmp_path / "new")
+    code, out, err = call(capsys, "plugin", "new", "learned", "--to", tmp_path / "new")
     assert code == 0 and "dmlbench has a combiner learned as well" in err
-    assert "dmlbench check dmlbench-learned:learned\n" in out
+    assert "dmlbench plugin check dmlbench-learned:learned\n" in out
 
 
 @pytest.mark.slow
@@ -149,7 +152,7 @@ def test_the_template_installed_by_pip_is_listed_and_checked(tmp_path):
             text=True,
             check=True,
         ).stdout
-        for arguments in (["list", "losses"], ["check", "dmlbench-template"])
+        for arguments in (["list", "losses"], ["plugin", "check", "dmlbench-template"])
     )
     rows = {row["id"]: row["version"] for row in json.loads(listed)}
     assert rows["dmlbench-template:alignment-uniformity"] == "0.1.0"

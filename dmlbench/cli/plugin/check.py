@@ -1,4 +1,4 @@
-"""``dmlbench check``: does a loss, a combiner or a whole plugin keep the contract?"""
+"""``dmlbench plugin check``: does a loss, a combiner or a whole plugin keep the contract?"""
 
 from __future__ import annotations
 

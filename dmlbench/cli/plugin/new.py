@@ -1,4 +1,4 @@
-"""``dmlbench new-plugin``: the package of a new loss, ready to be filled in."""
+"""``dmlbench plugin new``: the package of a new loss, ready to be filled in."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import click
 from dmlbench.cli.options import json_option
 
 
-@click.command("new-plugin")
+@click.command("new")
 @click.argument("name")
 @click.option("--distribution", metavar="DIST", help="What pip calls it.  [default: dmlbench-NAME]")
 @click.option(
     "--to", "folder", metavar="DIR", help="Folder to write.  [default: the distribution's name]"
 )
 @json_option
-def new_plugin_command(
-    name: str, distribution: str | None, folder: str | None, as_json: bool
-) -> None:
+def new_command(name: str, distribution: str | None, folder: str | None, as_json: bool) -> None:
     """Create a plugin package for the loss NAME, with a working example and passing tests.
 
     Nothing is overwritten.
@@ -61,6 +59,6 @@ def new_plugin_command(
         f"\nYour loss goes into {target / plugin.package / 'loss.py'}, its paper and its defaults "
         f"into plugin.py beside it.\nNext:\n"
         f"  pip install -e '{target}[test]' && pytest {target}\n"
-        f"  dmlbench check {said}\n"
+        f"  dmlbench plugin check {said}\n"
         f"  dmlbench run --losses {said},{plugin.partner}"
     )

@@ -1,4 +1,4 @@
-"""``dmlbench plugins``: every installed plugin and its state."""
+"""``dmlbench plugin list``: every installed plugin and its state."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import click
 from dmlbench.cli.options import json_option, without_option
 
 
-@click.command("plugins")
+@click.command("list")
 @without_option
 @json_option
-def plugins_command(without: tuple[str, ...], as_json: bool) -> int:
+def list_command(without: tuple[str, ...], as_json: bool) -> int:
     """List the installed plugins with distribution and version, broken ones with the reason.
 
     Exits with 3 where a plugin is broken.
