@@ -23,6 +23,7 @@ COMMANDS = {
     "data": "Download and verify datasets, and show where they are stored.",
     "plugin": "List, create and check plugins.",
     "leaderboard": "Show, compare and check leaderboards, and add to them.",
+    "study": "Run and evaluate studies whose design is written before the runs.",
     "reproduce": "Train an entry again, and record whether the results agree.",
     "doctor": "Check the installation.",
 }

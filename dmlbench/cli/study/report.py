@@ -1,0 +1,36 @@
+"""``dmlbench study report``: a design's answers, computed from leaderboards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dmlbench.cli.options import json_option, out_option, without_option
+
+
+@click.command("report")
+@click.argument("design", type=click.Path(path_type=Path))
+@out_option
+@without_option
+@json_option
+def report_command(design: Path, out: Path, without: tuple[str, ...], as_json: bool) -> None:
+    """Answer the questions of DESIGN from the leaderboards in --out, as Markdown.
+
+    Contrasts whose trials are not all there are not answered. Nothing is trained.
+    """
+    from dmlbench.leaderboard.views.terminal import stdout_console, writable
+    from dmlbench.plugins.loading import load_plugins
+    from dmlbench.study.analysis import analyse
+    from dmlbench.study.boards import find_in
+    from dmlbench.study.design import read_study
+    from dmlbench.study.report import render_markdown, report_json
+
+    study = read_study(design)
+    found = find_in(study, load_plugins(without), out)
+    findings = analyse(study, found.values)
+    if as_json:
+        click.echo(json.dumps(report_json(study, found, findings), indent=1))
+        return
+    click.echo(writable(render_markdown(study, found, findings), stdout_console()), nl=False)

@@ -1,0 +1,88 @@
+"""How large a difference must be for a planned comparison to see it. Pure functions of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from dmlbench.statistics.intervals import Key
+
+
+class Components(NamedTuple):
+    """Standard deviations of a paired difference: between class splits, and within one."""
+
+    between: float
+    within: float
+
+
+def variance_components(differences: Mapping[Key, float]) -> Components:
+    """Standard deviations of (split, seed) -> difference, by the analysis of variance.
+
+    A negative estimate between splits is 0. Splits may have different numbers of seeds. With one
+    split `between` is NaN; raises `ValueError` where no split has two seeds.
+
+        >>> found = variance_components({(0, 0): 1.0, (0, 1): 3.0, (1, 0): 5.0, (1, 1): 7.0})
+        >>> round(found.between, 3), round(found.within, 3)
+        (2.646, 1.414)
+    """
+    splits = sorted({split for split, _ in differences})
+    groups = [np.array([v for k, v in differences.items() if k[0] == split]) for split in splits]
+    spare = sum(len(group) - 1 for group in groups)
+    if spare < 1:
+        raise ValueError("Variance within a split needs a split with two seeds.")
+    within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / spare
+    if len(groups) == 1:
+        return Components(math.nan, math.sqrt(within))
+    sizes = np.array([len(group) for group in groups], float)
+    total = sizes.sum()
+    grand = sum(float(group.sum()) for group in groups) / total
+    means = np.array([group.mean() for group in groups])
+    found = float((sizes * (means - grand) ** 2).sum()) / (len(groups) - 1)
+    size = (total - (sizes**2).sum() / total) / (len(groups) - 1)
+    return Components(math.sqrt(max(0.0, (found - within) / size)), math.sqrt(within))
+
+
+def power(difference: float, deviation: float, units: int, level: float = 0.05) -> float:
+    """The probability that a two-sided paired t-test over `units` finds a true difference.
+
+    deviation: standard deviation of one unit's difference. level: of significance.
+    """
+    from scipy.special import nctdtr, stdtrit
+
+    if units < 2:
+        return 0.0
+    freedom = units - 1
+    critical = float(stdtrit(freedom, 1 - level / 2))
+    shift = abs(difference) / deviation * math.sqrt(units)
+    return float(1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical))
+
+
+def smallest_seen(
+    deviation: float, units: int, level: float = 0.05, probability: float = 0.8
+) -> float | None:
+    """The smallest true difference that is found with this probability; None under three units.
+
+    level: of the comparison itself; divide it by their number for the strictest step of Holm's
+        correction.
+
+        >>> round(smallest_seen(1.0, 10), 3)
+        0.996
+    """
+    if units < 3:
+        return None
+    low, high = 0.0, deviation
+    while power(high, deviation, units, level) < probability:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        reached = power(middle, deviation, units, level) >= probability
+        low, high = (low, middle) if reached else (middle, high)
+    return high
+
+
+def deviation_of_unit(components: Components, seeds: int) -> float:
+    """Standard deviation of a split's mean difference over so many seeds."""
+    return math.sqrt(components.between**2 + components.within**2 / seeds)

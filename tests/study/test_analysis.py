@@ -1,0 +1,149 @@
+"""The analysis on boards whose truth is known: it finds what is there, and only that."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dmlbench.study.analysis import analyse
+from dmlbench.study.design import read_study
+from dmlbench.study.precision import precision
+from dmlbench.study.sentences import answer_sentence, decomposition_lines
+
+ROOT = Path(__file__).parents[2]
+DESIGN = ROOT / "docs" / "studies" / "combining.toml"
+spec = importlib.util.spec_from_file_location(
+    "study_simulation", ROOT / "benchmarks" / "study_simulation.py"
+)
+simulation = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(simulation)
+
+COPIES = ("wedl-of-ms", "wedl-of-proxy-anchor", "wedl-of-smooth-ap")
+NET = dict.fromkeys((*COPIES, "wedl-equal", "wedl"), 6.0)
+COMBINATION = {"wedl-equal": 6.0, "wedl": 6.0}
+WEIGHTS = {"wedl": 6.0}
+
+
+@pytest.fixture(scope="module")
+def study():
+    return read_study(DESIGN)
+
+
+def findings(study, effects, seed=0, noise=(0.5, 1.0)):
+    return simulation.simulated(study, effects, *noise, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize(
+    "effects, greater",
+    [
+        ({}, set()),
+        (NET, {"lead"}),
+        (COMBINATION, {"lead", "combination"}),
+        (WEIGHTS, {"lead", "combination", "weights"}),
+    ],
+    ids=["nothing", "net", "combination", "weights"],
+)
+def test_the_primary_questions_have_the_right_answers(study, effects, greater):
+    found = findings(study, effects)
+    primary = [one for one in found.answers if one.primary]
+    assert {one.name for one in primary if one.answer == "greater"} == greater
+    assert not any(one.answer == "smaller" for one in primary)
+    for one in primary:
+        sentence = answer_sentence(study, one)
+        assert ("is better than" in sentence and "whether" not in sentence) == (
+            one.name in greater
+        ), sentence
+        if one.name in greater:
+            assert "that matter" in sentence
+
+
+@pytest.mark.parametrize(
+    "effects, step",
+    [(NET, "the net"), (COMBINATION, "different losses"), (WEIGHTS, "learned weights")],
+    ids=["net", "combination", "weights"],
+)
+def test_the_decomposition_puts_a_lead_where_it_comes_from(study, effects, step):
+    for one in findings(study, effects).decompositions:
+        lines = dict(decomposition_lines(study, one))
+        for what, points in lines.items():
+            expected = what.startswith((step, "all of"))
+            assert (float(points.split()[0]) > 4) == expected, lines
+
+
+def test_no_effect_is_seldom_found(study):
+    counts = simulation.answers(study, {}, boards=60, between=1.0, within=2.0)
+    wrong = sum(
+        c["greater"] + c["smaller"] for n, c in counts.items() if study.contrasts[n].primary
+    )
+    assert wrong <= 60 * 0.05 + 4
+
+
+def test_a_harm_is_called_so(study):
+    found = findings(study, {"wedl": -6.0})
+    (lead,) = [one for one in found.answers if one.name == "lead"]
+    assert lead.answer == "smaller" and "is worse than" in answer_sentence(study, lead)
+
+
+def values_of(study, effects=None):
+    rng = np.random.default_rng(0)
+    return {
+        dataset: {
+            row: {
+                key: 0.4 + (effects or {}).get(row, 0.0) + rng.normal(0, 0.01) for key in study.keys
+            }
+            for row in study.rows_of(dataset)
+        }
+        for dataset in study.datasets
+    }
+
+
+def test_a_row_that_lacks_trials_is_no_answer_and_costs_the_others_nothing(study):
+    values = values_of(study, {"wedl": 0.06})
+    whole = {one.name: one for one in analyse(study, values).answers}
+    (dataset,) = values
+    values[dataset]["wedl-equal"].popitem()
+    found = {one.name: one for one in analyse(study, values).answers}
+    assert found["weights"].answer == "incomplete" and found["weights"].p is None
+    assert "wedl-equal lacks 1 of 30" in answer_sentence(study, found["weights"])
+    assert found["lead"].answer == "greater"
+    # The correction stays that of the whole design.
+    assert found["lead"].comparisons == whole["lead"].comparisons == 3
+
+
+def test_trials_beyond_the_design_change_nothing(study):
+    values = values_of(study, {"wedl": 0.06})
+    before = analyse(study, values)
+    for rows in values.values():
+        for trials in rows.values():
+            trials[0, 99] = 1.0
+    assert analyse(study, values) == before
+
+
+def test_a_failed_trial_counts_against_the_row_that_leads_and_not_for_it(study):
+    values = values_of(study, {"wedl": 0.06})
+    (rows,) = values.values()
+    before = {one.name: one for one in analyse(study, values).answers}["lead"].contrast
+    rows["ms"][1, 0] = None
+    single = {one.name: one for one in analyse(study, values).answers}["lead"]
+    assert single.contrast.trials == before.trials - 1
+    assert single.contrast.mean == pytest.approx(before.mean, abs=0.005)
+    rows["wedl"][2, 0] = None
+    both = {one.name: one for one in analyse(study, values).answers}["lead"]
+    assert both.contrast.mean < single.contrast.mean - 0.01
+    sentence = answer_sentence(study, both)
+    assert "of ms failed and counts not at all" in sentence
+    assert "of wedl failed and counts as 0" in sentence
+
+
+def test_precision_is_that_of_the_differences(study):
+    found = {one.name: one for one in precision(study, values_of(study))}
+    assert found["weights"].components.within == pytest.approx(np.sqrt(2), rel=0.3)
+    assert 0 < found["weights"].smallest < study.smallest < 10 * found["weights"].smallest
+    assert found["weights"].relevant > 0.8
+    fewer = study.model_copy(update={"splits": [1, 2]})
+    assert {one.smallest for one in precision(fewer, values_of(study))} == {None}
+    assert replace(found["weights"], name="x").name == "x"

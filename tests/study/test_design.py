@@ -1,0 +1,83 @@
+"""Designs that are accepted, and those that are refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dmlbench.errors import UsageError
+from dmlbench.study.design import read_study
+
+DESIGNS = sorted((Path(__file__).parents[2] / "docs" / "studies").glob("*.toml"))
+
+SMALL = """
+title = "Small"
+question = "Is it?"
+smallest = 1.0
+seeds = 2
+splits = [0, 1]
+budget = 4
+[datasets.glyphs]
+dataset = "glyphs"
+[rows.a]
+losses = ["ms"]
+[rows.b]
+losses = ["triplet"]
+[contrasts.lead]
+question = "Is a better than b?"
+of = ["a"]
+over = ["b"]
+"""
+
+
+def read(tmp_path, text):
+    path = tmp_path / "design.toml"
+    path.write_text(text)
+    return read_study(path)
+
+
+@pytest.mark.parametrize("path", DESIGNS, ids=lambda path: path.stem)
+def test_the_published_designs_can_be_read(path):
+    assert read_study(path).contrasts
+
+
+def test_a_design_says_every_trial(tmp_path):
+    study = read(tmp_path, SMALL)
+    assert study.keys == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert study.rows_of("glyphs") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "old, new, named",
+    [
+        ("smallest = 1.0", "", "smallest"),
+        ("smallest = 1.0", "smallest = 1.0\nsmalest = 2", "smalest"),
+        ('over = ["b"]', 'over = ["c"]', "'c'"),
+        ('over = ["b"]', 'over = ["a"]', "both sides"),
+        ('over = ["b"]', 'over = ["b", "b"]', "twice"),
+        ('over = ["b"]', "over = []", "contrasts.lead.over"),
+        ("splits = [0, 1]", "splits = [0, 0]", "splits"),
+        ("seeds = 2", "seeds = 0", "seeds"),
+        ("seeds = 2", 'seeds = "2"', "seeds"),
+        ('losses = ["ms"]', 'losses = ["ms"]\ndatasets = ["icons"]', "icons"),
+        ("title", "= title", "TOML"),
+    ],
+)
+def test_a_wrong_design_is_refused_by_name(tmp_path, old, new, named):
+    with pytest.raises(UsageError) as error:
+        read(tmp_path, SMALL.replace(old, new, 1))
+    assert "design.toml" in str(error.value) and named in str(error.value)
+
+
+def test_at_most_three_contrasts_are_primary(tmp_path):
+    more = "".join(
+        f'[contrasts.c{i}]\nquestion="?"\nof=["a"]\nover=["b"]\nprimary=true\n' for i in range(4)
+    )
+    with pytest.raises(UsageError, match="primary"):
+        read(tmp_path, SMALL + more)
+
+
+def test_a_design_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="none.toml"):
+        read_study(tmp_path / "none.toml")
