@@ -15,6 +15,8 @@ from dmlbench.errors import UsageError
 
 #: How the names of unfinished files end; distinct, for whatever ends so may be removed.
 _TEMPORARY = ".dmlbench-tmp"
+#: A disk with less room than this is full: no record of a trial fits.
+_LEAST_ROOM_BYTES = 1 << 16
 
 
 def user_path(given: str | os.PathLike[str]) -> Path:
@@ -60,6 +62,21 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             os.unlink(name)
         raise
     _sync_folder(path.parent)
+
+
+def require_writable(folder: Path, advice: str) -> None:
+    """Make sure that files can be written in a folder, before there is work to lose.
+
+    A missing folder is not made: the nearest one above it that exists must be writable.
+    Raises `UsageError` with the `advice` as its last sentence.
+    """
+    place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(_LEAST_ROOM_BYTES))
+            file.flush()
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror}. {advice}") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -93,23 +93,33 @@ def reproduce_command(
     from dmlbench.cli.progress import watch_run
     from dmlbench.errors import UsageError
     from dmlbench.files import resolved
-    from dmlbench.leaderboard.entries.attestation import write_attestation
+    from dmlbench.leaderboard.entries.attestation import require_room, write_attestation
+    from dmlbench.leaderboard.entries.record import check_name
     from dmlbench.leaderboard.entries.sanitize import plain
     from dmlbench.leaderboard.entries.store import find_entry_file, read_entry
-    from dmlbench.leaderboard.verification.drawing import fresh_seeds, new_salt
+    from dmlbench.leaderboard.verification.drawing import check_salt, fresh_seeds, new_salt
     from dmlbench.leaderboard.verification.tiers import Tiers
     from dmlbench.plugins.loading import load_plugins
-    from dmlbench.running.reproduce import discard, held, plan_again, plan_seeds, reproduce
+    from dmlbench.running.reproduce import (
+        confinement_in,
+        discard,
+        held,
+        plan_again,
+        plan_seeds,
+        reproduce,
+    )
     from dmlbench.training.trial_folder import TRIALS, make_folder
 
-    if salt is not None and (fresh is None or not salt.isascii() or not 0 < len(salt) <= 64):
-        raise UsageError("--salt goes with --fresh, and takes up to 64 characters of ASCII.")
+    if salt is not None and fresh is None:
+        raise UsageError("--salt goes with --fresh.")
+    salt = new_salt() if salt is None else check_salt(salt)
     if fresh is not None and seeds is not None:
         raise UsageError("--fresh draws seeds; leave --seeds out.")
-    if not 0 < len(who.strip()) <= 200:
-        raise UsageError("--name takes up to 200 characters.")
+    who = check_name(who)
     path = find_entry_file(out, entry)
     found = read_entry(path)
+    if not no_record:
+        require_room(path.parent)
     registry = load_plugins(without)
     root = resolved(path).parent.parent.parent
     place = scratch or root / TRIALS / "reproductions" / path.stem
@@ -117,23 +127,24 @@ def reproduce_command(
         make_folder(root, place)
     with held(place):
         if fresh is None:
-            kind, salt = "reproduced", None
+            kind, salt = "reproduced", None  # no seed is drawn
             plan = plan_again(found, None if seeds is None else read_seeds(seeds), place, registry)
         else:
-            kind, salt = "confirmed", salt or new_salt()
+            kind = "confirmed"
             plan = plan_seeds(found, fresh_seeds(found, salt, fresh), place, registry)
         with watch_run(plan, False) as watch:
             result = reproduce(
                 found,
                 plan,
                 registry,
-                who=who.strip(),
+                who=who,
                 kind=kind,
                 salt=salt,
                 jobs=jobs,
                 device=device,
                 trial_timeout=trial_timeout,
-                confine=not unconfined,
+                confined=None if unconfined else confinement_in(place),
+                without=without,
                 watch=watch,
             )
         recorded = None

@@ -9,6 +9,7 @@ from typing import Any
 from dmlbench.errors import DmlbenchError, UsageError
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.origin import check_link
+from dmlbench.leaderboard.entries.record import check_name
 from dmlbench.leaderboard.entries.trial_result import TrialResult
 from dmlbench.leaderboard.entries.tuning import TuningRecord
 from dmlbench.plan.code import component_sources
@@ -26,6 +27,8 @@ class Origin:
     code: str | None = None
 
     def __post_init__(self) -> None:
+        if self.submitter is not None:
+            check_name(self.submitter)
         for name in ("paper", "code"):
             link = getattr(self, name)
             try:

@@ -14,7 +14,7 @@ from dmlbench.leaderboard.entries.store import read_entry
 from dmlbench.leaderboard.verification.drawing import drawn_trials
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.planning import Plan
-from dmlbench.running.reproduce import Reproduction, plan_seeds, reproduce
+from dmlbench.running.reproduce import Reproduction, confinement_in, plan_seeds, reproduce
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,23 @@ def audit(
     seconds: float | None = None,
     jobs: int | None = None,
     device: str = "auto",
+    trial_timeout: float | None = None,
     confine: bool = True,
+    without: Sequence[str] = (),
     watching: Callable[[Plan], Callable[[TrialEvent], None] | None] = lambda plan: None,
 ) -> Iterator[Audited]:
     """Audit entries one after the other; one that cannot be audited does not stop the others.
 
     trials: how many of each entry's trials are trained again; `salt` decides which.
-    seconds: time limit of all together. An entry that would exceed it, by the time that its trials
-        took its author, is left out and named.
-    confine: as in `reproduce`.
+    seconds: time limit of all together, at which what still trains is ended. An entry is left out
+        and named if its trials took its author longer than what remains. That time is the author's
+        word: it decides what is begun, never for how long it trains.
+    trial_timeout, without: as of `reproduce`.
+    confine: train confined (`confinement_in`), where this machine can.
     watching: gives what to call with the events of a plan.
     """
     until = None if seconds is None else time.monotonic() + seconds
+    confined = confinement_in(scratch) if confine else None
     for path in paths:
         try:
             entry = read_entry(path)
@@ -80,7 +85,10 @@ def audit(
                 salt=salt,
                 jobs=jobs,
                 device=device,
-                confine=confine,
+                trial_timeout=trial_timeout,
+                until=until,
+                confined=confined,
+                without=without,
                 watch=watching(plan),
             )
         except DmlbenchError as error:

@@ -31,6 +31,7 @@ class Resources:
         about an entry changes.
     trial_timeout: seconds without progress after which a trial is ended; None for never.
     confined: how the processes that train are confined; None for not at all.
+    until: the time (`time.monotonic`) at which every trial is ended; None for never.
     """
 
     jobs: int | None = None
@@ -39,6 +40,7 @@ class Resources:
     clustering: bool = True
     trial_timeout: float | None = None
     confined: Confinement | None = None
+    until: float | None = None
 
     def processes(self, device: str, pending: int) -> int:
         """How many trials run at once, of `pending`, on the device that was found."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,29 +12,34 @@ from pathlib import Path
 
 from dmlbench.data.cache import cache_dir
 from dmlbench.errors import UsageError
+from dmlbench.files import require_writable
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.attestation import Attestation, AttestedTrial, Kind, now
 from dmlbench.leaderboard.entries.code import entry_code
 from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.record import check_name
 from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.verification.agreement import (
     Agreement,
     agreement,
     different_circumstances,
 )
+from dmlbench.leaderboard.verification.drawing import check_salt
 from dmlbench.leaderboard.verification.recompute import threads_of
 from dmlbench.plan.code import code_sha256, with_defaults
 from dmlbench.plan.config import Configuration, configuration_from_json
 from dmlbench.plan.identity import states_the_same
 from dmlbench.plan.protocol import NOT_GUARDED, PROTOCOL
 from dmlbench.plugins.registry import Registry
-from dmlbench.running.executors.confinement import confinement
+from dmlbench.running.executors.confinement import Confinement, confinement
 from dmlbench.running.jobs import Resources
 from dmlbench.running.planning import Plan, PlannedTrial
 from dmlbench.running.runner import execute_plan
 from dmlbench.statistics.formatting import listed
 from dmlbench.training.trial_folder import TrialFolder
 from dmlbench.version import __version__
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,24 +97,30 @@ def reproduce(
     jobs: int | None = None,
     device: str = "auto",
     trial_timeout: float | None = None,
-    confine: bool = True,
+    until: float | None = None,
+    confined: Confinement | None = None,
+    without: Sequence[str] = (),
     watch: Callable[[TrialEvent], None] | None = None,
 ) -> Reproduction:
     """Carry out a plan of this module, with the threads that the entry had, and compare.
 
     kind: "reproduced" for the entry's own trials, "audited" for those that `salt` draws of them, or
         "confirmed" for the fresh seeds that it draws (`dmlbench.leaderboard.verification.drawing`).
-    confine: train without network and with a file system of which only the plan's folder and the
-        cache can be written, where this machine can.
+    trial_timeout, until: as of `Resources`.
+    confined: as `confinement_in` gives it for the plan's folder; None to train as a run does.
+    without: distributions whose plugins are not loaded; `registry` lacks them too.
 
     What is trained already in the plan's folder is not trained again, so an interrupted
-    reproduction goes on. Raises `UsageError` before any training where something cannot be built.
+    reproduction resumes. Raises `UsageError` before any training where something cannot be built,
+    or for a name or salt that no attestation could hold.
     """
+    who, salt = check_name(who), None if salt is None else check_salt(salt)
     threads = max((threads_of(trial) for trial in entry.trials), default=1)
     clustering = any(trial.metrics.clustered for trial in entry.completed)
     needed = any(trial.status == "to do" for trial in plan.trials)
-    confined = confinement([plan.out, cache_dir()]) if confine and needed else None
-    sentence = confined.sentence if confined else ""
+    sentence = confined.sentence if confined and needed else ""
+    if confined and needed and not confined.prefix:
+        _log.warning("%s", sentence)
     resources = Resources(
         jobs=jobs,
         threads=threads,
@@ -116,8 +128,9 @@ def reproduce(
         clustering=clustering,
         trial_timeout=trial_timeout,
         confined=confined,
+        until=until,
     )
-    outcome = execute_plan(plan, registry, resources, watch=watch)
+    outcome = execute_plan(plan, registry, resources, without, watch=watch)
     unfinished = tuple(
         f"seed {trial.seed}: {reason}"
         for trial, reason in outcome.failures
@@ -153,10 +166,11 @@ def reproduce(
 
 @contextlib.contextmanager
 def held(scratch: Path) -> Iterator[None]:
-    """Hold a folder that trains an entry again: whoever ends first removes it.
+    """Hold a folder, made if missing, in which an entry is trained again, until the block ends.
 
-    Raises `UsageError` where another process has it.
+    Raises `UsageError` where another process has it, or where it cannot be written.
     """
+    require_writable(scratch, "Give another folder with --scratch.")
     scratch.mkdir(parents=True, exist_ok=True)
     with open(scratch / "lock", "w") as file:
         try:
@@ -172,6 +186,11 @@ def held(scratch: Path) -> Iterator[None]:
 def discard(scratch: Path) -> None:
     """Remove what a finished reproduction trained."""
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+def confinement_in(scratch: Path) -> Confinement:
+    """Training without network, writing to `scratch` and the cache alone, if this machine can."""
+    return confinement([scratch, cache_dir()])
 
 
 def _configuration(entry: Entry, registry: Registry) -> Configuration:

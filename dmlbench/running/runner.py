@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pydantic import ValidationError
 
-from dmlbench.errors import DmlbenchError, UsageError
+from dmlbench.errors import DmlbenchError
+from dmlbench.files import require_writable
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.trial_result import TrialResult
@@ -103,14 +102,16 @@ class _Execution:
 
     def train(self, pending: Sequence[PlannedTrial]) -> None:
         """Train trials, those last that another run is training."""
+        require_writable(self.plan.out, "Give another folder with --out.")
         # One process first: it renders or decodes the data that the others then find cached.
         resources = self.resources
-        limits = resources.threads, resources.trial_timeout
-        with LocalExecutor(1, *limits, resources.confined) as executor:
+        with LocalExecutor(
+            1, resources.threads, resources.trial_timeout, resources.confined, resources.until
+        ) as executor:
             needed = {trial.configuration.entry_id: trial.configuration for trial in pending}
             reports, device = prepare(needed, executor, self.messages)
             self.outcome.notes += reports
-            _require_writable(self.plan.out)
+            make_folder(self.plan.out, self.plan.out / TRIALS)
             # Only now: where something cannot be built, what is on file stays as it is.
             for trial in pending:
                 if trial.status == "failed":
@@ -219,18 +220,6 @@ class _Execution:
             key = (trial.configuration.entry_id, trial.seed)
             if key in reasons and key not in known:
                 failures.append((trial, reasons[key]))
-
-
-def _require_writable(out: Path) -> None:
-    """Make the folder of the leaderboards. Raises `UsageError` where that cannot be."""
-    try:
-        make_folder(out, out / TRIALS)
-        with tempfile.TemporaryFile(dir=out / TRIALS):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"--out {out} cannot be written: {error.strerror}. Give another folder."
-        ) from error
 
 
 def _recorded_failures(entries: Iterable[Entry]) -> dict[tuple[str, int], str]:

@@ -215,7 +215,7 @@ def test_row_23_a_trial_that_waits_for_input_has_none(short, odd, tmp_path) -> N
 def test_row_24_a_folder_that_cannot_be_written_is_told_before_training(short, tmp_path) -> None:
     (tmp_path / "file").touch()
     events = []
-    with pytest.raises(UsageError, match="--out .*file/out cannot be written: Not a directory"):
+    with pytest.raises(UsageError, match="file/out cannot be written: Not a dir.*with --out"):
         _run(["ms"], short, tmp_path / "file" / "out", watch=events.append)
     assert events == []
 

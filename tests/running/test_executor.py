@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections import deque
 
 import pytest
@@ -72,6 +74,36 @@ def test_a_killed_server_ends_its_jobs_and_the_next_ones_have_another():
         kinds = [event.kind for event in executor.run([("b", BAD_JOB), ("c", BAD_JOB)])]
         assert kinds in (["died", "error"], ["error", "error"])
         assert executor._launcher._process.pid != first
+
+
+def test_when_the_time_is_up_jobs_are_ended_and_those_that_wait_are_not_begun(monkeypatch):
+    """A job that ignores its end holds nobody up either."""
+    begun = threading.Event()
+    running = Growing(("a", BAD_JOB), ("b", BAD_JOB), ("c", BAD_JOB))
+    with LocalExecutor(1, 1, until=time.monotonic() + 0.5) as executor:
+        # Not told what to do, the process waits for ever.
+        monkeypatch.setattr(RunEnd, "send", lambda end, message: begun.set())
+        events = list(executor.run(running))
+        assert begun.is_set() and not executor._running
+    assert [(event.job, event.kind) for event in events] == [(name, "died") for name in "abc"]
+    assert {event.values["message"] for event in events} == {
+        "ended because the time limit had passed"
+    }
+
+
+def test_a_job_that_never_stops_talking_leaves_others_their_turn():
+    class Talking:
+        ended, stray = False, 0
+
+        def receive(self):
+            return []
+
+        def close(self):
+            self.ended = True
+
+    with LocalExecutor(1, 1) as executor:
+        executor._running["name"] = local._Running("job", Talking())
+        assert list(executor._take_messages("name")) == []
 
 
 def test_messages_of_another_job_and_of_none_are_counted_and_ignored():

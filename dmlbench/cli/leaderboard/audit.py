@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dmlbench.cli.options import json_option, unconfined_option, without_option
+from dmlbench.cli.options import json_option, timeout_option, unconfined_option, without_option
 from dmlbench.cli.renamed import RenamedOption
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     "--time-limit",
     type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
-    help="Leave out entries that would take longer, and name them.  [default: no limit]",
+    help="End what trains then. Entries whose trials took their authors longer than what remains "
+    "are left out and named.  [default: no limit]",
 )
 @click.option(
     "--name",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one per core; 1 on a GPU]"
 )
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
+@timeout_option
 @unconfined_option
 @without_option
 @json_option
@@ -62,6 +64,7 @@ def audit_command(
     no_record: bool,
     jobs: int | None,
     device: str,
+    trial_timeout: float | None,
     unconfined: bool,
     without: tuple[str, ...],
     as_json: bool,
@@ -76,17 +79,15 @@ def audit_command(
     import tempfile
 
     from dmlbench.errors import UsageError
-    from dmlbench.leaderboard.entries.attestation import write_attestation
+    from dmlbench.leaderboard.entries.attestation import require_room, write_attestation
+    from dmlbench.leaderboard.entries.record import check_name
     from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders
-    from dmlbench.leaderboard.verification.drawing import new_salt
+    from dmlbench.leaderboard.verification.drawing import check_salt, new_salt
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.audit import audit
 
-    salt = new_salt() if salt is None else salt
-    if not (1 <= len(salt) <= 64 and salt.isascii() and salt.isprintable() and " " not in salt):
-        raise UsageError("--salt takes up to 64 letters, digits or signs of ASCII, without spaces.")
-    if not 0 < len(who.strip()) <= 200:
-        raise UsageError("--name takes up to 200 characters.")
+    salt = new_salt() if salt is None else check_salt(salt)
+    who = check_name(who)
     paths: list[Path] = []
     for target in targets or (Path("leaderboards"),):
         if target.is_dir():
@@ -97,6 +98,9 @@ def audit_command(
             paths.append(target)
         else:
             raise UsageError(f"There is no {target}. Give an entry's file or a folder of entries.")
+    if not no_record:
+        for folder in sorted({path.parent for path in paths}):
+            require_room(folder)
     registry = load_plugins(without)
     found: list[Audited] = []
     with tempfile.TemporaryDirectory(prefix="dmlbench-audit-") as scratch:
@@ -106,11 +110,13 @@ def audit_command(
             Path(scratch),
             trials=trials,
             salt=salt,
-            who=who.strip(),
+            who=who,
             seconds=None if time_limit is None else 60 * time_limit,
             jobs=jobs,
             device=device,
+            trial_timeout=trial_timeout,
             confine=not unconfined,
+            without=without,
         ):
             found.append(audited)
             if audited.found and audited.found.attestation and not no_record:

@@ -62,17 +62,20 @@ def verify_command(
     import contextlib
 
     from dmlbench.errors import UsageError
+    from dmlbench.leaderboard.entries.record import check_name
     from dmlbench.leaderboard.verification.attest import attest
     from dmlbench.leaderboard.verification.bundle_reading import open_bundle
     from dmlbench.leaderboard.verification.verify import verify
 
     if not target.exists():
         raise UsageError(f"There is no {target}. Give a folder of leaderboards or an entry's file.")
-    if who is not None and (quick or not 0 < len(who.strip()) <= 200):
-        raise UsageError(
-            "--name says who computed the metrics again, in up to 200 characters. --quick computes "
-            "none; give one of the two."
-        )
+    if who is not None:
+        who = check_name(who)
+        if quick:
+            raise UsageError(
+                "--name says who computed the metrics again. --quick computes none; give one of "
+                "the two."
+            )
     if bundle is not None and quick:
         raise UsageError(
             "--bundle holds embeddings, which --quick does not read. Give one of the two."
@@ -81,7 +84,7 @@ def verify_command(
         found = verify(target, embeddings=not quick, rebuild=rebuild, bundle=opened)
     if who is not None:
         for verified in found:
-            path = attest(verified, who.strip())
+            path = attest(verified, who)
             if path is not None:
                 click.echo(f"Recorded: {path}", err=True)
     if as_json:

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from dmlbench.errors import VerificationError
-from dmlbench.files import write_text
+from dmlbench.files import require_writable, write_text
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.parsing import parse_record
 from dmlbench.leaderboard.entries.reading import read_text
@@ -32,6 +32,10 @@ Kind = Literal["recomputed", "audited", "reproduced", "confirmed"]
 DRAWN: tuple[Kind, ...] = ("audited", "confirmed")
 #: Who attests where no name is given; such an attestation counts for nothing.
 UNNAMED = "unnamed"
+
+
+#: What trials or seeds are drawn by.
+Salt = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 
 
 class AttestedTrial(Record):
@@ -73,7 +77,7 @@ class Attestation(Record):
     code_sha256: Sha256
     fingerprint: Sha256 | None
     trials: Annotated[list[AttestedTrial], Field(min_length=1, max_length=MOST_TRIALS)]
-    salt: Annotated[str, Field(pattern=r"^[!-~]{1,64}$")] | None = None
+    salt: Salt | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Attestation:
@@ -113,6 +117,13 @@ def _person(name: str) -> str:
 def now() -> str:
     """The time of an attestation that is made now, UTC."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def require_room(leaderboard: Path) -> None:
+    """Raise `UsageError` where no attestation could be recorded beside the entries there."""
+    require_writable(
+        leaderboard / FOLDER, "Attestations are recorded there (not with --no-record)."
+    )
 
 
 def write_attestation(leaderboard: str | Path, attestation: Attestation) -> Path:

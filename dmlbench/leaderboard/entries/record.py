@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from dmlbench.errors import UsageError
 from dmlbench.plan.config import sha256_of
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -19,6 +20,17 @@ MOST_TRIALS = 1000
 Seconds = Annotated[float, Field(ge=0.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def check_name(name: str) -> str:
+    """A name that a record can hold, without spaces around it.
+
+    Raises `UsageError` for one that is empty, too long, or not Unicode.
+    """
+    try:
+        return TypeAdapter(Name).validate_python(name.strip())
+    except ValidationError as error:
+        raise UsageError("--name takes 1 to 200 characters of Unicode.") from error
 
 
 class Record(BaseModel):

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import secrets
 
-from dmlbench.leaderboard.entries.attestation import Attestation
+from pydantic import TypeAdapter, ValidationError
+
+from dmlbench.errors import UsageError
+from dmlbench.leaderboard.entries.attestation import Attestation, Salt
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.plan.identity import sha256_of
 
@@ -22,6 +25,16 @@ MOST_FRESH_SEEDS = 1000
 def new_salt() -> str:
     """A salt that nobody can have known before."""
     return secrets.token_hex(8)
+
+
+def check_salt(salt: str) -> str:
+    """The salt itself. Raises `UsageError` for one that no attestation could hold."""
+    try:
+        return TypeAdapter(Salt).validate_python(salt)
+    except ValidationError as error:
+        raise UsageError(
+            "--salt takes up to 64 letters, digits or signs of ASCII, without spaces."
+        ) from error
 
 
 def drawn_trials(entry: Entry, salt: str, count: int) -> list[tuple[int, int]]:

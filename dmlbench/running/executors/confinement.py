@@ -80,7 +80,7 @@ def _made(folder: Path) -> bool:
     """Whether a folder is there, made if it was missing, and this user can write in it."""
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    return folder.is_dir() and os.access(folder, os.W_OK)  # false on a read-only mount
+    return os.path.isdir(folder) and os.access(folder, os.W_OK)  # false on a read-only mount
 
 
 def _outermost(folders: Sequence[Path]) -> list[Path]:

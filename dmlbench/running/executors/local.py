@@ -28,6 +28,8 @@ from dmlbench.running.executors.watchdog import WARN_SECONDS, Watchdog
 
 #: How long a process may take to end once its job has, or once it has closed its channel.
 _GRACE_SECONDS = 10.0
+#: Pieces of up to 64 KiB: of a job at its turn, and of one whose process has ended.
+_READS, _LAST_READS = 16, 1024
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class LocalExecutor:
 
     time_limit: seconds without a sign after which a job is ended; None for never.
     confined: how the processes are confined; None for not at all.
+    until: the time (`time.monotonic`) from which on no job starts and those that run are ended;
+        None for never.
     Use as a context manager: leaving it ends the processes at once.
     """
 
@@ -66,11 +70,13 @@ class LocalExecutor:
         threads: int,
         time_limit: float | None = None,
         confined: Confinement | None = None,
+        until: float | None = None,
     ) -> None:
         open_standard_streams()
         self.processes = processes
         self.threads = threads
         self.stray_messages = 0
+        self._until = until
         self._confined = confined or Confinement((), {}, "")
         self._watchdog = Watchdog(time_limit, WARN_SECONDS, time.monotonic)
         self._launcher: Launcher | None = None
@@ -94,15 +100,42 @@ class LocalExecutor:
         `jobs` may run empty and go on later: it is asked again after every job that ends.
         """
         waiting = iter(jobs)
-        self._hand_out(waiting)
-        while self._running:
-            for key, _ in self._selector.select(self._watchdog.seconds_to_wait()):
+        while True:
+            if self._time_is_up():
+                yield from self._stop_all(waiting)
+            else:
+                self._hand_out(waiting)
+            if not self._running:
+                return
+            for key, _ in self._selector.select(self._seconds_to_wait()):
                 if key.data is None:
                     yield from self._take_ends()
                 elif key.data in self._running:
                     yield from self._take_messages(key.data)
             yield from self._look_for_still_jobs()
-            self._hand_out(waiting)
+
+    def _time_is_up(self) -> bool:
+        return self._until is not None and time.monotonic() >= self._until
+
+    def _seconds_to_wait(self) -> float | None:
+        """How long nothing has to be done unless a message comes; None for as long as it takes."""
+        seconds = self._watchdog.seconds_to_wait()
+        if self._until is None or self._time_is_up():
+            return seconds
+        left = max(0.0, self._until - time.monotonic())
+        return left if seconds is None else min(left, seconds)
+
+    def _stop_all(self, waiting: Iterator[Any]) -> Iterator[Event]:
+        """End the jobs that run, and those that were to follow, because the time is up."""
+        ended = {"message": "ended because the time limit had passed"}
+        for name, running in self._running.items():
+            if not running.ended:
+                running.ended = True
+                self._launcher.kill(name)
+                self._watchdog.limit_to(name, _GRACE_SECONDS)
+                yield Event(running.job, "died", ended)
+        for job, _ in waiting:
+            yield Event(job, "died", ended)
 
     def _hand_out(self, waiting: Iterator[Any]) -> None:
         while len(self._running) < self.processes:
@@ -125,10 +158,13 @@ class LocalExecutor:
         self._launcher.start(name, theirs)
         channel.send(message)
 
-    def _take_messages(self, name: str) -> Iterator[Event]:
-        """All that a job has told so far."""
+    def _take_messages(self, name: str, most: int = _READS) -> Iterator[Event]:
+        """What a job has told so far, of which `most` pieces are read: others have their turn."""
         running = self._running[name]
-        while (messages := running.channel.receive()) is not None:
+        for _ in range(most):
+            messages = running.channel.receive()
+            if messages is None:
+                break
             for message in messages:
                 yield from self._take(name, running, message)
         if running.channel.ended:
@@ -162,7 +198,7 @@ class LocalExecutor:
         """A job's process is gone: take what it still told, and forget it."""
         running = self._running[name]
         if not running.channel.ended:
-            yield from self._take_messages(name)
+            yield from self._take_messages(name, _LAST_READS)
         if not running.channel.ended:
             self._selector.unregister(running.channel)
         running.channel.close()
