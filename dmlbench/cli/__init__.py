@@ -22,6 +22,7 @@ COMMANDS = {
     "info": "Show one loss, combiner, dataset, backbone, recipe or entry.",
     "data": "Download and verify datasets, and show where they are stored.",
     "plugin": "List, create and check plugins.",
+    "evaluate": "Compute every metric of embeddings in a file.",
     "leaderboard": "Show, compare and check leaderboards, and add to them.",
     "study": "Run and evaluate studies whose design is written before the runs.",
     "reproduce": "Train an entry again, and record whether the results agree.",

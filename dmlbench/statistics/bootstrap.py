@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dmlbench.statistics.intervals import Difference
+from dmlbench.statistics.intervals import Difference, Interval
 
 RESAMPLES = 10_000
 # Random numbers drawn at once.
@@ -71,10 +71,38 @@ def class_difference(
     return _percentiles(float(np.mean(found)), resampled, confidence)
 
 
+def class_intervals(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    resamples: int = RESAMPLES,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[Interval]:
+    """The mean of each metric over queries, with the percentile interval over classes drawn again.
+
+    scores: (M, Q) of M metrics. labels: (Q,), the classes, which are drawn whole.
+    With one class there is no interval. Raises ValueError for other shapes.
+
+        >>> class_intervals(np.array([[1.0, 1.0, 0.0, 0.0]]), np.array([0, 0, 1, 1]))
+        [Interval(mean=0.5, low=0.0, high=1.0)]
+    """
+    if scores.ndim != 2 or labels.shape != scores.shape[1:] or 0 in scores.shape:
+        raise ValueError(f"Scores must be (M, Q) and labels (Q,): {scores.shape}, {labels.shape}.")
+    rows = scores.astype(float)
+    if len(np.unique(labels)) < 2:
+        return [Interval(float(row.mean()), None, None) for row in rows]
+    found = []
+    for row in rows:  # the same classes are drawn for each
+        means = _of_classes(row, labels, resamples, np.random.default_rng(seed))
+        interval = _percentiles(float(row.mean()), means, confidence)
+        found.append(Interval(interval.mean, interval.low, interval.high))
+    return found
+
+
 def _of_classes(
     differences: np.ndarray, labels: np.ndarray, resamples: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """(b,) means of queries' differences (Q,) over classes drawn again."""
+    """(b,) means of queries' scores or differences (Q,) over classes drawn again."""
     classes = np.unique(labels, return_inverse=True)[1]
     counts = np.bincount(classes).astype(float)  # (C,)
     sums = np.bincount(classes, weights=differences)
