@@ -40,6 +40,7 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     singles: bool = True,
     tuned: bool = False,
+    splits: int | Sequence[int] = Request.splits,
     jobs: int | None = None,
     threads: int = 1,
     device: str = "auto",
@@ -59,6 +60,8 @@ def run(
         None: ``learned``, if there are several losses.
     weights: a file that the backbone starts from, safetensors or a state dict.
     seeds: how many, from 0, or which.
+    splits: class splits, how many or which; each is trained with every seed. 0 is the dataset's
+        own, the others are random halves of all its classes.
     out: folder of the leaderboards; what is there already is not trained again.
     overrides: values by dotted key, such as ``{"recipe.epochs": 4}`` or
         ``{"protocol.dim_budget": "per-loss"}``.
@@ -89,6 +92,7 @@ def run(
         weights=None if weights is None else Path(weights),
         recipe=recipe,
         seeds=seeds,
+        splits=splits,
         overrides=overrides or {},
         singles=singles,
         tuned=tuned,
@@ -110,7 +114,7 @@ def run(
         watch=watch,
     )
     unrecorded = [
-        f"{label(trial.configuration, registry)}, seed {trial.seed}: {reason}"
+        f"{label(trial.configuration, registry)}, {trial.title}: {reason}"
         for trial, reason in outcome.failures
         if trial.folder.read_result() is None
     ]

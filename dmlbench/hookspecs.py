@@ -125,6 +125,7 @@ class TrialEvent:
 
     kind: "features_progress" (a frozen backbone's pass over the images), "trial_started",
         "epoch_finished", "trial_finished" or "trial_failed".
+    seed, split: of the trial; split 0 is the dataset's own.
     values: JSON values, among them (where known) ``epoch``, ``loss``, ``losses``, ``weights``,
         ``validation_map_at_r``, ``seconds``, ``images_done`` of ``images`` and, at the end,
         ``metrics`` or ``reason``.
@@ -134,6 +135,7 @@ class TrialEvent:
     entry_id: str
     configuration: str
     seed: int
+    split: int = 0
     values: Mapping[str, Any] = field(default_factory=dict)
 
 

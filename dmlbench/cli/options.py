@@ -82,6 +82,7 @@ def read_request(values: dict[str, Any]) -> Any:
         weights=Path(values["weights"]) if values["weights"] else None,
         recipe=values["recipe"],
         seeds=read_seeds(values["seeds"]),
+        splits=read_splits(values["splits"]),
         overrides=overrides,
         singles=values["singles"],
         tuned=values["tuned"],
@@ -108,13 +109,22 @@ def _combiners(text: str | None) -> list[str] | None:
 
 def read_seeds(text: str) -> int | list[int]:
     """How many seeds, or which: ``5`` or ``0,1,7``. Raises `UsageError` for anything else."""
+    return _read_numbers(text, "seeds")
+
+
+def read_splits(text: str) -> int | list[int]:
+    """How many class splits, or which, as `read_seeds`."""
+    return _read_numbers(text, "splits")
+
+
+def _read_numbers(text: str, what: str) -> int | list[int]:
     from dmlbench.errors import UsageError
 
     try:
         numbers = [int(part) for part in text.removesuffix(",").split(",")]
     except ValueError as error:
         raise UsageError(
-            f"--seeds {text!r} must be a number of seeds (5) or a list of them (0,1,7 or 3,)."
+            f"--{what} {text!r} must be a number of {what} (5) or a list of them (0,1,7 or 3,)."
         ) from error
     return numbers[0] if len(numbers) == 1 and "," not in text else numbers
 
@@ -169,6 +179,14 @@ _REPEATED = [
         default="5",
         show_default=True,
         help="How many seeds (5 means 0 to 4), or which (0,1,7; with a gap: not ranked).",
+    ),
+    click.option(
+        "--splits",
+        metavar="N|LIST",
+        default="1",
+        show_default=True,
+        help="How many class splits, each with every seed, or which. 0 is the dataset's own, 1, 2, "
+        "... are random halves of all its classes.",
     ),
 ]
 

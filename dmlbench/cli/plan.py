@@ -11,6 +11,7 @@ import click
 from dmlbench.cli.options import json_option, read_request, request_options
 
 if TYPE_CHECKING:
+    from dmlbench.plan.config import Configuration
     from dmlbench.running.planning import Plan
 
 
@@ -31,10 +32,10 @@ def plan_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int
         {
             "entry_id": configuration.entry_id,
             "configuration": label(configuration, registry),
-            "seeds": {
-                str(trial.seed): trial.status
-                for trial in plan.trials
-                if trial.configuration is configuration
+            "seeds": _statuses(plan, configuration, 0),
+            "random_splits": {
+                str(split): _statuses(plan, configuration, split)
+                for split in sorted({trial.split for trial in plan.trials} - {0})
             },
         }
         for configuration in plan.configurations
@@ -60,24 +61,49 @@ def plan_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int
     )
     print_table(
         ["Entry", "Configuration", "Seeds"],
-        [[row["entry_id"], row["configuration"], _by_status(row["seeds"])] for row in rows],
+        [[row["entry_id"], row["configuration"], _by_split(row)] for row in rows],
     )
     print_text(f"{len(plan.trials)} trials, {left} of them to train.")
     return 0
 
 
 def tell_gap(plan: Plan) -> None:
-    """Say on stderr that entries will not be ranked, where a seed of theirs is missing."""
-    missing = plan.missing_seeds
-    if not missing:
+    """Say on stderr that entries will not be ranked, where a trial of theirs is missing."""
+    from dmlbench.leaderboard.entries.trial import trial_title
+
+    if not plan.missing:
         return
-    what = f"seeds {_ranges(missing)} are" if len(missing) > 1 else f"seed {missing[0]} is"
-    wanted = max(*missing, *(trial.seed for trial in plan.trials)) + 1
+    splits, seeds = plan.complete
+    if splits == 1:
+        numbers = [seed for _, seed in plan.missing]
+        what = f"seeds {_ranges(numbers)} are" if len(numbers) > 1 else f"seed {numbers[0]} is"
+        rule, options = "seeds 0 to n - 1", f"--seeds {seeds}"
+    else:
+        count, first = len(plan.missing), trial_title(*plan.missing[0])
+        what = f"{count} trials, {first} among them, are" if count > 1 else f"{first} is"
+        rule = "the seeds 0 to n - 1 on every class split, and no random split left out"
+        options = f"--splits {splits} --seeds {seeds}"
     click.echo(
-        f"These rows will not be ranked: {what} missing (ranked entries need seeds 0 to n - 1). "
-        f"Use --seeds {wanted} to run them all.",
+        f"These rows will not be ranked: {what} missing (ranked entries need {rule}). "
+        f"Use {options} to run them all.",
         err=True,
     )
+
+
+def _statuses(plan: Plan, configuration: Configuration, split: int) -> dict[str, str]:
+    """Seed -> status, of a configuration's trials on a class split."""
+    return {
+        str(trial.seed): trial.status
+        for trial in plan.trials
+        if trial.configuration is configuration and trial.split == split
+    }
+
+
+def _by_split(row: Mapping[str, Any]) -> str:
+    """``0-2 completed``, and a line for each random split: ``split 1: 0-2 to do``."""
+    own = [_by_status(row["seeds"])] if row["seeds"] else []
+    random = [f"split {n}: {_by_status(seeds)}" for n, seeds in row["random_splits"].items()]
+    return "\n".join([*own, *random])
 
 
 def _by_status(seeds: Mapping[str, str]) -> str:

@@ -40,7 +40,8 @@ class RunView:
         self.pending = len(list(plan.pending(retry_failed)))
         self.epochs = plan.configurations[0].recipe.epochs
         self.names = {c.entry_id: [loss.name for loss in c.losses] for c in plan.configurations}
-        self.running: dict[tuple[str, int], dict[str, Any]] = {}
+        self.running: dict[tuple[str, int, int], dict[str, Any]] = {}
+        self.splits = any(trial.split for trial in plan.trials)
         self.finished = self.failed = 0
         self.epochs_done = 0
         self.clock = clock
@@ -48,7 +49,7 @@ class RunView:
 
     def take(self, event: TrialEvent) -> None:
         """Note an event."""
-        key = (event.entry_id, event.seed)
+        key = (event.entry_id, event.split, event.seed)
         if event.kind == "trial_started":
             if self.started is None:
                 self.started = self.clock()
@@ -84,11 +85,11 @@ class RunView:
         columns = ("Trial", "Seed", "Epoch", "Loss", "Val MAP@R", "Weights")
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index in (0, 5) else "right", no_wrap=True)
-        for (entry_id, seed), trial in self.running.items():
+        for (entry_id, split, seed), trial in self.running.items():
             value, loss = trial.get("validation_map_at_r"), trial.get("objective")
             table.add_row(
                 Text(trial["label"]),
-                str(seed),
+                f"{seed}, split {split}" if self.splits else str(seed),
                 _stage(trial, self.epochs),
                 "" if loss is None else f"{loss:.4f}",
                 "" if value is None else f"{100 * value:.1f} %",

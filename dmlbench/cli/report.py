@@ -27,7 +27,7 @@ def show_outcome(plan: Plan, outcome: RunOutcome, registry: Registry, as_json: b
         click.echo(line, err=True)
     for trial, reason in outcome.failures:
         click.echo(
-            f"Failed: {label(trial.configuration, registry)}, seed {trial.seed}: {reason}. "
+            f"Failed: {label(trial.configuration, registry)}, {trial.title}: {reason}. "
             f"Its log: {trial.folder.log_file}. {_what_next(trial, outcome)}",
             err=True,
         )
@@ -53,8 +53,8 @@ def show_outcome(plan: Plan, outcome: RunOutcome, registry: Registry, as_json: b
 
 def _what_next(trial: PlannedTrial, outcome: RunOutcome) -> str:
     """How a failed trial is tried again: a result, of NaN as of any other kind, is kept."""
-    recorded = {(entry.entry_id, t.seed) for entry in outcome.entries for t in entry.trials}
-    key = (trial.configuration.entry_id, trial.seed)
+    recorded = {(entry.entry_id, t.key) for entry in outcome.entries for t in entry.trials}
+    key = (trial.configuration.entry_id, trial.key)
     if key in recorded or trial.folder.read_result() is not None:
         return "To try again: --retry-failed."
     return "It left no result: the next run trains it again."

@@ -11,6 +11,7 @@ from dmlbench.cli.options import (
     json_option,
     out_option,
     read_seeds,
+    read_splits,
     timeout_option,
     unconfined_option,
     without_option,
@@ -28,6 +29,11 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
     "--seeds",
     metavar="N|LIST",
     help="How many of the entry's seeds (3 means the first 3), or which (0,1,7).  [default: all]",
+)
+@click.option(
+    "--splits",
+    metavar="N|LIST",
+    help="How many of its class splits, or which.  [default: all]",
 )
 @click.option(
     "--fresh",
@@ -70,6 +76,7 @@ def reproduce_command(
     entry: str,
     out: Path,
     seeds: str | None,
+    splits: str | None,
     fresh: int | None,
     salt: str | None,
     jobs: int | None,
@@ -105,7 +112,7 @@ def reproduce_command(
         discard,
         held,
         plan_again,
-        plan_seeds,
+        plan_trials,
         reproduce,
     )
     from dmlbench.training.trial_folder import TRIALS, make_folder
@@ -113,8 +120,8 @@ def reproduce_command(
     if salt is not None and fresh is None:
         raise UsageError("--salt goes with --fresh.")
     salt = new_salt() if salt is None else check_salt(salt)
-    if fresh is not None and seeds is not None:
-        raise UsageError("--fresh draws seeds; leave --seeds out.")
+    if fresh is not None and (seeds is not None or splits is not None):
+        raise UsageError("--fresh draws trials; leave --seeds and --splits out.")
     who = check_name(who)
     path = find_entry_file(out, entry)
     found = read_entry(path)
@@ -127,11 +134,18 @@ def reproduce_command(
         make_folder(root, place)
     with held(place):
         if fresh is None:
-            kind, salt = "reproduced", None  # no seed is drawn
-            plan = plan_again(found, None if seeds is None else read_seeds(seeds), place, registry)
+            kind, salt = "reproduced", None  # no trial is drawn
+            plan = plan_again(
+                found,
+                None if seeds is None else read_seeds(seeds),
+                place,
+                registry,
+                None if splits is None else read_splits(splits),
+            )
         else:
             kind = "confirmed"
-            plan = plan_seeds(found, fresh_seeds(found, salt, fresh), place, registry)
+            fresh_keys = [(0, seed) for seed in fresh_seeds(found, salt, fresh)]
+            plan = plan_trials(found, fresh_keys, place, registry)
         with watch_run(plan, False) as watch:
             result = reproduce(
                 found,

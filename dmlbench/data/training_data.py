@@ -8,28 +8,46 @@ from typing import Any
 import numpy as np
 
 from dmlbench.data.apart import apart_from
+from dmlbench.data.class_splits import ClassSplit
 from dmlbench.data.images import Dataset, ImageSet, fingerprint, image_sets
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The training images of a dataset; of the rest what an entry says of it.
+    """The training images of a dataset on one class split; of the rest what an entry says of it.
 
-    facts: JSON values: fingerprint, numbers of classes and images, decisions of the loading.
+    facts: of the dataset with its own split, JSON values: fingerprint, numbers of classes and
+        images, decisions of the loading. split_facts: the same of a random split; None on the own.
     """
 
     train: ImageSet
     facts: dict[str, Any]
+    split_facts: dict[str, Any] | None = None
 
     @property
     def fingerprint(self) -> str:
-        return self.facts["fingerprint"]
+        """Of the data that are trained on."""
+        return (self.split_facts or self.facts)["fingerprint"]
 
 
-def training_data(dataset: Dataset) -> TrainingData:
-    """Take the training images out of a dataset. It may be forgotten afterwards."""
+def training_data(dataset: Dataset, split: ClassSplit | None = None) -> TrainingData:
+    """Take the training images out of a dataset. It may be forgotten afterwards.
+
+    split: of this dataset, to train on instead of its own.
+    """
+    facts = _facts(dataset)
+    split_facts = None if split is None else _facts(split)
+    used = dataset if split is None else split
+    others = [images for side, images in image_sets(used) if side != "train"]
+    images = apart_from(used.train, others, (split_facts or facts)["fingerprint"])
+    # The labels, too, may be the first part of all.
+    train = replace(used.train, images=images, labels=np.array(used.train.labels))
+    return TrainingData(train, facts, split_facts)
+
+
+def _facts(dataset: Dataset) -> dict[str, Any]:
     gallery = getattr(dataset, "gallery", None)
-    facts = {
+    return {
         "fingerprint": fingerprint(dataset),
         "num_train_classes": len(dataset.train.class_names),
         "num_train_images": len(dataset.train),
@@ -38,8 +56,3 @@ def training_data(dataset: Dataset) -> TrainingData:
         "num_gallery_images": len(gallery) if gallery is not None else 0,
         "report": list(getattr(dataset, "report", ())),
     }
-    train = dataset.train
-    others = [images for split, images in image_sets(dataset) if split != "train"]
-    images = apart_from(train, others, facts["fingerprint"])
-    # The labels, too, may be the first part of all.
-    return TrainingData(replace(train, images=images, labels=np.array(train.labels)), facts)

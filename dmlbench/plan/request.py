@@ -1,11 +1,9 @@
-"""A request becomes configurations and seeds."""
+"""A request becomes configurations."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import operator
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,7 @@ from dmlbench.plugins.registry import Registered, Registry
 #: (configuration, keys of the values that the user gave) -> the configuration, tuned.
 FindTuned = Callable[[Configuration, Collection[str]], Configuration]
 
-# What an entry's schema holds, and more than anybody trains.
-_LARGEST_SEED = 10**6
-_MOST_SEEDS = 10_000
+# More than anybody combines.
 _MOST_LOSSES = 64
 
 
@@ -38,7 +34,8 @@ class Request:
     over all of them is a configuration. ``3*name`` is trained alone once, and combined as three
     copies. combiners None: ``learned``, if there are several losses.
     weights: a file that the backbone starts from.
-    seeds: how many (0, 1, ...), or which.
+    seeds: how many (0, 1, ...), or which. splits: the same for class splits, each of which is
+        trained with every seed; 0 is the dataset's own (`dmlbench.data.class_splits`).
     overrides: ``recipe.*`` and ``protocol.*`` values by dotted key.
     singles: train each loss alone as well.
     tuned: take the values that `dmlbench.running.tune` found, for all that are not given here.
@@ -52,6 +49,7 @@ class Request:
     weights: Path | None = None
     recipe: str = "quick"
     seeds: int | Sequence[int] = 5
+    splits: int | Sequence[int] = 1
     overrides: Mapping[str, Any] = field(default_factory=dict)
     singles: bool = True
     tuned: bool = False
@@ -282,39 +280,3 @@ def _overrides(request: Request, section: str) -> dict[str, Any]:
         for key, value in request.overrides.items()
         if key.startswith(prefix)
     }
-
-
-def seeds_of(seeds: int | Sequence[int]) -> list[int]:
-    """The seeds that a request means. Raises `UsageError`.
-
-    seeds: how many, or which; whole numbers of any kind, NumPy's included.
-    """
-    count = _whole(seeds)
-    if count is not None and count > _MOST_SEEDS:
-        raise UsageError(f"{count} seeds are too many: the most is {_MOST_SEEDS}.")
-    listed: list[int | None] = []
-    if count is not None:
-        listed.extend(range(count))
-    elif isinstance(seeds, Iterable) and not isinstance(seeds, str | bytes | Mapping):
-        listed.extend(_whole(seed) for seed in itertools.islice(seeds, _MOST_SEEDS + 1))
-    chosen = [seed for seed in listed if seed is not None]
-    if len(chosen) < len(listed):
-        raise UsageError(f"Seeds must be whole numbers: {seeds!r}.")
-    if not chosen or len(set(chosen)) != len(chosen) or min(chosen) < 0:
-        raise UsageError(f"Seeds must be different numbers from 0 on, at least one: {seeds}.")
-    if len(chosen) > _MOST_SEEDS or max(chosen) > _LARGEST_SEED:
-        raise UsageError(
-            f"Seeds go up to {_LARGEST_SEED}, and the most at once are {_MOST_SEEDS}; the largest "
-            f"of those given is {max(chosen)}."
-        )
-    return chosen
-
-
-def _whole(value: object) -> int | None:
-    """A whole number of any kind as an int; None for anything else, true and false included."""
-    if isinstance(value, bool | str) or not hasattr(value, "__index__"):
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:  # an array of several numbers
-        return None

@@ -45,18 +45,18 @@ def assemble_entry(
     origin: Origin | None = None,
     tuning: Sequence[TuningRecord] = (),
 ) -> Entry:
-    """Build the entry of one configuration from its trials' results, in the order of the seeds.
+    """Build the entry of one configuration from its trials' results, in the order of their keys.
 
     Raises `DmlbenchError` where the trials saw different data or models.
     """
-    ordered = sorted(results, key=lambda result: result.trial.seed)
+    ordered = sorted(results, key=lambda result: result.trial.key)
     facts = ordered[0].facts
     for result in ordered[1:]:
         differing = facts.differing(result.facts)
         if differing:
             raise DmlbenchError(
-                f"{configuration.label()}: the trials of seeds {ordered[0].trial.seed} and "
-                f"{result.trial.seed} differ in {', '.join(differing)}: the data or the "
+                f"{configuration.label()}: the trials of {ordered[0].trial.title} and "
+                f"{result.trial.title} differ in {', '.join(differing)}: the data or the "
                 f"weights changed between them. Give the changed run a folder of its own (--out)."
             )
     sources = component_sources(configuration, registry)

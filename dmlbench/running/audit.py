@@ -14,7 +14,7 @@ from dmlbench.leaderboard.entries.store import read_entry
 from dmlbench.leaderboard.verification.drawing import drawn_trials
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.planning import Plan
-from dmlbench.running.reproduce import Reproduction, confinement_in, plan_seeds, reproduce
+from dmlbench.running.reproduce import Reproduction, confinement_in, plan_trials, reproduce
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def audit(
             yield Audited(path, entry, None, reason)
             continue
         try:
-            plan = plan_seeds(entry, [seed for _, seed in drawn], scratch, registry)
+            plan = plan_trials(entry, drawn, scratch, registry)
             found = reproduce(
                 entry,
                 plan,

@@ -29,6 +29,7 @@ class EventDispatcher:
             kind=kind,
             entry_id=trial.configuration.entry_id,
             configuration=label(trial.configuration, self.registry),
+            split=trial.split,
             seed=trial.seed,
             values=values,
         )

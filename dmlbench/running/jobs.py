@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,15 @@ def configuration_message(
 
 
 def prepare(
-    configurations: Mapping[str, Configuration],
+    needed: Iterable[tuple[Configuration, int]],
     executor: LocalExecutor,
     messages: Mapping[str, Mapping[str, Any]],
 ) -> tuple[list[str], str]:
     """Build every configuration once, so what is wrong shows before any training.
 
-    configurations, messages: by entry id.
+    needed: each configuration with each class split that it is trained on, all on one dataset.
+        Every configuration is built on its first split, and on every other split one of them.
+    messages: by entry id.
     Gives the decisions that loading the data took, and the device. Raises `DmlbenchError` that
     names what is at fault (`dmlbench.training.readiness`).
     """
@@ -78,8 +80,8 @@ def prepare(
     reports: dict[str, None] = {}
     errors = {UsageError.exit_code: UsageError, PluginError.exit_code: PluginError}
     jobs: Iterator[Any] = (
-        (configuration, {"kind": "prepare", **messages[entry_id]})
-        for entry_id, configuration in configurations.items()
+        (configuration, {"kind": "prepare", **messages[configuration.entry_id], "split": split})
+        for configuration, split in _once_each(needed)
     )
     for event in executor.run(jobs):
         name = event.job.label()
@@ -101,6 +103,17 @@ def prepare(
                 f"were made ready"
             )
     return list(reports), device
+
+
+def _once_each(needed: Iterable[tuple[Configuration, int]]) -> list[tuple[Configuration, int]]:
+    """Of configurations with splits those that show each of either, in the order of the splits."""
+    chosen, built, loaded = [], set(), set()
+    for configuration, split in sorted(needed, key=lambda pair: pair[1]):
+        if configuration.entry_id not in built or split not in loaded:
+            chosen.append((configuration, split))
+        built.add(configuration.entry_id)
+        loaded.add(split)
+    return chosen
 
 
 def _prepared(name: str, result: Mapping[str, Any]) -> tuple[list[str], str]:

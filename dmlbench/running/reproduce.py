@@ -36,6 +36,7 @@ from dmlbench.running.jobs import Resources
 from dmlbench.running.planning import Plan, PlannedTrial
 from dmlbench.running.runner import execute_plan
 from dmlbench.statistics.formatting import listed
+from dmlbench.statistics.intervals import Key
 from dmlbench.training.trial_folder import TrialFolder
 from dmlbench.version import __version__
 
@@ -60,17 +61,34 @@ class Reproduction:
 
 
 def plan_again(
-    entry: Entry, seeds: Sequence[int] | int | None, scratch: Path, registry: Registry
+    entry: Entry,
+    seeds: Sequence[int] | int | None,
+    scratch: Path,
+    registry: Registry,
+    splits: Sequence[int] | int | None = None,
 ) -> Plan:
     """The trials to train again: the entry's seeds, its first n, or those listed.
 
-    Raises `UsageError` for a seed that the entry does not have, and as `plan_seeds`.
+    splits: the same for its class splits.
+    Raises `UsageError` for a seed or split that the entry does not have, and as `plan_trials`.
     """
-    return plan_seeds(entry, _seeds(entry, seeds), scratch, registry)
+    keys = [trial.key for trial in entry.trials]
+    if not keys:
+        raise UsageError(f"The entry {entry.entry_id} has no trial that could be trained again.")
+    wanted = [
+        _chosen(given, list(dict.fromkeys(numbers)), what)
+        for given, numbers, what in zip(
+            (splits, seeds), zip(*keys, strict=True), ("split", "seed"), strict=True
+        )
+    ]
+    keys = [key for key in keys if key[0] in wanted[0] and key[1] in wanted[1]]
+    return plan_trials(entry, keys, scratch, registry)
 
 
-def plan_seeds(entry: Entry, seeds: Sequence[int], scratch: Path, registry: Registry) -> Plan:
-    """Trials of the entry's configuration with these seeds, whether the entry has them or not.
+def plan_trials(entry: Entry, keys: Sequence[Key], scratch: Path, registry: Registry) -> Plan:
+    """Trials of the entry's configuration, whether the entry has them or not.
+
+    keys: (split, seed) of each.
 
     Raises `UsageError` for a plugin that is not installed here, or a configuration that this
     version of dmlbench understands in another way.
@@ -78,11 +96,11 @@ def plan_seeds(entry: Entry, seeds: Sequence[int], scratch: Path, registry: Regi
     configuration = _configuration(entry, registry)
     code = code_sha256(configuration, registry)
     trials = []
-    for seed in seeds:
-        folder = TrialFolder(scratch, configuration.entry_id, code, seed)
+    for split, seed in keys:
+        folder = TrialFolder(scratch, configuration.entry_id, code, seed, split)
         result = folder.read_result()
         status = result.trial.status if result else "to do"
-        trials.append(PlannedTrial(configuration, seed, folder, status))
+        trials.append(PlannedTrial(configuration, split, seed, folder, status))
     return Plan(scratch, (configuration,), tuple(trials))
 
 
@@ -132,7 +150,7 @@ def reproduce(
     )
     outcome = execute_plan(plan, registry, resources, without, watch=watch)
     unfinished = tuple(
-        f"seed {trial.seed}: {reason}"
+        f"{trial.title}: {reason}"
         for trial, reason in outcome.failures
         if trial.folder.read_result() is None
     ) + tuple(reason for _, reason in outcome.unwritten)
@@ -140,8 +158,8 @@ def reproduce(
         nothing = Agreement("undecided", "no trial could be trained.")
         return Reproduction(None, nothing, "", unfinished, sentence)
     (again,) = outcome.entries
-    wanted = {trial.seed for trial in plan.trials}
-    trials = [trial for trial in again.trials if trial.seed in wanted]
+    wanted = {trial.key for trial in plan.trials}
+    trials = [trial for trial in again.trials if trial.key in wanted]
     attestation = Attestation(
         schema_version=1,
         kind=kind,
@@ -202,12 +220,6 @@ def _configuration(entry: Entry, registry: Registry) -> Configuration:
             f"trains under {PROTOCOL}. To reproduce it install the one that made it "
             f"({entry.dmlbench_version}{commit})."
         )
-    splits = {trial.split for trial in entry.trials} - {0}
-    if splits:
-        raise UsageError(
-            f"The entry {entry.entry_id} has trials on class split {min(splits)}, which this "
-            f"dmlbench does not train: only on the dataset's own split."
-        )
     stated = entry.configuration_json()
     try:
         configuration = configuration_from_json(stated)
@@ -224,20 +236,22 @@ def _configuration(entry: Entry, registry: Registry) -> Configuration:
     return with_defaults(configuration, registry)
 
 
-def _seeds(entry: Entry, seeds: Sequence[int] | int | None) -> list[int]:
-    there = [trial.seed for trial in entry.trials]
-    if seeds is None:
+def _chosen(given: Sequence[int] | int | None, there: list[int], what: str) -> list[int]:
+    """Of the numbers that are there all, the first ones or those listed. what: seed or split."""
+    if given is None:
         return there
-    if isinstance(seeds, int):
-        if not 1 <= seeds <= len(there):
-            raise UsageError(f"The entry has {len(there)} seeds; {seeds} cannot be trained again.")
-        return there[:seeds]
-    missing = sorted(set(seeds) - set(there))
+    if isinstance(given, int):
+        if not 1 <= given <= len(there):
+            raise UsageError(
+                f"The entry has {len(there)} {what}s; {given} cannot be trained again."
+            )
+        return there[:given]
+    missing = sorted(set(given) - set(there))
     if missing:
         raise UsageError(
-            f"The entry has no seed {missing[0]}; it has {', '.join(map(str, there))}."
+            f"The entry has no {what} {missing[0]}; it has {', '.join(map(str, there))}."
         )
-    return list(seeds)
+    return list(given)
 
 
 def _attested(trial: Trial) -> AttestedTrial:

@@ -11,25 +11,26 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import entry_path, read_entry
 from dmlbench.leaderboard.entries.trial_result import TrialResult
 from dmlbench.plan.config import Configuration
+from dmlbench.statistics.intervals import Key
 from dmlbench.training.trial_folder import TRIALS, TrialFolder, read_result
 
 
-def finished_results(out: Path, configuration: Configuration, code: str) -> dict[int, TrialResult]:
-    """Results by seed, of trials that ran through this code.
+def finished_results(out: Path, configuration: Configuration, code: str) -> dict[Key, TrialResult]:
+    """Results by (split, seed), of trials that ran through this code.
 
     code: `dmlbench.plan.code.code_sha256` of the configuration. What the entry holds counts as
     well, so the trials of an entry from elsewhere are neither repeated nor lost.
     """
-    results: dict[int, TrialResult] = {}
+    results: dict[Key, TrialResult] = {}
     entry = stored_entry(out, configuration, code)
     if entry is not None:
         facts = entry.facts
-        results |= {t.seed: TrialResult(facts=facts, trial=t) for t in entry.trials}
+        results |= {t.key: TrialResult(facts=facts, trial=t) for t in entry.trials}
     folder = TrialFolder(out, configuration.entry_id, code, seed=0).path.parent
-    for path in sorted(folder.glob("seed-*")):
+    for path in sorted(folder.glob("*seed-*")):
         result = read_result(path, TrialResult)
         if result is not None:
-            results[result.trial.seed] = result
+            results[result.trial.key] = result
     return results
 
 

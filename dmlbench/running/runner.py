@@ -32,6 +32,7 @@ from dmlbench.running.jobs import (
     still_message,
 )
 from dmlbench.running.planning import Plan, PlannedTrial
+from dmlbench.statistics.intervals import Key
 from dmlbench.training.trial_folder import TRIALS, make_folder
 
 _log = logging.getLogger(__name__)
@@ -108,7 +109,8 @@ class _Execution:
         with LocalExecutor(
             1, resources.threads, resources.trial_timeout, resources.confined, resources.until
         ) as executor:
-            needed = {trial.configuration.entry_id: trial.configuration for trial in pending}
+            by_split = {(t.configuration.entry_id, t.split): t.configuration for t in pending}
+            needed = [(configuration, split) for (_, split), configuration in by_split.items()]
             reports, device = prepare(needed, executor, self.messages)
             self.outcome.notes += reports
             make_folder(self.plan.out, self.plan.out / TRIALS)
@@ -199,13 +201,14 @@ class _Execution:
         return {
             "kind": "trial",
             **self.messages[trial.configuration.entry_id],
+            "split": trial.split,
             "seed": trial.seed,
             "code": trial.folder.code,
             "wait": wait,
         }
 
     def _name(self, trial: PlannedTrial) -> str:
-        return f"{label(trial.configuration, self.registry)}, seed {trial.seed},"
+        return f"{label(trial.configuration, self.registry)}, {trial.title},"
 
     def _write(self, configuration: Configuration) -> Entry | None:
         code = next(t.folder.code for t in self.plan.trials if t.configuration is configuration)
@@ -214,17 +217,17 @@ class _Execution:
     def _add_earlier_failures(self) -> None:
         """A trial that failed in an earlier run is a failure of this plan too."""
         failures = self.outcome.failures
-        known = {(trial.configuration.entry_id, trial.seed) for trial, _ in failures}
+        known = {(trial.configuration.entry_id, trial.key) for trial, _ in failures}
         reasons = _recorded_failures(self.outcome.entries)
         for trial in self.plan.trials:
-            key = (trial.configuration.entry_id, trial.seed)
+            key = (trial.configuration.entry_id, trial.key)
             if key in reasons and key not in known:
                 failures.append((trial, reasons[key]))
 
 
-def _recorded_failures(entries: Iterable[Entry]) -> dict[tuple[str, int], str]:
+def _recorded_failures(entries: Iterable[Entry]) -> dict[tuple[str, Key], str]:
     return {
-        (entry.entry_id, trial.seed): trial.reason
+        (entry.entry_id, trial.key): trial.reason
         for entry in entries
         for trial in entry.trials
         if trial.status == "failed" and trial.reason is not None

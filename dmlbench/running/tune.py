@@ -37,6 +37,8 @@ from dmlbench.training.trial_folder import TRIALS, make_folder
 
 #: Apart from the seeds 0, 1, ... of a run, so no validation split decides twice.
 TUNING_SEEDS = (1000,)
+#: One configuration has one set of values, so they are chosen once: on the dataset's own split.
+TUNING_SPLIT = 0
 BUDGET = 16
 
 Watch = Callable[[Setting, TuningTrial, int], None]
@@ -98,7 +100,7 @@ def _run_studies(studies: Sequence[Study], queue: _Queue, watch: Watch | None) -
             entry_id: configuration_message(configuration, queue.out, resources, queue.without)
             for entry_id, configuration in needed.items()
         }
-        _, device = prepare(needed, executor, messages)
+        _, device = prepare([(c, TUNING_SPLIT) for c in needed.values()], executor, messages)
         for study in studies:
             queue.add_next_trial(study)
         executor.processes = resources.processes(device, max(1, len(queue.jobs)))
@@ -154,8 +156,8 @@ class _Queue:
         message = configuration_message(configuration, self.out, self.resources, self.without)
         for seed in study.seeds:
             # Where two tune at once, the one waits for the trial of the other and takes its result.
-            job = {"kind": "validation", **message, "seed": seed, "code": study.code, "wait": True}
-            self.jobs.append(((study, seed), job))
+            trial = {"split": TUNING_SPLIT, "seed": seed, "code": study.code, "wait": True}
+            self.jobs.append(((study, seed), {"kind": "validation", **message, **trial}))
 
     def __iter__(self) -> _Queue:
         return self

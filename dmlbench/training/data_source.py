@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from dmlbench.data.class_splits import ClassSplit
 from dmlbench.data.training_data import TrainingData, training_data
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.components import create_dataset
@@ -12,25 +13,37 @@ from dmlbench.plugins.registry import Registry
 
 
 class DataSource:
-    """Where the data of a configuration's trials come from. It keeps the training images alone."""
+    """Where the data of a configuration's trials come from. It keeps the training images alone.
 
-    def __init__(self, configuration: Configuration, registry: Registry) -> None:
-        self.configuration, self.registry = configuration, registry
+    split: of the dataset's classes; 0 is its own (`dmlbench.data.class_splits`).
+    """
+
+    def __init__(self, configuration: Configuration, registry: Registry, split: int = 0) -> None:
+        self.configuration, self.registry, self.split = configuration, registry, split
         self._training: TrainingData | None = None
 
     def training(self) -> TrainingData:
         """What may be there while a trial trains. Raises `DmlbenchError`."""
         if self._training is None:
-            self._training = training_data(self.whole())
+            own = self._own()
+            self._training = training_data(own, self._divided(own) if self.split else None)
             # A dataset that refers to itself would stay where a loss finds it.
+            del own
             gc.collect()
         return self._training
 
     def whole(self) -> Any:
-        """The dataset, test images included, loaded anew and stored at the recipe's size.
+        """The data on this split, test images included, loaded anew at the recipe's size.
 
         Raises `DmlbenchError`, during a training phase `DatasetRefused`.
         """
+        own = self._own()
+        return self._divided(own) if self.split else own
+
+    def _divided(self, own: Any) -> ClassSplit:
+        return ClassSplit(own, self.split, self.configuration.dataset.id)
+
+    def _own(self) -> Any:
         return create_dataset(
             self.registry,
             self.configuration.dataset.id,

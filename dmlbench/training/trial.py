@@ -1,4 +1,4 @@
-"""One configuration, one seed: training data -> model -> train -> select -> test.
+"""One configuration, one class split, one seed: training data -> model -> train -> select -> test.
 
 The two phases share a state dict and nothing else: what training built is gone before the test
 images are loaded, and the test builds the chosen state anew.
@@ -13,9 +13,9 @@ import torch
 from dmlbench.data.training_data import TrainingData
 from dmlbench.data.training_phase import training_phase
 from dmlbench.errors import TrialFailure, UsageError
+from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
 from dmlbench.leaderboard.entries.trial import Cost, Trial
 from dmlbench.leaderboard.entries.trial_result import (
-    DatasetFacts,
     TrialFacts,
     TrialResult,
     ValidationResult,
@@ -78,7 +78,7 @@ def run_trial(
 ) -> TrialResult:
     """Train and test one seed, going on from its checkpoint; gives and records its result.
 
-    source: gives the test images once training has ended.
+    source: of the class split that is trained on; gives the test images once training has ended.
     folder: locked by the caller, without a result.
     cluster: whether to compute NMI and AMI.
     A loss that becomes NaN gives a result whose trial is "failed".
@@ -103,11 +103,14 @@ def run_trial(
             raise  # nothing was built that a record could be about
         outcome = _failed(failure)
     cost = {**outcome.pop("cost"), **peak_memory_bytes(device)}
+    split_facts = data.split_facts
     trial = Trial(
+        split=source.split,
         seed=seed,
         cost=Cost(**cost),
         environment=describe_environment(device),
         finished_at=now(),
+        data=None if split_facts is None else DatasetFacts(**split_facts),
         **outcome,
     )
     result = TrialResult(facts=facts, trial=trial)

@@ -1,7 +1,8 @@
 """Files of trials: where a trial keeps its checkpoint, result, embeddings and log.
 
-``<out>/.trials/<entry id>/<code>/seed-<n>/``, with `code` the hash of the code that the numbers
-depend on: results of changed code are never mixed with those of the old, and neither is lost.
+``<out>/.trials/<entry id>/<code>/seed-<n>/``, on random class splits ``split-<s>-seed-<n>/``, with
+`code` the hash of the code that the numbers depend on: results of changed code are never mixed with
+those of the old, and neither is lost.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 from dmlbench.errors import DmlbenchError
 from dmlbench.files import write_atomically
+from dmlbench.leaderboard.entries.trial import trial_folder_name
 from dmlbench.leaderboard.entries.trial_result import TrialResult, ValidationResult
 
 TRIALS = ".trials"
@@ -33,10 +35,10 @@ class TrialFolder:
     out: the leaderboards folder. code: hash of the code that decides the numbers.
     """
 
-    def __init__(self, out: Path, entry_id: str, code: str, seed: int) -> None:
+    def __init__(self, out: Path, entry_id: str, code: str, seed: int, split: int = 0) -> None:
         self.out = out
         self.code = code
-        self.path = out / TRIALS / entry_id / code[:12] / f"seed-{seed}"
+        self.path = out / TRIALS / entry_id / code[:12] / trial_folder_name(split, seed)
         self.result_file = self.path / RESULT
         self.checkpoint_file = self.path / "checkpoint.pt"
         self.embeddings_file = self.path / "embeddings.safetensors"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dmlbench
+from dmlbench.data.class_splits import ClassSplit
 from dmlbench.leaderboard.comparison.groups import group_key
 
 
@@ -56,15 +57,19 @@ def test_a_backbone_whose_batch_norm_sees_the_test_batch_fails_its_trial(attack,
     assert trial.status == "failed" and trial.reason.startswith(reason)
 
 
-def test_a_loss_reaches_no_test_image_from_any_frame_or_object(attack, tmp_path):
+@pytest.mark.parametrize("split", [0, 1])
+def test_a_loss_reaches_no_test_image_from_any_frame_or_object(attack, tmp_path, split):
     found = tmp_path / "found.npz"
-    trial, _ = attack([f"walker(found='{found}')"])
+    trial, _ = attack([f"walker(found='{found}')"], splits=[split])
     assert trial.status == "completed", trial.reason
     reached = np.load(found)
     dataset = dmlbench.load_dataset("tiny", image_size=16)
+    if split:
+        dataset = ClassSplit(dataset, split, "tiny-dataset:tiny")
     assert set(reached["names"]) == set(dataset.train.class_names)
     seen = {row.tobytes() for row in reached["images"]}
-    held = {part: dataset.__dict__[part].images.reshape(96, -1) for part in ("train", "test")}
+    rows = np.arange(96)
+    held = {part: getattr(dataset, part).images[rows].reshape(96, -1) for part in ("train", "test")}
     assert {row.tobytes() for row in held["train"]} <= seen  # the walk is a good one
     assert not seen & {row.tobytes() for row in held["test"]}
 

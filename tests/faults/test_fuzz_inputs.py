@@ -22,7 +22,8 @@ from dmlbench.data.images import DatasetError, check_dataset
 from dmlbench.datasets.folder import Folder
 from dmlbench.errors import DmlbenchError
 from dmlbench.plan.expressions import parse_assignment, parse_call, split_list
-from dmlbench.plan.request import Request, configurations_of, seeds_of
+from dmlbench.plan.request import Request, configurations_of
+from dmlbench.plan.trial_keys import seeds_of
 from dmlbench.plugins.loading import load_plugins
 
 EXAMPLES = int(os.environ.get("DMLBENCH_FUZZ", "60"))

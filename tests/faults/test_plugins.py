@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dmlbench.errors import UsageError
-from dmlbench.plan.request import seeds_of
+from dmlbench.plan.trial_keys import seeds_of
 from dmlbench.plugins import guard
 from dmlbench.plugins.loading import load_plugins
 

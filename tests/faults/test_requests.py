@@ -20,7 +20,8 @@ from dmlbench.datasets.getting.download import DownloadError, download
 from dmlbench.datasets.glyphs import Glyphs
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.fetch import fetch_text
-from dmlbench.plan.request import Request, configurations_of, seeds_of
+from dmlbench.plan.request import Request, configurations_of
+from dmlbench.plan.trial_keys import seeds_of
 from dmlbench.plugins.loading import load_plugins
 
 

@@ -154,7 +154,7 @@ def _as_json(audited: Audited) -> dict[str, Any]:
         "verdict": found.agreement.verdict if found else None,
         "confinement": found.confined if found else "",
         "sentence": found.agreement.sentence if found else audited.reason,
-        "seeds": [trial.seed for trial in found.attestation.trials]
+        "trials": [{"split": trial.split, "seed": trial.seed} for trial in found.attestation.trials]
         if found and found.attestation
         else [],
         "unfinished": list(found.unfinished) if found else [],

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
 from dmlbench.leaderboard.entries.origin import check_link
 from dmlbench.leaderboard.entries.parsing import parse_record
 from dmlbench.leaderboard.entries.record import (
@@ -17,7 +18,7 @@ from dmlbench.leaderboard.entries.record import (
     Small,
 )
 from dmlbench.leaderboard.entries.trial import Trial, keys_text
-from dmlbench.leaderboard.entries.trial_result import BackboneFacts, DatasetFacts, TrialFacts
+from dmlbench.leaderboard.entries.trial_result import BackboneFacts, TrialFacts
 from dmlbench.leaderboard.entries.tuning import TuningRecord
 from dmlbench.plan.config import sha256_of
 from dmlbench.plan.identity import BUILT_IN, field_defaults, states_the_same
@@ -197,6 +198,10 @@ class Entry(Record):
             head_parameters=self.head_parameters,
             loss_rates=[loss.learning_rate for loss in self.losses],
         )
+
+    def data_of(self, trial: Trial) -> DatasetFacts:
+        """What one of its trials found in the data of its class split."""
+        return self.dataset if trial.data is None else trial.data
 
     @property
     def label(self) -> str:

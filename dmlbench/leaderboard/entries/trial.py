@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
 from dmlbench.leaderboard.entries.origin import check_instant
 from dmlbench.leaderboard.entries.record import (
     Count,
@@ -123,10 +124,17 @@ def keys_text(keys: Iterable[tuple[int, int]]) -> str:
     return ", ".join(trial_title(*key) for key in keys)
 
 
+def trial_folder_name(split: int, seed: int) -> str:
+    """The folder of a trial's files: ``seed-3``, or ``split-1-seed-3``."""
+    return f"split-{split}-seed-{seed}" if split else f"seed-{seed}"
+
+
 class Trial(Record):
     """One configuration on one class split with one seed.
 
-    split: 0 for the dataset's own, n for the n-th random half of all its classes.
+    split: 0 for the dataset's own, n for the n-th random half of all its classes
+        (`dmlbench.data.class_splits`).
+    data: what a random split holds; None on the dataset's own, of which the entry says so.
     finished_at: when it ended, as ``2026-01-31T12:00:00Z``; None where an older dmlbench did not
         record it.
     """
@@ -145,6 +153,7 @@ class Trial(Record):
     cost: Cost
     environment: dict[str, JsonValue]
     finished_at: Annotated[str, AfterValidator(check_instant)] | None = None
+    data: DatasetFacts | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Trial:
@@ -152,6 +161,11 @@ class Trial(Record):
             raise ValueError(f"trial of {self.title} is completed but has no metrics")
         if self.status == "failed" and (self.metrics is not None or not self.reason):
             raise ValueError(f"trial of {self.title} failed; it needs a reason and no metrics")
+        if self.split == 0 and self.data is not None:
+            raise ValueError(
+                f"trial of {self.title} is on the dataset's own split, of which the entry says "
+                f"what it holds; it has no data of its own"
+            )
         return self
 
     @property

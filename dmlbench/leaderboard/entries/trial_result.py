@@ -6,23 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
 from dmlbench.leaderboard.entries.record import Count, Fraction, Record, Seconds, Sha256, Small
 from dmlbench.leaderboard.entries.trial import Trial
-
-
-class DatasetFacts(Record):
-    """What was found in the data: the fingerprint of labels, split and images, and how many.
-
-    report: decisions that loading the data took, a sentence each.
-    """
-
-    fingerprint: Sha256
-    num_train_classes: Count
-    num_train_images: Count
-    num_test_classes: Count
-    num_test_images: Count
-    num_gallery_images: Count
-    report: list[str]
 
 
 class BackboneFacts(Record):

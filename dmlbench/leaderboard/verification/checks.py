@@ -5,17 +5,20 @@ Each check has a name, so what is refused can be looked up in docs/submitting.md
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from dmlbench.errors import UsageError
+from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.entries.trial import Trial, keys_text, trial_title
+from dmlbench.leaderboard.entries.trial import Trial, keys_text, trial_folder_name, trial_title
 from dmlbench.leaderboard.verification.fingerprints import known_dataset
 from dmlbench.plan.config import canonical_json
 from dmlbench.plan.protocol import PROTOCOLS, dim_budget_of, protocol_from_json
+from dmlbench.plan.trial_keys import missing_trials
 
 
 class Failure(NamedTuple):
@@ -87,7 +90,8 @@ def _seeds(entry: Entry) -> Iterator[str]:
     splits = {split for split, _ in keys}
     last = max(seed for _, seed in keys)
     left_out = [split for split in range(1, max(splits)) if split not in splits]
-    missing = sorted({(split, seed) for split in splits for seed in range(last + 1)} - set(keys))
+    # Of a forged entry there may be very many: no more are looked for than are told.
+    missing = list(itertools.islice(missing_trials(keys), _TOLD + 1))
     if left_out:
         yield (
             f"of the class splits 1 to {max(splits)}, {_missing(left_out)}: random splits are "
@@ -107,17 +111,21 @@ def _seeds(entry: Entry) -> Iterator[str]:
         yield f"the trials are not in the order of their splits and seeds: {keys_text(keys)}"
 
 
+# Of missing trials.
+_TOLD = 8
+
+
 def _missing(what: Sequence[object]) -> str:
     """``3 is missing``, or the first eight of several."""
-    few = ", ".join(map(str, what[:8])) + (", ..." if len(what) > 8 else "")
+    few = ", ".join(map(str, what[:_TOLD])) + (", ..." if len(what) > _TOLD else "")
     return f"{few} {'are' if len(what) > 1 else 'is'} missing"
 
 
 def _counts(entry: Entry) -> Iterator[str]:
     """The metrics are those of the protocol, over the queries that the dataset has."""
     asked = sorted(entry.protocol.rules["recall_at"])
-    num_test = entry.dataset.num_test_images
     for trial in entry.completed:
+        num_test = entry.data_of(trial).num_test_images
         metrics = trial.metrics
         ks = sorted(map(int, metrics.recall_at))
         if ks != asked:
@@ -125,13 +133,42 @@ def _counts(entry: Entry) -> Iterator[str]:
         if metrics.num_queries + metrics.num_skipped != num_test:
             yield (
                 f"{trial.title} scored {metrics.num_queries} queries and left "
-                f"{metrics.num_skipped} out; the dataset has {num_test} test images"
+                f"{metrics.num_skipped} out; there are {num_test} test images"
             )
         right = metrics.knn_accuracy * metrics.num_queries
         if abs(right - round(right)) > 1e-6 * max(1, metrics.num_queries):
             yield (
                 f"the kNN accuracy of {trial.title}, {metrics.knn_accuracy}, is no whole "
                 f"number of {metrics.num_queries} queries"
+            )
+
+
+def _splits(entry: Entry) -> Iterator[str]:
+    """Random splits divide all classes and images of the dataset, each in one way."""
+    own = entry.dataset
+    classes = own.num_train_classes + own.num_test_classes
+    images = own.num_train_images + own.num_test_images
+    seen: dict[int, DatasetFacts] = {}
+    for trial in entry.trials:
+        if trial.split == 0:
+            continue
+        data = trial.data
+        if data is None:
+            yield f"{trial.title} does not say what its class split holds"
+            continue
+        if seen.setdefault(trial.split, data) != data:
+            yield f"the trials of split {trial.split} say different things of what it holds"
+        # Classes of one image are left out of training.
+        lost = classes - data.num_train_classes - data.num_test_classes
+        if data.num_test_classes != classes // 2 or lost < 0 or own.num_gallery_images:
+            yield (
+                f"split {trial.split} tests on {data.num_test_classes} classes and trains on "
+                f"{data.num_train_classes}; it should divide the dataset's {classes} in halves"
+            )
+        elif data.num_train_images + data.num_test_images + lost != images:
+            yield (
+                f"split {trial.split} has {data.num_train_images} training and "
+                f"{data.num_test_images} test images; the dataset has {images} in all"
             )
 
 
@@ -175,7 +212,7 @@ def _selection(entry: Entry) -> Iterator[str]:
 
 
 def _artefacts(entry: Entry) -> Iterator[str]:
-    """The embeddings are filed under the entry, the code and the seed that they belong to."""
+    """The embeddings are filed under the entry, the code and the trial that they belong to."""
     from dmlbench.leaderboard.entries.code import entry_code
 
     code = entry_code(entry)[:12]
@@ -184,7 +221,11 @@ def _artefacts(entry: Entry) -> Iterator[str]:
             continue
         path = PurePosixPath(trial.embeddings.path)
         expected = PurePosixPath(
-            ".trials", entry.entry_id, code, f"seed-{trial.seed}", "embeddings.safetensors"
+            ".trials",
+            entry.entry_id,
+            code,
+            trial_folder_name(*trial.key),
+            "embeddings.safetensors",
         )
         if path != expected:
             yield (
@@ -235,6 +276,7 @@ _CHECKS: dict[str, Callable[[Entry], Iterator[str]]] = {
     "fingerprint": _fingerprint,
     "budget": _budget,
     "seeds": _seeds,
+    "splits": _splits,
     "counts": _counts,
     "history": _history,
     "selection": _selection,

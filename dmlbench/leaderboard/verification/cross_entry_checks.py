@@ -30,15 +30,18 @@ def clashes(entries: Sequence[Entry], names: Sequence[str]) -> Iterator[Clash]:
     yield from copies(entries, names)
 
 
-def label_clashes(hashes: Mapping[int, str], entries: Sequence[Entry], names: Sequence[str]):
+def label_clashes(
+    hashes: Mapping[int, Mapping[int, str]], entries: Sequence[Entry], names: Sequence[str]
+) -> Iterator[Clash]:
     """Entries whose stored test labels differ although their datasets are said to be the same.
 
-    hashes: position of an entry -> hash of the labels that lie beside its embeddings.
+    hashes: position of an entry -> class split -> hash of the labels beside the embeddings.
     """
-    by_dataset: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for i, labels in hashes.items():
-        by_dataset[entries[i].dataset.fingerprint][labels].append(i)
-    for found in by_dataset.values():
+    by_data: dict[tuple[str, int], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for i, of_splits in hashes.items():
+        for split, labels in of_splits.items():
+            by_data[entries[i].dataset.fingerprint, split][labels].append(i)
+    for found in by_data.values():
         if len(found) > 1:
             sides = " against ".join(_listed([names[i] for i in side]) for side in found.values())
             message = f"the test labels are not those of other entries on the same dataset: {sides}"

@@ -37,11 +37,12 @@ class GroundTruths:
 
     def __init__(self, everything: bool = False) -> None:
         self.everything = everything
-        self._built: dict[str, GroundTruth | str | VerificationError] = {}
+        self._built: dict[tuple[str, int], GroundTruth | str | VerificationError] = {}
 
-    def of(self, entry: Entry) -> tuple[GroundTruth | None, str | None]:
+    def of(self, entry: Entry, split: int = 0) -> tuple[GroundTruth | None, str | None]:
         """The truth, or None and why there is none.
 
+        split: of the classes; 0 is the dataset's own.
         Raises `VerificationError` for parameters that a dataset of dmlbench's own cannot have.
         """
         dataset = entry.dataset
@@ -51,9 +52,9 @@ class GroundTruths:
                 return None, "the dataset is not built here, its fingerprint is believed"
             if _num_images(entry) > MAX_IMAGES or _num_bytes(entry) > MAX_BYTES:
                 return None, "the dataset is large and is built with --rebuild alone"
-        key = dataset_key(entry)
+        key = dataset_key(entry), split
         if key not in self._built:
-            self._built[key] = _build(entry, embedded)
+            self._built[key] = _build(entry, embedded, split)
         found = self._built[key]
         if isinstance(found, VerificationError):
             raise found
@@ -71,7 +72,8 @@ def _num_images(entry: Entry) -> int:
     return math.prod(n for n in numbers if isinstance(n, int))
 
 
-def _build(entry: Entry, embedded: bool) -> GroundTruth | str | VerificationError:
+def _build(entry: Entry, embedded: bool, split: int) -> GroundTruth | str | VerificationError:
+    from dmlbench.data.class_splits import ClassSplit
     from dmlbench.data.images import fingerprint
     from dmlbench.plugins.components import create_dataset
     from dmlbench.plugins.loading import load_plugins
@@ -80,6 +82,8 @@ def _build(entry: Entry, embedded: bool) -> GroundTruth | str | VerificationErro
     name = f"{record.distribution}:{record.name}"
     try:
         dataset = create_dataset(load_plugins(), name, record.params, image_size(entry))
+        if split:
+            dataset = ClassSplit(dataset, split, name)
     except (DmlbenchError, TypeError) as error:
         reason = f"the dataset cannot be built: {error}"
         return VerificationError(reason) if embedded else reason

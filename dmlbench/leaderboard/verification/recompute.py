@@ -73,7 +73,7 @@ def stored_embeddings(
             f"{where} at {path} are not the entry's: sha256 {found[:12]}, the entry says "
             f"{artefact.sha256[:12]}"
         )
-    return _checked(_read(path, where), entry, where)
+    return _checked(_read(path, where), entry, trial, where)
 
 
 def _bundled(entry: Entry, trial: Trial, bundle: Bundle | None) -> StoredEmbeddings | None:
@@ -81,7 +81,7 @@ def _bundled(entry: Entry, trial: Trial, bundle: Bundle | None) -> StoredEmbeddi
     if data is None:
         return None
     where = f"the embeddings of {trial.title} in the bundle"
-    return _checked(_read(data, where), entry, where)
+    return _checked(_read(data, where), entry, trial, where)
 
 
 def recompute(
@@ -145,8 +145,8 @@ def _read(source: Path | bytes, where: str) -> dict[str, np.ndarray]:
         raise VerificationError(f"{where} are no safetensors file: {plain(str(error))}") from error
 
 
-def _checked(tensors: dict[str, Any], entry: Entry, where: str) -> StoredEmbeddings:
-    dataset = entry.dataset
+def _checked(tensors: dict[str, Any], entry: Entry, trial: Trial, where: str) -> StoredEmbeddings:
+    dataset = entry.data_of(trial)
     asked = _NAMES | (_GALLERY if dataset.num_gallery_images else set())
     if set(tensors) != asked:
         raise VerificationError(

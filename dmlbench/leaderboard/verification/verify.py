@@ -172,7 +172,7 @@ def _names(paths: list[Path]) -> list[str]:
 def _verify_between(entries: list[Verified]) -> None:
     read = [v.entry for v in entries]
     names = [v.path.name for v in entries]
-    hashes = {i: v.labels_sha256 for i, v in enumerate(entries) if v.labels_sha256}
+    hashes = {i: v.labels_sha256 for i, v in enumerate(entries)}
     _mark(entries, (*fingerprint_clashes(read, names), *label_clashes(hashes, read, names)))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from dmlbench.errors import VerificationError
 from dmlbench.files import resolved
+from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_title, metric_value
 from dmlbench.leaderboard.entries.trial import Metrics, Trial
@@ -39,6 +40,7 @@ class Verified:
     tier: as it holds now.
     recomputed: (split, seed) -> metrics from the embeddings that lie here.
     notes: what a reader should know and is no failure.
+    labels_sha256: of the test labels beside the embeddings, by class split.
     """
 
     path: Path
@@ -48,7 +50,7 @@ class Verified:
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     recomputed: dict[tuple[int, int], Metrics] = field(default_factory=dict)
-    labels_sha256: str | None = None
+    labels_sha256: dict[int, str] = field(default_factory=dict)
     fingerprint: str | None = None
 
     def fail(self, check: str, message: str) -> None:
@@ -82,20 +84,8 @@ def verify_one(
     _verify_place(verified)
     if not embeddings:
         return
-    truth = None
-    try:
-        truth, note = truths.of(entry)
-        verified.notes += [note] if note else []
-    except VerificationError as error:
-        verified.fail("fingerprint", str(error))
-    if truth is not None:
-        verified.fingerprint = truth.fingerprint
-        if truth.fingerprint != entry.dataset.fingerprint:
-            verified.fail(
-                "fingerprint",
-                f"the dataset, built here, has the fingerprint {truth.fingerprint[:12]}; the "
-                f"entry's is {entry.dataset.fingerprint[:12]}",
-            )
+    own = _truth(verified, truths, 0, entry.dataset)
+    verified.fingerprint = own.fingerprint if own else None
     absent, unclustered, rounded = [], [], []
     for trial in entry.completed:
         try:
@@ -103,6 +93,8 @@ def verify_one(
             if stored is None:
                 absent.append(trial.number)
                 continue
+            data = entry.data_of(trial)
+            truth = _truth(verified, truths, trial.split, data) if trial.split else own
             _verify_labels(verified, trial, stored, truth)
             again = recompute(
                 stored,
@@ -139,6 +131,27 @@ def verify_one(
         )
 
 
+def _truth(
+    verified: Verified, truths: GroundTruths, split: int, data: DatasetFacts
+) -> GroundTruth | None:
+    """What the dataset itself says of a class split, where it can be built here."""
+    try:
+        truth, note = truths.of(verified.entry, split)
+    except VerificationError as error:
+        verified.fail("fingerprint", str(error))
+        return None
+    if note and note not in verified.notes:
+        verified.notes.append(note)
+    if truth is not None and truth.fingerprint != data.fingerprint:
+        of = f"split {split} of the dataset" if split else "the dataset"
+        verified.fail(
+            "fingerprint",
+            f"{of}, built here, has the fingerprint {truth.fingerprint[:12]}; the "
+            f"entry's is {data.fingerprint[:12]}",
+        )
+    return truth
+
+
 def _different(trial: Trial, again: Metrics) -> Iterator[str]:
     within = SAME_MACHINE_TOLERANCE if same_machine(trial) else None
     for metric in different_metrics(trial.metrics, again, within):
@@ -155,12 +168,11 @@ def _different(trial: Trial, again: Metrics) -> Iterator[str]:
 def _verify_labels(
     verified: Verified, trial: Trial, stored: StoredEmbeddings, truth: GroundTruth | None
 ) -> None:
-    """The labels beside the embeddings are the dataset's, and the same for every seed."""
+    """The labels beside the embeddings are the split's, and the same for every seed."""
     parts = [stored.labels, *([] if stored.gallery is None else [stored.gallery_labels])]
     found = hashlib.sha256(b"|".join(part.tobytes() for part in parts)).hexdigest()
-    if verified.labels_sha256 not in (None, found):
+    if verified.labels_sha256.setdefault(trial.split, found) != found:
         verified.fail("labels", f"{trial.title} has other test labels than the seeds before")
-    verified.labels_sha256 = verified.labels_sha256 or found
     if truth is None:
         return
     pairs = [("test", stored.labels, truth.labels)]

@@ -121,15 +121,20 @@ class Job:
         configuration, registry = self._configuration(), load_plugins(job["without"])
         heartbeat.enter("loading data", patient=True)
         with loading(configuration):
-            data = _source(configuration, registry).training()
+            data = _source(configuration, registry, job["split"]).training()
         heartbeat.enter("building the components")
         check_blaming(configuration, registry, data)
-        report = [*data.facts["report"], *(obstacles() if job["clustering"] else ())]
+        report = [
+            *data.facts["report"],
+            *(data.split_facts["report"] if data.split_facts else ()),
+            *(obstacles() if job["clustering"] else ()),
+        ]
         return {"report": report, "device": device}
 
     def _trial(self) -> dict[str, Any]:
         job = self.message
-        folder = TrialFolder(Path(job["out"]), job["entry_id"], job["code"], job["seed"])
+        trial = job["code"], job["seed"], job["split"]
+        folder = TrialFolder(Path(job["out"]), job["entry_id"], *trial)
         try:
             folder.create()
             redirect(folder.log_file)
@@ -150,7 +155,7 @@ class Job:
         configuration, registry = self._configuration(), load_plugins(job["without"])
         torch.set_num_threads(job["threads"])
         heartbeat.enter("loading data", patient=True)
-        source = _source(configuration, registry)
+        source = _source(configuration, registry, job["split"])
         source.training()
         heartbeat.enter("building the components")
         device = torch.device(_device(job["device"]))
@@ -172,10 +177,10 @@ def _stage(kind: str, values: Mapping[str, Any]) -> str:
     return "training"
 
 
-def _source(configuration: Configuration, registry: Any) -> DataSource:
+def _source(configuration: Configuration, registry: Any, split: int) -> DataSource:
     from dmlbench.training.data_source import DataSource
 
-    return DataSource(configuration, registry)
+    return DataSource(configuration, registry, split)
 
 
 def _device(name: str) -> str:

@@ -316,8 +316,9 @@ def of_splits(entry, count: int):
 
 
 def test_one_training_under_the_names_of_class_splits(board):
-    first, *others = check_entry(of_splits(read_entry(files(board)[0]), 5))
-    assert first.check == "copies" and len(others) == 3
+    failures = check_entry(of_splits(read_entry(files(board)[0]), 5))
+    first, *others = [failure for failure in failures if failure.check == "copies"]
+    assert len(others) == 3
     assert "seed 0 and seed 0 of split 1 have the same embeddings" in first.message
 
 
