@@ -1,8 +1,9 @@
-"""Files written whole or not at all, and their hashes."""
+"""Files written whole or not at all, their hashes, and which errors are the machine's."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -13,6 +14,15 @@ from typing import Any, BinaryIO
 
 from dmlbench.errors import UsageError
 
+#: Errors of the system that another day, or another machine, would not give.
+MACHINE_ERRNOS = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ENOSPC EDQUOT EFBIG EROFS EIO ESTALE ENODEV ENXIO EMFILE ENFILE ENOMEM EAGAIN ENOBUFS "
+        "ETIMEDOUT ENOLCK EREMOTEIO"
+    ).split()
+    if hasattr(errno, name)
+)
 #: How the names of unfinished files end; distinct, for whatever ends so may be removed.
 _TEMPORARY = ".dmlbench-tmp"
 #: A disk with less room than this is full: no record of a trial fits.

@@ -258,7 +258,8 @@ class CacheEntry:
                 return
             # A folder that is not empty cannot be renamed over: the damaged one goes first.
             damaged = self.folder.with_name(f"unfinished-{uuid.uuid4().hex}")
-            os.rename(self.folder, damaged)
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                os.rename(self.folder, damaged)
             shutil.rmtree(damaged, ignore_errors=True)
         raise OSError(f"{self.folder} cannot be replaced")
 
@@ -296,5 +297,8 @@ def _reserve(descriptor: int, size: int) -> None:
 
 def _remove_stale(folder: Path) -> None:
     for path in folder.glob("unfinished-*"):
-        if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process may remove it too
+            # Its folder is as old as its file's name; the file, as what was written last.
+            written = max(place.stat().st_mtime for place in (path, *path.iterdir()))
+            if time.time() - written > _STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)

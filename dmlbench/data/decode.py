@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from dmlbench.data.cache import CacheEntry
 from dmlbench.data.whole import MAX_ASPECT, WholeImages, stored_size
-from dmlbench.files import resolved
+from dmlbench.files import MACHINE_ERRNOS, resolved
 
 DECODING = 2
 """Version of the decoding: any change of the pixels raises it."""
@@ -26,6 +26,7 @@ DECODING = 2
 EXTENSIONS = frozenset(".bmp .gif .jfif .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp".split())
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_METADATA = frozenset((b"eXIf", b"iTXt", b"tEXt", b"zTXt"))  # all that may hold EXIF or XMP
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _MOST_BYTES = 1 << 30  # of one file
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
@@ -62,6 +63,9 @@ def decode_files(
     A file is unchanged if its size, its times of modification and of change, and its number on
     the disk are. Where only the latter two differ, as in a copy of the folder, or on a file system
     that gives other numbers whenever it is mounted, its content is hashed and compared.
+
+    An error of the machine, such as too many open files or a disk that does not answer, is raised:
+    it says nothing of a file, and the cache would keep it.
 
     name: of the dataset, for the cache.
     root: folder of the dataset; another one has other images.
@@ -175,13 +179,43 @@ def _whole_size(path: Path, short: int) -> tuple[int, int]:
     try:
         _check_regular(path)
         with Image.open(path) as image:
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+            turned = _metadata(image, path).get(ExifTags.Base.Orientation, 1) in _TURNED
             width, height = image.size[::-1] if turned else image.size
             return stored_size(height, width, short)
-    except MemoryError:
-        raise
-    except Exception:  # decoding will say what is wrong with it, or read it without its EXIF data
+    except Exception as error:
+        raise_if_of_machine(error)
+        # Decoding will say what is wrong with it, or read it without its EXIF data.
         return short, short
+
+
+def _metadata(image: Image.Image, path: Path) -> Image.Exif:
+    """What `image.getexif()` gives, without decoding a PNG to look behind its pixels for it."""
+    if image.format != "PNG":
+        return image.getexif()
+    with open(path, "rb") as file:
+        types = _png_chunk_types(file)
+    pixels = types.index(b"IDAT")
+    if _PNG_METADATA.isdisjoint(types[pixels:]):
+        return Image.Image.getexif(image)  # Pillow has read all that is before the pixels
+    return image.getexif()
+
+
+def _png_chunk_types(file: BinaryIO) -> list[bytes]:
+    """The types of a PNG's chunks, in order, whose content is skipped."""
+    types = []
+    file.seek(len(_PNG))
+    while len(head := file.read(8)) == 8:
+        types.append(head[4:])
+        file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)  # content and checksum
+    return types
+
+
+def raise_if_of_machine(error: Exception) -> None:
+    """Raise again what says nothing of a file: a cache would keep it for ever."""
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRNOS:
+        raise error
 
 
 def _png_without_exif(data: bytes) -> bytes:
@@ -202,9 +236,8 @@ def _upright(opened: Image.Image) -> Image.Image:
     opened.load()
     try:
         return ImageOps.exif_transpose(opened)
-    except MemoryError:
-        raise
-    except Exception:  # damaged EXIF data make Pillow raise nearly anything
+    except Exception as error:  # damaged EXIF data make Pillow raise nearly anything
+        raise_if_of_machine(error)
         return opened.copy()
 
 
@@ -244,9 +277,8 @@ def _decode(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, str, str]:
         if data.startswith(_LFS_POINTER):
             raise ValueError("a Git LFS pointer, not the image: `git lfs pull` gets the image")
         return decode_image(data, size), digest, ""
-    except MemoryError:
-        raise
     except Exception as error:  # broken files make Pillow's decoders raise nearly anything
+        raise_if_of_machine(error)
         return np.zeros((3, *size), np.uint8), digest, _reason(error)
 
 

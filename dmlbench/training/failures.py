@@ -8,7 +8,6 @@ nothing of the configuration: it leaves no record, and the next run tries again.
 from __future__ import annotations
 
 import contextlib
-import errno
 import shutil
 import tempfile
 import traceback
@@ -17,16 +16,7 @@ from pathlib import Path
 
 from dmlbench.data.cache import cache_dir
 from dmlbench.errors import DmlbenchError, TrialFailure
-
-#: Errors of the system that another day, or another machine, would not give.
-_ERRNOS = {
-    getattr(errno, name)
-    for name in (
-        "ENOSPC EDQUOT EFBIG EROFS EIO ESTALE ENODEV ENXIO EMFILE ENFILE ENOMEM EAGAIN ENOBUFS "
-        "ETIMEDOUT ENOLCK EREMOTEIO"
-    ).split()
-    if hasattr(errno, name)
-}
+from dmlbench.files import MACHINE_ERRNOS
 
 #: How libraries that keep no error number put it, in lower case.
 _MESSAGES = (
@@ -84,7 +74,7 @@ def what_the_machine_lacked(error: BaseException) -> str | None:
             continue
         seen.add(id(one))
         lacking = isinstance(one, MemoryError | torch.OutOfMemoryError) or (
-            one.errno in _ERRNOS
+            one.errno in MACHINE_ERRNOS
             if isinstance(one, OSError) and one.errno is not None
             else any(message in str(one).lower() for message in _MESSAGES)
         )

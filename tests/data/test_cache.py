@@ -241,10 +241,43 @@ def test_what_a_killed_process_left_is_cleared_after_a_day():
     for path, age in ((old, 100_000), (young, 10)):
         path.mkdir(parents=True)
         (path / "images.npy").write_bytes(b"half")
-        os.utime(path, (time.time() - age,) * 2)
+        for place in (path / "images.npy", path):
+            os.utime(place, (time.time() - age,) * 2)
+    # Begun long ago, and still written to.
+    long = entry.folder.with_name("unfinished-long")
+    long.mkdir()
+    (long / "images.npy").write_bytes(b"half")
+    os.utime(long, (time.time() - 100_000,) * 2)
     make(entry)
-    assert not old.exists() and young.exists()
+    assert not old.exists() and young.exists() and long.exists()
     assert len(entries()) == 1
+
+
+def test_what_another_process_clears_meanwhile_is_no_error_of_the_disk(monkeypatch, caplog):
+    entry = CacheEntry.of("toy", {"a": 1})
+    gone = entry.folder.with_name("unfinished-gone")
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter([gone]))
+    array, _ = make(entry)
+    assert isinstance(array, np.memmap) and not caplog.text
+
+
+def test_a_damaged_entry_that_another_process_replaces_meanwhile_is_no_error_of_the_disk(
+    monkeypatch, caplog
+):
+    entry = CacheEntry.of("toy", {"a": 1})
+    make(entry)
+    (entry.folder / "images.npy").write_bytes(b"damaged")
+    rename, moved = os.rename, []
+
+    def racing(source, target):
+        if source == entry.folder and not moved:
+            moved.append(target)
+            rename(source, entry.folder.with_name("theirs"))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", racing)
+    array, _ = make(entry)
+    assert moved and isinstance(array, np.memmap) and np.array_equal(array, ROWS)
 
 
 def test_where_the_cache_is(monkeypatch, folder):

@@ -1,11 +1,13 @@
 """Image files to squares: what becomes of the pixels, and when files are decoded again."""
 
+import errno
 import io
 import os
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from dmlbench.data import decode
 from dmlbench.data.decode import decode_files, decode_image
@@ -141,6 +143,37 @@ def test_files_that_cannot_be_decoded_are_named_with_the_reason(tmp_path):
         assert found.sha256[4] == "" and len(found.sha256[1]) == 64
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM, errno.ESTALE])
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_error_of_the_machine_is_raised_and_not_kept(number, whole, tmp_path, monkeypatch):
+    """Kept, it would leave images out of every later run, or make squares of them."""
+    paths = files(tmp_path / "a", 3)
+    check = decode._check_regular
+
+    def refuse(path):
+        if path == paths[1]:
+            raise OSError(number, os.strerror(number), str(path))
+        check(path)
+
+    monkeypatch.setattr(decode, "_check_regular", refuse)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        decode_files("toy", tmp_path / "a", paths, 6, whole=whole)
+    monkeypatch.setattr(decode, "_check_regular", check)
+    found = decode_files("toy", tmp_path / "a", paths, 6, whole=whole)
+    assert found.failures == {} and all(found.sha256)
+
+
+def test_a_file_that_may_not_be_read_is_left_out_by_name(tmp_path, monkeypatch):
+    paths = files(tmp_path / "a", 2)
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(decode, "_check_regular", refuse)
+    found = decode_files("toy", tmp_path / "a", paths, 6)
+    assert found.failures == {0: "Permission denied", 1: "Permission denied"}
+
+
 def test_more_files_than_fit_a_chunk_keep_their_order(tmp_path, monkeypatch):
     monkeypatch.setattr(decode, "_CHUNK", 4)
     found = decode_files("toy", tmp_path / "a", files(tmp_path / "a", 11), 6)
@@ -171,6 +204,25 @@ def test_whole_images_keep_their_ends(tmp_path):
     assert ImageView(files.images, np.array([3, 1])).sizes.tolist() == [[24, 8], [20, 8]]
     squares = decode_files("tiny", tmp_path, paths, 8)
     assert squares.images.shape == (5, 3, 8, 8)  # beside it, in a store of its own
+
+
+@pytest.mark.parametrize("place", ["nowhere", "in front of the pixels", "behind the pixels"])
+def test_the_size_of_a_png_is_known_from_its_header(place, tmp_path, monkeypatch):
+    """It is decoded only if it says something of itself behind its pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(gradient(8, 20), **({} if place == "nowhere" else {"exif": exif}))
+    if place == "behind the pixels":
+        start = data.index(b"eXIf") - 4
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        last = data.index(b"IEND") - 4
+        data = data[:start] + data[end:last] + data[start:end] + data[last:]
+    (tmp_path / "a.png").write_bytes(data)
+    load, loaded = PngImageFile.load, []
+    monkeypatch.setattr(PngImageFile, "load", lambda image: loaded.append(1) or load(image))
+    size = decode._whole_size(tmp_path / "a.png", 8)
+    assert size == ((8, 20) if place == "nowhere" else (20, 8))
+    assert bool(loaded) == (place == "behind the pixels")
 
 
 def test_the_middle_of_a_whole_image_is_the_middle_square():

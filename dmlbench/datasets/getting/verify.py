@@ -100,12 +100,13 @@ def _repeats(listed: Sequence[ListedImage]) -> list[str]:
 
 
 def _undecodable(listed: Sequence[ListedImage], progress: Callable[[int, int], None]) -> list[str]:
-    from dmlbench.data.decode import decode_image
+    from dmlbench.data.decode import decode_image, raise_if_of_machine
 
     def problem(item: ListedImage) -> str:
         try:
             decode_image(item.path.read_bytes(), 8)
         except Exception as error:  # broken files make Pillow's decoders raise nearly anything
+            raise_if_of_machine(error)
             return f"{item.id} ({type(error).__name__})"
         return ""
 
