@@ -1,0 +1,1 @@
+"""Trackers for dmlbench: TensorBoard, MLflow and Weights & Biases."""
