@@ -14,7 +14,7 @@ from dmlbench.plan.config import Component, Configuration
 from dmlbench.plan.expressions import parse_call, parse_copies
 from dmlbench.plan.protocol import Protocol
 from dmlbench.plan.recipe import Batch, Recipe, load_recipe, recipe_names
-from dmlbench.plan.usual_parameters import Parameters, in_order, usual_of
+from dmlbench.plan.usual_parameters import Parameters, usual_of, usual_parameters
 from dmlbench.plan.values import check_backbone, check_pairs, check_place, check_values
 from dmlbench.plan.writing import write_call
 from dmlbench.plugins.registry import Registered, Registry
@@ -88,7 +88,7 @@ def rows_of(request: Request, registry: Registry) -> list[Row]:
     Nothing is tuned yet. Raises `UsageError`; imports no torch.
     """
     shared, protocol = _shared_settings(request, registry)
-    usual = shared["recipe"].parameters
+    usual = usual_parameters(shared["recipe"], registry)
     named = _named_losses(request, registry, usual, shared["recipe"].batch)
     losses = [loss for copies, _, loss in named for _ in range(copies)]
     if len(losses) > _MOST_LOSSES:
@@ -115,7 +115,7 @@ def rows_of(request: Request, registry: Registry) -> list[Row]:
         for index, text in enumerate(texts):
             given |= _fixed(f"losses[{index}]", text)
         for text in ("learned",) if request.combiners is None else request.combiners:
-            item, combiner = _resolve(registry, "combiners", text, in_order(usual, losses))
+            item, combiner = _resolve(registry, "combiners", text, usual, losses)
             rules = protocol if _widens(item, combiner, protocol) else total
             if item.spec.transductive:
                 rules = dataclasses.replace(rules, transductive=True)
@@ -191,12 +191,19 @@ def _recipe(request: Request) -> Recipe:
 
 
 def _resolve(
-    registry: Registry, kind: str, text: str, usual: Parameters | None = None
+    registry: Registry,
+    kind: str,
+    text: str,
+    usual: Parameters | None = None,
+    losses: Sequence[Component] = (),
 ) -> tuple[Registered, Component]:
-    """What a text names, with its parameters; `usual` ones of the recipe where it gives none."""
+    """What a text names, with its parameters; `usual` ones of the recipe where it gives none.
+
+    losses: those that a combiner is for.
+    """
     name, params = parse_call(text)
     item = registry.resolve(kind, name)
-    return item, _component(item, {**usual_of(item, usual or {}), **params})
+    return item, _component(item, {**usual_of(item, usual or {}, losses), **params})
 
 
 def _component(item: Registered, given: Mapping[str, Any]) -> Component:

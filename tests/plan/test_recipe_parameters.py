@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from dmlbench.errors import UsageError
 from dmlbench.plan.recipe import load_recipe
 from dmlbench.plan.request import Request, configurations_of
+from dmlbench.plan.usual_parameters import usual_of, usual_parameters
 from dmlbench.plugins.loading import load_plugins
 
 REGISTRY = load_plugins()
@@ -70,3 +73,53 @@ def test_what_is_wider_than_a_loss_asks_for_the_papers_width():
     assert wide.protocol.dim_budget == "per-loss"
     narrow = planned(combiners=["wedl-c"], overrides={"protocol.dim_budget": "per-loss"})[-1]
     assert narrow.protocol.dim_budget == "total"
+
+
+PRIOR = "[parameters.wel]\nprior = {{ {} }}\n"
+
+
+@pytest.mark.parametrize(
+    "text, params",
+    [
+        ("[parameters.ms]\nalpha = 18.0\n", {"alpha": 18.0}),
+        ("[parameters.multi-similarity]\nalpha = 18.0\n", {"alpha": 18.0}),
+        ('[parameters."dmlbench:ms"]\nalpha = 18.0\n', {"alpha": 18.0}),
+    ],
+)
+def test_a_table_goes_by_name_alias_or_id(tmp_path, text, params):
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    for losses in (["ms"], ["multi-similarity"]):
+        (single,) = planned(recipe=str(file), losses=losses)
+        assert params.items() <= single.losses[0].params.items()
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("[parameters.tripelt]\nmargin = 0.5\n", "Did you mean triplet"),
+        ('[parameters."other:triplet"]\nmargin = 0.5\n', "no loss or combiner named"),
+        ("[parameters.proxy-nca]\nscale = 0.5\n", "no parameter 'scale'"),
+        ("[parameters.proxy-nca]\nsmoothing = 'much'\n", "smoothing must be a number"),
+        ("[parameters.ms]\n[parameters.multi-similarity]\n", "another table already has"),
+        (PRIOR.format("tripelt = 1"), "Did you mean triplet"),
+        (PRIOR.format("ms = 1, multi-similarity = 2"), "names dmlbench:multi-similarity twice"),
+    ],
+)
+def test_what_a_recipe_misspells_is_refused_whether_or_not_it_is_used(tmp_path, text, message):
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        planned(recipe=str(file), losses=["triplet"])
+
+
+def test_a_prior_by_loss_means_the_losses_of_one_distribution(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(PRIOR.format("ms = 1, proxy-nca = 3"))
+    recipe = load_recipe(str(file))
+    wel = REGISTRY.resolve("combiners", "wel")
+    losses = [c.losses[0] for c in planned(losses=["proxy-nca", "ms"], combiners=[])]
+    usual = usual_parameters(recipe, REGISTRY)
+    assert usual_of(wel, usual, losses)["prior"] == [3, 1]
+    elsewhere = dataclasses.replace(losses[0], distribution="other")
+    assert "prior" not in usual_of(wel, usual, [elsewhere, losses[1]])
