@@ -13,7 +13,7 @@ records that name a class without importing it. Listing plugins therefore import
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,8 +35,10 @@ class Spec:
     reference: the paper, as "Author, Title, Venue Year (arXiv id)".
     defaults: every parameter a user may set, with its default; JSON values only.
     aliases: further short names.
-    search: what `dmlbench tune` may try for some of the parameters: a list of choices, or
-        ``{"low": a, "high": b, "log": bool}`` (whole numbers where both ends are).
+    search: what `dmlbench tune` may try for some of the parameters: a list of choices,
+        ``{"choices": [...]}`` or ``{"low": a, "high": b, "log": bool}`` (whole numbers where both
+        ends are). With ``"when": {"mining": [True]}`` a parameter is tried only while the other one
+        has one of these values; otherwise it would change nothing.
     """
 
     name: str
@@ -60,10 +62,16 @@ class LossSpec(Spec):
     family: "pair", "triplet", "listwise", "proxy" or "classification"; only for listings.
     learns: whether it has weights of its own, whose learning rate ``recipe.optimizer.loss_lr``
         `dmlbench tune` then searches; None: where the family is "proxy" or "classification".
+    loss_lr_when: as ``"when"`` of `search`: the values of parameters with which the weights are
+        trained at that rate. With others the loss sets its own or has no weights.
+    wraps: losses that this one can wrap. Its parameter ``loss`` names one of them, and ``params``
+        is None or a table of that one's parameters.
     """
 
     family: str = "pair"
     learns: bool | None = None
+    loss_lr_when: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    wraps: tuple[LossSpec, ...] = ()
 
     @property
     def has_weights(self) -> bool:

@@ -56,14 +56,12 @@ class CosineContrastive(PairLoss):
         return precomputed_gradient(value, (pairs.similarity, gradient), keep=pairs)
 
 
-# Angular needs products within the memory, n-pairs draws its pairs from one batch. Imported by
-# name, so the source hash of a record covers what is wrapped.
+# Imported by name, so the source hash of a record covers what is wrapped.
 WRAPPABLE: dict[str, type[PairLoss]] = {
     "cosine-contrastive": CosineContrastive,
     "contrastive": ContrastiveLoss,
     "triplet": TripletLoss,
     "multi-similarity": MultiSimilarityLoss,
-    "ms": MultiSimilarityLoss,
     "binomial-deviance": BinomialDevianceLoss,
     "nt-xent": NTXentLoss,
     "supcon": SupConLoss,

@@ -2,7 +2,7 @@
 
 from dmlbench.hookspecs import LossSpec
 
-PAIR_LOSSES: tuple[LossSpec, ...] = (
+_WITHIN_A_BATCH: tuple[LossSpec, ...] = (
     LossSpec(
         name="contrastive",
         target="dmlbench.losses.contrastive:ContrastiveLoss",
@@ -23,7 +23,10 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         search={
             "margin": {"low": 0.02, "high": 1.0, "log": True},
             "mining": ["all", "semi-hard", "batch-hard"],
-            "mining_margin": [None, 0.05, 0.1, 0.2],
+            "mining_margin": {
+                "choices": [None, 0.05, 0.1, 0.2],
+                "when": {"mining": ["all", "semi-hard"]},
+            },
             "squared": [False, True],
         },
         family="triplet",
@@ -41,7 +44,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
             "beta": {"low": 10.0, "high": 200.0, "log": True},
             "base": {"low": 0.2, "high": 0.9},
             "mining": [True, False],
-            "epsilon": {"low": 0.02, "high": 0.8},
+            "epsilon": {"low": 0.02, "high": 0.8, "when": {"mining": [True]}},
         },
         family="pair",
     ),
@@ -114,9 +117,10 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
             "beta": {"low": 0.6, "high": 1.4},
             "mining": ["distance-weighted", "all"],
             "learn_beta": [True, False],
-            "class_beta": [True, False],
-            "beta_lr": {"low": 0.0001, "high": 0.1, "log": True},
+            "class_beta": {"choices": [True, False], "when": {"learn_beta": [True]}},
+            "beta_lr": {"low": 0.0001, "high": 0.1, "log": True, "when": {"learn_beta": [True]}},
         },
+        loss_lr_when={"learn_beta": [True], "beta_lr": [None]},
         family="triplet",
     ),
     LossSpec(
@@ -148,7 +152,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         defaults={"neg_margin": 1.0, "pos_margin": 0.0, "scale": None, "l2_weight": 0.0},
         search={
             "neg_margin": {"low": 0.5, "high": 2.0},
-            "l2_weight": [0.0, 0.001, 0.005, 0.02],
+            "l2_weight": {"choices": [0.0, 0.001, 0.005, 0.02], "when": {"scale": [None]}},
             "scale": [None, 4.0, 8.0, 16.0, 32.0],
         },
         family="pair",
@@ -161,7 +165,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         "NIPS 2016",
         defaults={"scale": None, "l2_weight": 0.02},
         search={
-            "l2_weight": {"low": 0.001, "high": 0.2, "log": True},
+            "l2_weight": {"low": 0.001, "high": 0.2, "log": True, "when": {"scale": [None]}},
             "scale": [None, 8.0, 16.0, 32.0, 64.0],
         },
         family="pair",
@@ -176,7 +180,7 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         search={
             "alpha_degrees": {"low": 20.0, "high": 60.0},
             "n_pairs": [False, True],
-            "weight": {"low": 0.5, "high": 8.0, "log": True},
+            "weight": {"low": 0.5, "high": 8.0, "log": True, "when": {"n_pairs": [True]}},
         },
         family="triplet",
     ),
@@ -192,6 +196,20 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         },
         family="pair",
     ),
+)
+# Angular needs products within the memory, n-pairs draws its pairs from one batch.
+_WRAPPED = (
+    LossSpec(
+        name="cosine-contrastive",
+        target="dmlbench.losses.cross_batch_memory:CosineContrastive",
+        summary="Contrastive on cosines, summed over the pairs of an anchor",
+        defaults={"margin": 0.5},
+    ),
+    *(spec for spec in _WITHIN_A_BATCH if spec.name not in ("angular", "n-pairs")),
+)
+
+PAIR_LOSSES: tuple[LossSpec, ...] = (
+    *_WITHIN_A_BATCH,
     LossSpec(
         name="cross-batch-memory",
         target="dmlbench.losses.cross_batch_memory:CrossBatchMemoryLoss",
@@ -208,11 +226,15 @@ PAIR_LOSSES: tuple[LossSpec, ...] = (
         },
         aliases=("xbm",),
         search={
-            "loss": ["cosine-contrastive", "contrastive", "triplet", "multi-similarity"],
+            "loss": {
+                "choices": ["cosine-contrastive", "contrastive", "triplet", "multi-similarity"],
+                "when": {"params": [None]},
+            },
             "memory_size": [512, 2048, 8192],
             "start": [0, 100, 200, 1000],
             "weight": {"low": 0.1, "high": 10.0, "log": True},
         },
         family="pair",
+        wraps=_WRAPPED,
     ),
 )

@@ -2,7 +2,8 @@
 
 A value has a key: ``losses[0].margin``, ``combiner.penalty`` or ``recipe.optimizer.head_lr``. A
 configuration's space is what the specs of its losses and of its combiner name, and the learning
-rates of all that it trains: an ensemble's is searched as a whole, as a single loss's is.
+rates of all that it trains: an ensemble's is searched as a whole, as a single loss's is. A value
+that has an effect only beside some values of others has a condition (`dmlbench.plan.conditions`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from dmlbench.plan.conditions import Condition, condition_of, left_open, simplify
 from dmlbench.plan.config import Component, Configuration
 from dmlbench.plugins.registry import Registry
 
@@ -27,32 +29,57 @@ _LOSS_KEY = re.compile(r"losses\[(\d+)\]\.(.+)")
 def search_space(
     configuration: Configuration, registry: Registry, fixed: Collection[str] = ()
 ) -> dict[str, Any]:
-    """What may be tried, by key: a list of choices or ``{"low": a, "high": b, "log": bool}``.
+    """What may be tried, by key: a list of choices, ``{"choices": [...]}`` or a range.
 
+    A range is ``{"low": a, "high": b, "log": bool}``. Either table may have ``"when"``: other keys
+    of the space -> the values beside which this one is tried.
     fixed: keys of values that the user gave, which are not searched.
     """
     losses = [registry.resolve("losses", loss.id).spec for loss in configuration.losses]
     combiner = configuration.combiner
     spec = registry.resolve("combiners", combiner.id).spec if combiner else None
     space: dict[str, Any] = {}
+    trained: list[Condition] = []  # when the weights of a loss are trained at the rate of losses
     for index, loss in enumerate(losses):
         if configuration.losses[index] in configuration.losses[:index]:
             continue  # a copy, which has the values of the first
-        space |= {f"losses[{index}].{name}": tried for name, tried in loss.search.items()}
+        owner = f"losses[{index}]."
+        space |= _keyed(owner, loss.search)
+        if loss.has_weights:
+            trained.append({owner + name: some for name, some in loss.loss_lr_when.items()})
     if spec is not None:
-        space |= {f"combiner.{name}": tried for name, tried in spec.search.items()}
+        space |= _keyed("combiner.", spec.search)
+
+    def value_of(key: str) -> Any:
+        return values_of(configuration, [key])[key]
+
+    space = simplify({k: tried for k, tried in space.items() if k not in fixed}, value_of)
+    left = [left_open(when, space, value_of) for when in trained]
+    conditions = [when for when in left if when is not None]
     rates = {
         "backbone_lr": not configuration.recipe.frozen,
         "head_lr": True,
-        "loss_lr": any(loss.has_weights for loss in losses),
+        "loss_lr": bool(conditions),
         "combiner_lr": spec is not None and spec.learns,
         "auxiliary_lr": spec is not None and spec.auxiliary,
     }
     for name, used in rates.items():
         value = getattr(configuration.recipe.optimizer, name)
-        if used and value > 0:
+        if used and value > 0 and _RATE + name not in fixed:
             space[_RATE + name] = _rates_around(name, value)
-    return {key: tried for key, tried in space.items() if key not in fixed}
+            if name == "loss_lr" and len(conditions) == 1 and conditions[0]:
+                space[_RATE + name]["when"] = conditions[0]
+    return space
+
+
+def _keyed(owner: str, search: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec's search by key; the parameters that conditions name become keys too."""
+    space = {}
+    for name, tried in search.items():
+        if when := condition_of(tried):
+            tried = {**tried, "when": {owner + other: list(some) for other, some in when.items()}}
+        space[owner + name] = tried
+    return space
 
 
 def _rates_around(name: str, value: float) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from typing import Any
 from dmlbench.backbones.timm_names import check_timm_model, check_timm_tag
 from dmlbench.errors import UsageError
 from dmlbench.files import user_path
+from dmlbench.hookspecs import LossSpec, Spec
 from dmlbench.plan.identity import BUILT_IN
 from dmlbench.plan.recipe import Batch
 from dmlbench.plugins.registry import KINDS, Registered
+from dmlbench.plugins.wrapped import wrapped_spec
 
 _HEADER_BYTES = 8  # a safetensors file begins with the length of its header
 _MOST_HEADER_BYTES = 100_000_000  # that safetensors itself allows
@@ -30,20 +32,32 @@ def check_values(item: Registered, given: Mapping[str, Any]) -> None:
     number, and so does one that is None, a list or a table, unless the parameter is tuned within a
     range of numbers.
     """
+    _check_types(item.spec, f"{KINDS[item.kind]} {item.id}", given)
+    if isinstance(item.spec, LossSpec) and item.spec.wraps and given.get("params"):
+        name = given.get("loss", item.spec.defaults["loss"])
+        inner = wrapped_spec(item.id, item.spec.wraps, name)
+        _check_types(inner, f"loss {item.id}, params of {inner.name}", given["params"])
+
+
+def _check_types(spec: Spec, owner: str, given: Mapping[str, Any]) -> None:
     for name, value in given.items():
-        wanted = _wanted(item.spec.defaults[name], item.spec.search.get(name))
+        wanted = _wanted(spec.defaults[name], spec.search.get(name))
         if value is None or wanted is None or _is(value, wanted):
             continue
         shown = "one so large" if _is_large(value) else repr(value)
-        raise UsageError(f"{KINDS[item.kind]} {item.id}: {name} must be {wanted}, not {shown}.")
+        raise UsageError(f"{owner}: {name} must be {wanted}, not {shown}.")
 
 
 def _wanted(default: Any, tried: Any) -> str | None:
     if isinstance(default, bool):
         return "true or false"
-    if isinstance(default, int | float) or (default is None and isinstance(tried, Mapping)):
+    if isinstance(default, int | float) or (default is None and _is_range(tried)):
         return "a number"
     return None
+
+
+def _is_range(tried: Any) -> bool:
+    return isinstance(tried, Mapping) and "low" in tried
 
 
 def _is_large(value: Any) -> bool:

@@ -12,6 +12,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from dmlbench.hookspecs import Spec
 from dmlbench.plugins.sources import module_file
@@ -85,7 +86,15 @@ def _of_other(name: str, class_name: str, near: str, targets: Iterable[str]) -> 
 def tried(spec: Spec, name: str) -> str:
     """What `dmlbench tune` tries for a parameter; empty where it leaves it alone."""
     space = spec.search.get(name)
-    if isinstance(space, Mapping):
-        scale = ", log" if space.get("log") else ""
-        return f"{space['low']} to {space['high']}{scale}"
-    return ", ".join(json.dumps(choice) for choice in space or ())
+    if not isinstance(space, Mapping):
+        return _listed(space or ())
+    if "choices" in space:
+        text = _listed(space["choices"])
+    else:
+        text = f"{space['low']} to {space['high']}{', log' if space.get('log') else ''}"
+    conditions = [f"{key} = {_listed(some, ' or ')}" for key, some in space.get("when", {}).items()]
+    return f"{text}; if {' and '.join(conditions)}" if conditions else text
+
+
+def _listed(choices: Iterable[Any], between: str = ", ") -> str:
+    return between.join(json.dumps(choice) for choice in choices)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmlbench.errors import UsageError
-from dmlbench.hookspecs import Spec, TrialEvent
+from dmlbench.hookspecs import LossSpec, Spec, TrialEvent
+from dmlbench.plugins.wrapped import one_form_of_wrapped
 
 KINDS = {
     "losses": "loss",
@@ -39,14 +40,20 @@ class Registered:
         return {self.spec.name, *aliases}
 
     def resolve_params(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Defaults overlaid with `given`. Raises `UsageError` for an unknown parameter."""
+        """Defaults overlaid with `given`; those of a wrapped loss in one form.
+
+        Raises `UsageError` for an unknown parameter.
+        """
         for key in given:
             if key not in self.spec.defaults:
                 allowed = ", ".join(sorted(self.spec.defaults)) or "none"
                 raise UsageError(
                     f"{KINDS[self.kind]} {self.id} has no parameter {key!r}. It has: {allowed}."
                 )
-        return {**self.spec.defaults, **given}
+        params = {**self.spec.defaults, **given}
+        if isinstance(self.spec, LossSpec) and self.spec.wraps:
+            return one_form_of_wrapped(self.id, self.spec.wraps, params)
+        return params
 
 
 @dataclass(frozen=True)

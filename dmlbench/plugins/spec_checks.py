@@ -61,11 +61,36 @@ def _search(spec: Spec) -> str | None:
     for name, tried in spec.search.items():
         if name not in spec.defaults:
             return f"search names {name!r}, which is not among the defaults"
-        choices = isinstance(tried, (list, tuple)) and len(tried) > 0
-        problem = None if choices else _range(name, tried)
+        problem = _tried(name, tried) or _when(f"search[{name!r}]", tried, spec)
         if problem:
             return problem
     return None
+
+
+def _tried(name: str, tried: Any) -> str | None:
+    """What is wrong with choices or a range, apart from ``when``."""
+    if isinstance(tried, Mapping):
+        tried = {key: value for key, value in tried.items() if key != "when"}
+        if set(tried) == {"choices"}:
+            tried = tried["choices"]
+    return None if _is_choices(tried) else _range(name, tried)
+
+
+def _when(place: str, tried: Any, spec: Spec) -> str | None:
+    """What is wrong with the values of other parameters that a condition names."""
+    when = tried.get("when", {}) if isinstance(tried, Mapping) else {}
+    return _condition(f"{place}['when']", when, spec)
+
+
+def _condition(place: str, when: Any, spec: Spec) -> str | None:
+    if not isinstance(when, Mapping) or not all(_is_choices(some) for some in when.values()):
+        return f"{place} must map parameters to lists of values, not {when!r:.80}"
+    unknown = [name for name in when if name not in spec.defaults]
+    return f"{place} names {unknown[0]!r}, which is not among the defaults" if unknown else None
+
+
+def _is_choices(tried: Any) -> bool:
+    return isinstance(tried, (list, tuple)) and len(tried) > 0
 
 
 def _range(name: str, tried: Any) -> str | None:
@@ -73,7 +98,7 @@ def _range(name: str, tried: Any) -> str | None:
     ends = {"low", "high"}
     if not isinstance(tried, Mapping) or not ends <= set(tried) <= {*ends, "log"}:
         return (
-            f"search[{name!r}] must be a list of choices or "
+            f"search[{name!r}] must be a list of choices, {{'choices': [...]}} or "
             f"{{'low': a, 'high': b, 'log': bool}}, not {tried!r}"
         )
     low, high = tried["low"], tried["high"]
@@ -85,7 +110,15 @@ def _range(name: str, tried: Any) -> str | None:
 
 
 def _own_fields(spec: Spec) -> str | None:
-    """What only specs of combiners or datasets have."""
+    """What only specs of one kind have."""
+    problem = _condition("loss_lr_when", getattr(spec, "loss_lr_when", {}), spec)
+    if problem:
+        return problem
+    wraps = getattr(spec, "wraps", ())
+    if not isinstance(wraps, tuple | list) or not all(isinstance(one, Spec) for one in wraps):
+        return f"wraps must be a tuple of specs, not {wraps!r:.80}"
+    if wraps and not {"loss", "params"} <= spec.defaults.keys():
+        return "wraps needs the parameters 'loss' and 'params' among the defaults"
     heads = getattr(spec, "heads", "shared")
     if heads not in ("shared", "per-loss"):
         return f"heads must be 'shared' or 'per-loss', not {heads!r}"

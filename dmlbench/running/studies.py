@@ -16,6 +16,7 @@ from dmlbench.errors import UsageError
 from dmlbench.files import write_atomically
 from dmlbench.leaderboard.entries.trial_result import ValidationResult
 from dmlbench.leaderboard.entries.tuning import TuningRecord, TuningTrial
+from dmlbench.plan.conditions import choices_of, is_tried
 from dmlbench.plan.identity import canonical_json, sha256_of
 from dmlbench.running.tuning_records import Setting
 
@@ -88,13 +89,15 @@ class Study:
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_RANDOM_TRIALS)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         space = {name: _distribution(tried) for name, tried in self.setting.space.items()}
-        study.add_trials([_as_optuna_trial(trial, space) for trial in self.trials[1:]])
+        study.add_trials(
+            [_as_optuna_trial(trial, space, self.setting.space) for trial in self.trials[1:]]
+        )
         tried = {canonical_json(trial.params) for trial in self.trials}
         for _ in range(_MOST_ASKED):
-            self.params = {
-                name: _rounded(value, space[name])
-                for name, value in study.ask(space).params.items()
-            }
+            proposed = study.ask(space).params
+            self.params = self.setting.effective(
+                {name: _rounded(value, space[name]) for name, value in proposed.items()}
+            )
             if canonical_json(self.params) not in tried:
                 return
         self.exhausted = True
@@ -151,15 +154,19 @@ def _rounded(value: Any, distribution: Any) -> Any:
     return min(max(float(f"{value:.3g}"), distribution.low), distribution.high)
 
 
-def _as_optuna_trial(trial: TuningTrial, space: Mapping[str, Any]) -> Any:
+def _as_optuna_trial(
+    trial: TuningTrial, distributions: Mapping[str, Any], space: Mapping[str, Any]
+) -> Any:
+    """The trial with the values that had an effect in it: TPE learns nothing from the others."""
     import optuna
 
+    tried = [key for key in space if is_tried(space, key, trial.params)]
     score = trial.validation_map_at_r
     state = optuna.trial.TrialState
     return optuna.trial.create_trial(
         state=state.FAIL if score is None else state.COMPLETE,
-        params=dict(trial.params),
-        distributions=dict(space),
+        params={key: trial.params[key] for key in tried},
+        distributions={key: distributions[key] for key in tried},
         value=score,
     )
 
@@ -168,8 +175,9 @@ def _distribution(tried: Any) -> Any:
     """What may be tried for a parameter, in Optuna's form."""
     from optuna import distributions
 
-    if not isinstance(tried, Mapping):
-        return distributions.CategoricalDistribution(list(tried))
+    choices = choices_of(tried)
+    if choices is not None:
+        return distributions.CategoricalDistribution(choices)
     low, high, log = tried["low"], tried["high"], bool(tried.get("log"))
     if isinstance(low, int) and isinstance(high, int):
         return distributions.IntDistribution(low, high, log=log)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.tuning import TuningRecord
+from dmlbench.plan.conditions import effective
 from dmlbench.plan.config import Configuration
 from dmlbench.plan.identity import same, sha256_of
 from dmlbench.plan.search_space import fixed_identity, search_space, values_of, with_values
@@ -38,6 +39,10 @@ class Setting:
     def start(self) -> dict[str, Any]:
         """The values that tuning starts from: what the configuration has."""
         return values_of(self.configuration, self.space)
+
+    def effective(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the whole space, those without an effect beside others as at the start."""
+        return effective(self.space, values, self.start())
 
     def at(self, values: Mapping[str, Any]) -> Configuration:
         """The configuration with some of the searched values changed."""

@@ -13,7 +13,7 @@ D = 7
 WRAPPED = {
     "contrastive": (pml.ContrastiveLoss(), None),
     "triplet": (pml.TripletMarginLoss(), None),
-    "ms": (pml.MultiSimilarityLoss(), miners.MultiSimilarityMiner(0.1)),
+    "multi-similarity": (pml.MultiSimilarityLoss(), miners.MultiSimilarityMiner(0.1)),
     "nt-xent": (pml.NTXentLoss(), None),
     "supcon": (pml.SupConLoss(), None),
     "margin": (pml.MarginLoss(), None),

@@ -1,8 +1,13 @@
 """The search spaces hold what is known to be good, and what a loss starts with."""
 
-import pytest
+import itertools
 
+import pytest
+import torch
+
+from dmlbench import load_loss
 from dmlbench.losses import LOSSES
+from dmlbench.plan.conditions import choices_of, condition_of, is_tried
 
 SPACES = {spec.name: spec.search for spec in LOSSES}
 # Found by 50 Bayesian trials per loss: Musgrave, Belongie, Lim, A Metric Learning Reality Check,
@@ -45,9 +50,13 @@ OPTIONS = [
 
 
 def holds(space, value):
-    if isinstance(space, list):
-        return value in space
-    return space["low"] <= value <= space["high"]
+    choices = choices_of(space)
+    return value in choices if choices else space["low"] <= value <= space["high"]
+
+
+def ends(space):
+    """Every choice, or the ends of a range."""
+    return choices_of(space) or [space["low"], space["high"]]
 
 
 @pytest.mark.parametrize("loss, parameter, values", PUBLISHED)
@@ -57,7 +66,7 @@ def test_published_optima_can_be_found(loss, parameter, values):
 
 @pytest.mark.parametrize("loss, parameter", OPTIONS)
 def test_mining_and_learned_options_are_tried(loss, parameter):
-    assert len(SPACES[loss][parameter]) > 1
+    assert len(choices_of(SPACES[loss][parameter])) > 1
 
 
 @pytest.mark.parametrize("spec", LOSSES, ids=lambda spec: spec.name)
@@ -73,8 +82,89 @@ def test_a_space_holds_the_default(spec):
 @pytest.mark.parametrize("spec", LOSSES, ids=lambda spec: spec.name)
 def test_what_is_tried_can_be_built(spec):
     """The ends of every range, and every choice."""
-    from dmlbench import load_loss
-
     for name, space in spec.search.items():
-        for value in space if isinstance(space, list) else (space["low"], space["high"]):
+        for value in ends(space):
             load_loss(spec.name, num_classes=4, embedding_dim=8, **{name: value})
+
+
+def batches():
+    """Embeddings (B, D) and labels (B,): classes that are apart, and some that overlap."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(24) % 4
+    centres = torch.randn(4, 8, generator=generator)
+    for noise in (0.1, 0.4, 1.0):
+        yield centres[labels] + noise * torch.randn(24, 8, generator=generator), labels
+
+
+BATCHES = list(batches())
+
+
+def behaviour(spec, params):
+    """What training sees of a loss: its input and learning rate, values and gradients."""
+    torch.manual_seed(0)
+    loss = load_loss(spec.name, num_classes=4, embedding_dim=8, **params)
+    out = [repr(getattr(loss, name, None)) for name in ("takes", "learning_rate")]
+    # A memory starts between two of the steps that are tried, and fills.
+    for steps, count in {150: 3, 5000: 22}.items() if hasattr(loss, "steps") else [(0, 3)]:
+        if steps:
+            loss.steps.fill_(steps)
+        for embeddings, labels in itertools.islice(itertools.cycle(BATCHES), count):
+            leaf = embeddings.clone().requires_grad_()
+            loss.zero_grad()
+            value = loss(leaf, labels)
+            value.backward()
+            parts = [value.detach(), leaf.grad, *(p.grad for p in loss.parameters())]
+            out += [part.numpy().tobytes() for part in parts if part is not None]
+    return out
+
+
+def surroundings(spec, name):
+    """Values of the other parameters: the switches in all combinations, the ranges at each end."""
+    switches, ranges = {}, {}
+    for other, space in spec.search.items():
+        if other != name:
+            switch = choices_of(space) is not None and spec.name != "cross-batch-memory"
+            (switches if switch else ranges)[other] = ends(space)
+    if "loss" in ranges:
+        switches["loss"] = ranges.pop("loss")
+    for chosen in itertools.product(*switches.values()):
+        levels = [{}, *({key: some[at] for key, some in ranges.items()} for at in (0, -1))]
+        yield dict(zip(switches, chosen, strict=True)), levels
+
+
+@pytest.mark.parametrize(
+    "spec, name",
+    [(spec, name) for spec in LOSSES for name in spec.search],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_what_is_searched_has_an_effect_just_where_it_is_tried(spec, name):
+    """Or trials of a budget would be spent on one and the same training."""
+    space = spec.search[name]
+    for chosen, levels in surroundings(spec, name):
+        tried = is_tried(spec.search, name, {**spec.defaults, **chosen})
+        effect = any(
+            any(one != other for one, other in itertools.pairwise(behaviours))
+            for behaviours in (
+                (behaviour(spec, {**level, **chosen, name: value}) for value in ends(space))
+                for level in levels
+            )
+        )
+        assert effect == tried, f"beside {chosen}"
+
+
+@pytest.mark.parametrize("spec", LOSSES, ids=lambda spec: spec.name)
+def test_conditions_name_what_is_searched(spec):
+    for space in spec.search.values():
+        assert condition_of(space).keys() <= {*spec.search, "params"}
+
+
+def test_a_memory_wraps_what_its_spec_says():
+    from dmlbench.losses.cross_batch_memory import WRAPPABLE
+
+    (spec,) = (spec for spec in LOSSES if spec.wraps)
+    assert [inner.name for inner in spec.wraps] == list(WRAPPABLE)
+    for inner in spec.wraps:
+        load_loss(spec.name, num_classes=4, embedding_dim=8, loss=inner.name, params=inner.defaults)
+        assert (
+            inner.target == f"{WRAPPABLE[inner.name].__module__}:{WRAPPABLE[inner.name].__name__}"
+        )

@@ -48,10 +48,12 @@ def test_copies_are_trained_alone_once_and_combined_as_many(tmp_path):
 
 
 def test_the_label_of_a_loss_can_be_typed_again(tmp_path):
-    text = "cross-batch-memory(loss=triplet, memory_size=64, params={margin = 0.3, mining = 'all'})"
+    text = (
+        "cross-batch-memory(loss=triplet, memory_size=64, params={margin = 0.3, mining = 'hard'})"
+    )
     (written,) = labels(tmp_path, [text])
     name, params = parse_call(written)
-    assert (name, params["params"]) == ("cross-batch-memory", {"margin": 0.3, "mining": "all"})
+    assert (name, params["params"]) == ("cross-batch-memory", {"margin": 0.3, "mining": "hard"})
     assert labels(tmp_path, [written]) == [written]
 
 

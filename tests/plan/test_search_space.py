@@ -6,6 +6,8 @@ import dataclasses
 
 import pytest
 
+from dmlbench.errors import UsageError
+from dmlbench.plan.conditions import condition_of, effective, simplify
 from dmlbench.plan.request import Request, rows_of
 from dmlbench.plan.search_space import fixed_identity, search_space, values_of, with_values
 from dmlbench.plugins.loading import load_plugins, load_target
@@ -94,3 +96,97 @@ def test_specs_say_what_has_weights(registry):
         sizes = {"embedding_dim": 4, "head_dims": [2, 2]} if item.spec.auxiliary else {}
         combiner = build(2, **{**item.spec.defaults, **given, **sizes})
         assert item.spec.learns == bool(list(combiner.parameters())), item.id
+
+
+@pytest.mark.parametrize(
+    "text, searched",
+    [
+        ("margin", False),  # the boundary has a rate of its own
+        ("margin(learn_beta=false)", False),
+        ("margin(learn_beta=true,beta_lr=none)", True),
+        ("margin(learn_beta=false,beta_lr=none)", False),
+        ("proxy-nca", True),
+    ],
+)
+def test_the_rate_of_losses_is_searched_where_it_trains_one(registry, text, searched):
+    (row,) = rows_of(Request(losses=[text]), registry)
+    space = search_space(row.configuration, registry, row.fixed)
+    assert ("loss_lr" in rates(space)) == searched
+    assert "when" not in space.get("recipe.optimizer.loss_lr", {})
+
+
+def test_the_rate_of_losses_has_a_condition_where_the_weights_have_one(registry):
+    (row,) = rows_of(Request(losses=["margin(beta_lr=none)"]), registry)
+    space = search_space(row.configuration, registry, row.fixed)
+    assert space["recipe.optimizer.loss_lr"]["when"] == {"losses[0].learn_beta": [True]}
+    *_, both = rows_of(Request(losses=["margin(beta_lr=none)", "proxy-nca"]), registry)
+    assert (
+        "when"
+        not in search_space(both.configuration, registry, both.fixed)["recipe.optimizer.loss_lr"]
+    )
+
+
+@pytest.mark.parametrize(
+    "text, name, when",
+    [
+        ("triplet", "mining_margin", {"losses[0].mining": ["all", "semi-hard"]}),
+        ("triplet(mining=all)", "mining_margin", None),
+        ("triplet(mining=batch-hard)", "mining_margin", "never"),
+        ("n-pairs(scale=16)", "l2_weight", "never"),
+        ("xbm", "loss", None),
+        ("xbm(params={margin=0.3})", "loss", "never"),  # no choice but the given one has it
+    ],
+)
+def test_conditions_follow_what_the_user_gave(registry, text, name, when):
+    (row,) = rows_of(Request(losses=[text]), registry)
+    tried = search_space(row.configuration, registry, row.fixed).get(f"losses[0].{name}", "never")
+    if when == "never":
+        assert tried == "never"
+    else:
+        assert condition_of(tried) == (when or {})
+
+
+def test_values_without_an_effect_are_those_of_the_start():
+    space = {
+        "a": [True, False],
+        "b": {"choices": ["x", "y"], "when": {"a": [True]}},
+        "c": {"low": 0.0, "high": 1.0, "when": {"b": ["y"]}},
+    }
+    start = {"a": True, "b": "x", "c": 0.5}
+    assert effective(space, {"a": True, "b": "y", "c": 0.7}, start)["c"] == 0.7
+    assert effective(space, {"a": False, "b": "y", "c": 0.7}, start) == {**start, "a": False}
+    # A condition on what is itself never tried takes the value that is there.
+    assert simplify({"b": space["b"], "c": space["c"]}, {"a": False, "b": "x"}.get) == {}
+    assert simplify({"b": space["b"], "c": space["c"]}, {"a": False, "b": "y"}.get) == {
+        "c": {"low": 0.0, "high": 1.0}
+    }
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("xbm(loss=ms)", "xbm(loss=multi-similarity)"),
+        ("xbm", "xbm(params={})"),
+        ("xbm(loss=triplet)", "xbm(loss=triplet,params={mining='all'})"),
+        ("xbm(params={margin=0.5})", "xbm"),
+    ],
+)
+def test_one_configuration_of_a_wrapped_loss_has_one_id(registry, one, other):
+    (first,), (second,) = (configurations(registry, [text]) for text in (one, other))
+    assert first.entry_id == second.entry_id
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("xbm(loss=tripelt)", "Did you mean triplet"),
+        ("xbm(loss=n-pairs)", "which it cannot wrap"),
+        ("xbm(loss=ms,params={margin=0.3})", "multi-similarity has no such parameter"),
+        ("xbm(params={margn=0.3})", "Did you mean margin"),
+        ("xbm(params={margin='wide'})", "margin must be a number"),
+        ("xbm(params=3)", "params must be a table"),
+    ],
+)
+def test_what_a_wrapped_loss_does_not_have_is_refused(registry, text, message):
+    with pytest.raises(UsageError, match=message):
+        configurations(registry, [text])

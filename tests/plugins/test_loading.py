@@ -87,6 +87,31 @@ BROKEN = {
     "bad target": (GOOD.replace("mine:Mine", "mine.Mine"), "package.module:Class"),
     "defaults are no JSON": (GOOD.replace('{"a": 1}', '{"a": object()}'), "must be JSON values"),
     "defaults are NaN": (GOOD.replace('{"a": 1}', '{"a": float("nan")}'), "must be JSON values"),
+    "condition names nothing": (
+        GOOD.replace(
+            'defaults={"a": 1}',
+            'defaults={"a": 1}, search={"a": {"choices": [1, 2], "when": {"b": [1]}}}',
+        ),
+        "names 'b', which is not among the defaults",
+    ),
+    "condition is no list": (
+        GOOD.replace(
+            'defaults={"a": 1}',
+            'defaults={"a": 1}, search={"a": {"low": 1, "high": 2, "when": {"a": 1}}}',
+        ),
+        "must map parameters to lists",
+    ),
+    "condition of the rate": (
+        GOOD.replace('defaults={"a": 1}', 'defaults={"a": 1}, loss_lr_when={"b": [1]}'),
+        "loss_lr_when names 'b'",
+    ),
+    "wraps without parameters": (
+        GOOD.replace(
+            'defaults={"a": 1}',
+            'defaults={"a": 1}, wraps=(LossSpec(name="o", target="m:O", summary="s"),)',
+        ),
+        "wraps needs the parameters",
+    ),
     "duplicate name": (
         """
         from dmlbench.hookspecs import LossSpec, hookimpl

@@ -11,6 +11,7 @@ import pytest
 import dmlbench
 from dmlbench.cli import main
 from dmlbench.errors import TrialFailure, UsageError
+from dmlbench.leaderboard.entries.trial_result import ValidationResult
 from dmlbench.leaderboard.views.describe import configuration_rows
 from dmlbench.plan.config import configuration_from_json
 from dmlbench.plan.request import Request, configurations_of, rows_of
@@ -18,6 +19,7 @@ from dmlbench.plan.search_space import values_of
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.jobs import Resources
 from dmlbench.running.planning import tuned_in
+from dmlbench.running.studies import Study
 from dmlbench.running.tune import tune
 from dmlbench.running.tuning_records import setting_of
 
@@ -95,6 +97,26 @@ def test_an_interrupted_tuning_gives_the_tries_of_an_uninterrupted_one(tiny, tmp
         return [(t.params, t.validation_map_at_r) for r in records for t in r.trials]
 
     assert tries(parts) == tries(whole) and len(tries(whole)) == 4
+
+
+def test_values_without_an_effect_are_not_varied(tmp_path):
+    registry = load_plugins()
+    (row,) = rows_of(Request(losses=["triplet(margin=0.3,squared=false)"]), registry)
+    (tmp_path / ".trials" / "tuning").mkdir(parents=True)
+    study = Study(setting_of(row.configuration, registry, row.fixed), "0" * 64, 24, (1000,))
+    for number in range(24):
+        study.propose()
+        result = ValidationResult(validation_map_at_r=number / 30, reason=None, train_seconds=1.0)
+        assert study.take(1000, result)
+        study.write(tmp_path)
+    resumed = Study(study.setting, study.code, 24, (1000,))
+    resumed.resume(tmp_path)
+    assert resumed.trials == study.trials and len(study.trials) == 24
+    margins = {"batch-hard": set(), "all": set(), "semi-hard": set()}
+    for trial in study.trials:
+        margins[trial.params["losses[0].mining"]].add(trial.params["losses[0].mining_margin"])
+    assert margins["batch-hard"] == {None}
+    assert len(margins["all"] | margins["semi-hard"]) > 2
 
 
 def test_run_takes_what_was_found_and_the_entry_tells_how(tiny, tmp_path):
