@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,33 @@ class Resources:
         """How many trials run at once, of `pending`, on the device that was found."""
         room = 1 if device != "cpu" else max(1, available_cores() // self.threads)
         return min(self.jobs or room, pending)
+
+
+class TrialJobs:
+    """Jobs of trials: each trains in one process and, once that has ended, is tested in another.
+
+    What is trained is tested before anything else is trained. Unlike a generator it may go on after
+    it has run empty.
+    trials: with the message that says which trial it is.
+    """
+
+    def __init__(self, trials: Iterable[tuple[PlannedTrial, Mapping[str, Any]]]) -> None:
+        self._to_train = deque(trials)
+        self._to_test: deque[tuple[PlannedTrial, Mapping[str, Any]]] = deque()
+
+    def add_test(self, trial: PlannedTrial, message: Mapping[str, Any]) -> None:
+        """A trial is trained."""
+        self._to_test.append((trial, message))
+
+    def __iter__(self) -> TrialJobs:
+        return self
+
+    def __next__(self) -> tuple[PlannedTrial, dict[str, Any]]:
+        for kind, waiting in (("test", self._to_test), ("train", self._to_train)):
+            if waiting:
+                trial, message = waiting.popleft()
+                return trial, {"kind": kind, **message}
+        raise StopIteration
 
 
 def configuration_message(

@@ -23,10 +23,12 @@ from dmlbench.plugins.registry import Registry
 from dmlbench.running.assemble import Origin
 from dmlbench.running.dispatch import EventDispatcher
 from dmlbench.running.entries import update_entry
+from dmlbench.running.executors.job import TRAINED
 from dmlbench.running.executors.local import Event, LocalExecutor
 from dmlbench.running.jobs import (
     NO_RESULT,
     Resources,
+    TrialJobs,
     configuration_message,
     prepare,
     still_message,
@@ -150,13 +152,17 @@ class _Execution:
         """Train trials once each; gives those that another run holds."""
         elsewhere = []
         left = {id(trial): trial for trial in trials}
-        for event in executor.run((trial, self._message(trial, wait)) for trial in trials):
+        jobs = TrialJobs((trial, self._message(trial, wait)) for trial in trials)
+        for event in executor.run(jobs):
             trial = event.job
             if event.kind == "progress":
                 self.dispatcher.emit(trial, event.values["kind"], event.values["values"])
                 continue
             if event.kind == "still":
                 _log.warning("%s", still_message(self._name(trial), event.values, trial))
+                continue
+            if event.kind == "done" and event.values["result"] == TRAINED:
+                jobs.add_test(trial, self._message(trial, wait))
                 continue
             del left[id(trial)]
             if event.kind == "error" and event.values.get("locked"):
@@ -199,7 +205,6 @@ class _Execution:
 
     def _message(self, trial: PlannedTrial, wait: bool) -> dict[str, object]:
         return {
-            "kind": "trial",
             **self.messages[trial.configuration.entry_id],
             "split": trial.split,
             "seed": trial.seed,

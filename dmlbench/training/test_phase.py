@@ -17,14 +17,14 @@ from dmlbench.training import heartbeat
 from dmlbench.training.build import Emit
 from dmlbench.training.embed_splits import Subject, embed_splits
 from dmlbench.training.failures import own_work
-from dmlbench.training.train import TrainingProgress
+from dmlbench.training.trained import Trained
 from dmlbench.training.trial_folder import TrialFolder
 
 
 def test_phase(
     subject: Subject,
     dataset: Any,
-    progress: TrainingProgress,
+    trained: Trained,
     folder: TrialFolder,
     emit: Emit,
     cluster: bool,
@@ -32,7 +32,7 @@ def test_phase(
     """Embed and score the test classes, once; the part of a trial's record that comes of it.
 
     dataset: with its test images and, where it has one, its gallery.
-    progress: of the training. cluster: whether to compute NMI and AMI.
+    trained: what the training left. cluster: whether to compute NMI and AMI.
     Raises `TrialFailure` where embeddings are not finite or depend on their batch.
     """
     started = time.perf_counter()
@@ -58,29 +58,15 @@ def test_phase(
         "status": "completed",
         "reason": None,
         "failed_step": None,
-        "best_epoch": progress.best_epoch,
-        "validation_map_at_r": progress.best_value,
+        **trained.course,
         "metrics": metric_values(scores, clusters),
         "weights": None if weights is None else weights.double().tolist(),
-        "history": progress.history,
         "embeddings": {
             "path": str(folder.embeddings_file.relative_to(folder.out)),
             "sha256": file_sha256(folder.embeddings_file),
             "num_bytes": folder.embeddings_file.stat().st_size,
         },
-        "cost": {
-            **_training_cost(progress, subject.device),
-            "evaluate_seconds": time.perf_counter() - started,
-        },
-    }
-
-
-def _training_cost(progress: TrainingProgress, device: torch.device) -> dict[str, float | None]:
-    """Wall clock and processor seconds, and those for which an accelerator was held."""
-    return {
-        "train_seconds": progress.train_seconds,
-        "process_seconds": progress.process_seconds,
-        "device_seconds": None if device.type == "cpu" else progress.train_seconds,
+        "cost": {**trained.cost, "evaluate_seconds": time.perf_counter() - started},
     }
 
 

@@ -1,7 +1,7 @@
-"""One configuration, one class split, one seed: training data -> model -> train -> select -> test.
+"""One configuration, one class split, one seed: trained by one process, tested by another.
 
-The two phases share a state dict and nothing else: what training built is gone before the test
-images are loaded, and the test builds the chosen state anew.
+The two share a file (`dmlbench.training.trained`) and nothing else: what code of plugins did to the
+process in which it trained is gone when the test images are loaded.
 """
 
 from __future__ import annotations
@@ -12,24 +12,14 @@ import torch
 
 from dmlbench.data.training_data import TrainingData
 from dmlbench.data.training_phase import training_phase
-from dmlbench.errors import TrialFailure, UsageError
+from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
 from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
 from dmlbench.leaderboard.entries.trial import Cost, Trial
-from dmlbench.leaderboard.entries.trial_result import (
-    TrialFacts,
-    TrialResult,
-    ValidationResult,
-)
+from dmlbench.leaderboard.entries.trial_result import TrialFacts, TrialResult, ValidationResult
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.registry import Registry
 from dmlbench.training import heartbeat
-from dmlbench.training.build import Built, Emit, build, training_split
-from dmlbench.training.checkpoint import (
-    DamagedCheckpoint,
-    read_checkpoint,
-    set_aside,
-    write_checkpoint,
-)
+from dmlbench.training.build import Emit, build, training_split
 from dmlbench.training.data_source import DataSource
 from dmlbench.training.embed_splits import Subject
 from dmlbench.training.environment import (
@@ -38,11 +28,10 @@ from dmlbench.training.environment import (
     peak_memory_bytes,
     reset_peak_memory,
 )
-from dmlbench.training.optimizers import own_rate
-from dmlbench.training.random_states import generator_for
-from dmlbench.training.reduction import evaluated_width, fit_reduction
 from dmlbench.training.test_phase import test_phase
-from dmlbench.training.train import NotFinite, Trainer, validation_map_at_r
+from dmlbench.training.train import NotFinite
+from dmlbench.training.train_phase import TrainPhase
+from dmlbench.training.trained import read_trained
 from dmlbench.training.trial_folder import TrialFolder
 
 
@@ -66,7 +55,36 @@ def check(configuration: Configuration, registry: Registry, data: TrainingData) 
         build(configuration, registry, data, torch.device("cpu"), seed=0)
 
 
-def run_trial(
+def train_trial(
+    configuration: Configuration,
+    seed: int,
+    registry: Registry,
+    source: DataSource,
+    folder: TrialFolder,
+    device: torch.device,
+    emit: Emit,
+) -> TrialResult | None:
+    """Train one seed, going on from its checkpoints, and write what the test needs of it.
+
+    source: of the class split to train on. folder: locked by the caller, without a result.
+    Gives None, or where the training failed, such as by a loss that became NaN, the recorded result
+    of a trial that is "failed".
+    """
+    reset_peak_memory(device)
+    phase = TrainPhase(configuration, seed, registry, source.training(), folder, device, emit)
+    try:
+        with training_phase():
+            trained = phase.run()
+    except TrialFailure as failure:
+        if phase.facts is None:
+            raise  # nothing was built that a record could be about
+        return _record(folder, source, seed, phase.facts, device, _failed(failure))
+    folder.end_if_forked()
+    trained.write(folder.trained_file)
+    return None
+
+
+def evaluate_trial(
     configuration: Configuration,
     seed: int,
     registry: Registry,
@@ -76,46 +94,34 @@ def run_trial(
     emit: Emit,
     cluster: bool = True,
 ) -> TrialResult:
-    """Train and test one seed, going on from its checkpoint; gives and records its result.
+    """Test what `train_trial` left, in a process that has not trained; gives and records a result.
 
-    source: of the class split that is trained on; gives the test images once training has ended.
-    folder: locked by the caller, without a result.
+    source: of the class split that was trained on; gives the test images.
     cluster: whether to compute NMI and AMI.
-    A loss that becomes NaN gives a result whose trial is "failed".
+    Raises `DmlbenchError` where there is nothing to test, or the data are other ones than then.
     """
     reset_peak_memory(device)
-    data, facts = source.training(), None
+    trained = read_trained(folder.trained_file)
+    if trained is None:
+        raise DmlbenchError(
+            f"There is nothing to test: {folder.trained_file} is missing. Run the same command "
+            f"again."
+        )
+    data = source.training()
+    if data.fingerprint != trained.fingerprint:
+        raise DmlbenchError(
+            "The data changed between training and test. Run the same command again, which trains "
+            "on those that are there now."
+        )
+    subject = Subject(configuration, registry, data, seed, device, trained.state)
+    dataset = source.whole()
+    heartbeat.enter("embedding the test images")
     try:
-        with training_phase():
-            built = build(configuration, registry, data, device, seed, emit)
-            facts = _facts(built, data)
-            trainer = _train(configuration, seed, built, data, facts, folder, emit)
-            progress = trainer.progress
-            fit_reduction(trainer.parts, trainer.recipe, trainer.train_set, progress.best_state)
-        del built, trainer
-        subject = Subject(configuration, registry, data, seed, device, progress.best_state)
-        heartbeat.enter("loading data", patient=True)
-        dataset = source.whole()
-        heartbeat.enter("embedding the test images")
-        outcome = test_phase(subject, dataset, progress, folder, emit, cluster)
+        outcome = test_phase(subject, dataset, trained, folder, emit, cluster)
     except TrialFailure as failure:
-        if facts is None:
-            raise  # nothing was built that a record could be about
         outcome = _failed(failure)
-    cost = {**outcome.pop("cost"), **peak_memory_bytes(device)}
-    split_facts = data.split_facts
-    trial = Trial(
-        split=source.split,
-        seed=seed,
-        cost=Cost(**cost),
-        environment=describe_environment(device),
-        finished_at=now(),
-        data=None if split_facts is None else DatasetFacts(**split_facts),
-        **outcome,
-    )
-    result = TrialResult(facts=facts, trial=trial)
-    folder.write_result(result)
-    return result
+    facts = TrialFacts.model_validate(dict(trained.facts))
+    return _record(folder, source, seed, facts, device, outcome, trained.peak)
 
 
 def run_validation(
@@ -129,11 +135,9 @@ def run_validation(
 ) -> ValidationResult:
     """Train one seed and give its best validation MAP@R; the test classes are never looked at."""
     try:
-        data = source.training()
+        phase = TrainPhase(configuration, seed, registry, source.training(), folder, device, emit)
         with training_phase():
-            built = build(configuration, registry, data, device, seed, emit)
-            facts = _facts(built, data)
-            progress = _train(configuration, seed, built, data, facts, folder, emit).progress
+            progress = phase.choose().progress
         result = ValidationResult(
             validation_map_at_r=progress.best_value,
             reason=None,
@@ -145,51 +149,31 @@ def run_validation(
     return result
 
 
-def _train(
-    configuration: Configuration,
-    seed: int,
-    built: Built,
-    data: TrainingData,
-    facts: TrialFacts,
+def _record(
     folder: TrialFolder,
-    emit: Emit,
-) -> Trainer:
-    """Train to the end, a checkpoint after every epoch; gives the trainer, which has the rest."""
-    recipe, parts = configuration.recipe, built.parts
-    images = built.images("train", data.train)
-    train, held_out = training_split(configuration, images, seed)
-
-    def validate(epoch: int) -> float:
-        generator = generator_for(seed, f"validation {epoch}")
-        return validation_map_at_r(parts, recipe, held_out, generator, configuration.protocol)
-
-    trainer = Trainer(parts, recipe, train, seed, validate)
-    state = _checkpoint_of(folder, facts, parts.device)
-    if state is not None:
-        trainer.load_state_dict(state)
-    emit("trial_started", {"epoch": trainer.progress.epoch, "epochs": recipe.epochs})
-    for record in trainer.run():
-        folder.end_if_forked()
-        write_checkpoint(
-            folder.checkpoint_file, {**trainer.state_dict(), "facts": facts.model_dump()}
-        )
-        emit("epoch_finished", record)
-    return trainer
-
-
-def _checkpoint_of(
-    folder: TrialFolder, facts: TrialFacts, device: torch.device
-) -> dict[str, Any] | None:
-    """The state to go on from, or None where there is none, of these data and weights, in order."""
-    try:
-        state = read_checkpoint(folder.checkpoint_file, device)
-    except DamagedCheckpoint as error:
-        print(f"{error}; it is kept as {set_aside(folder.checkpoint_file)}, and training begins")
-        return None
-    if state is None or state.pop("facts") == facts.model_dump():
-        return state
-    print("the data or the weights have changed since the checkpoint; training from the start")
-    return None
+    source: DataSource,
+    seed: int,
+    facts: TrialFacts,
+    device: torch.device,
+    outcome: dict[str, Any],
+    peak_in_training: Any = None,
+) -> TrialResult:
+    """Write how a trial ended."""
+    peak = peak_memory_bytes(device)
+    peak = {name: max(value, (peak_in_training or {}).get(name, 0)) for name, value in peak.items()}
+    split_facts = source.training().split_facts
+    trial = Trial(
+        split=source.split,
+        seed=seed,
+        cost=Cost(**outcome.pop("cost"), **peak),
+        environment=describe_environment(device),
+        finished_at=now(),
+        data=None if split_facts is None else DatasetFacts(**split_facts),
+        **outcome,
+    )
+    result = TrialResult(facts=facts, trial=trial)
+    folder.write_result(result)
+    return result
 
 
 def _failed(failure: TrialFailure) -> dict[str, Any]:
@@ -205,18 +189,3 @@ def _failed(failure: TrialFailure) -> dict[str, Any]:
         "embeddings": None,
         "cost": {"train_seconds": 0.0, "evaluate_seconds": 0.0},
     }
-
-
-def _facts(built: Built, data: TrainingData) -> TrialFacts:
-    """What the entry says of data and model; the same for every seed."""
-    parts = built.parts
-    blank = torch.zeros(1, parts.model.backbone.num_features, device=parts.device)
-    heads = parts.model.embed(blank)
-    return TrialFacts(
-        dataset=DatasetFacts(**data.facts),
-        backbone=built.backbone_facts,
-        embedding_dim=evaluated_width(parts.combiner, heads),
-        head_dims=[head.shape[1] for head in heads],
-        head_parameters=parts.head_parameters(),
-        loss_rates=[own_rate(loss) for loss in parts.losses],
-    )

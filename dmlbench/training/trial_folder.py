@@ -41,6 +41,7 @@ class TrialFolder:
         self.path = out / TRIALS / entry_id / code[:12] / trial_folder_name(split, seed)
         self.result_file = self.path / RESULT
         self.checkpoint_file = self.path / "checkpoint.pt"
+        self.trained_file = self.path / "trained.pt"
         self.embeddings_file = self.path / "embeddings.safetensors"
         self.log_file = self.path / "log.txt"
         self._owner = os.getpid()
@@ -61,7 +62,8 @@ class TrialFolder:
         """Record the finished trial; from then on it is never repeated."""
         self.end_if_forked()
         write_atomically(self.result_file, lambda file: file.write(result.to_text().encode()))
-        self.checkpoint_file.unlink(missing_ok=True)
+        for path in (self.checkpoint_file, self.trained_file):
+            path.unlink(missing_ok=True)
 
     def end_if_forked(self) -> None:
         """End a process that a trial's code forked: it must not write for the trial."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,20 @@ def test_a_loss_that_asks_for_the_dataset_is_refused(attack, name):
     trial, _ = attack([name])
     assert trial.status == "failed"
     assert trial.reason.startswith("the dataset tiny-dataset:tiny was asked for while the trial")
+
+
+def test_what_a_loss_replaces_in_its_process_is_gone_when_test_images_are_embedded(attack):
+    honest, _ = attack(["honest"])
+    patched, _ = attack(["patches"])
+    assert patched.status == "completed", patched.reason
+    assert 0 < honest.metrics.map_at_r < 1 and patched.metrics == honest.metrics
+    assert patched.embeddings.sha256 == honest.embeddings.sha256
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
+def test_a_process_that_training_leaves_behind_has_ended_before_the_test(attack, tmp_path):
+    left = tmp_path / "left"
+    trial, _ = attack([f"leaves(found='{left}')"])
+    assert trial.status == "completed", trial.reason
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(left.read_text()), 0)

@@ -235,7 +235,7 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.planning import make_plan
     from dmlbench.training.data_source import DataSource
-    from dmlbench.training.trial import run_trial
+    from dmlbench.training.trial import evaluate_trial, train_trial
 
     registry = load_plugins()
     request = Request(losses=["ms"], dataset="tiny", overrides=tiny["overrides"], out=tmp_path)
@@ -252,13 +252,17 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
     trial.folder.create()
     seen, stopping = [], True
     with pytest.raises(KeyboardInterrupt):
-        run_trial(*arguments, source, trial.folder, torch.device("cpu"), emit)
+        train_trial(*arguments, source, trial.folder, torch.device("cpu"), emit)
     assert trial.folder.checkpoint_file.exists()
     changed = DataSource(configuration, registry)
     changed.training().facts["fingerprint"] = "0" * 64
     seen, stopping = [], False
-    result = run_trial(*arguments, changed, trial.folder, torch.device("cpu"), emit)
+    there = changed, trial.folder, torch.device("cpu"), emit
+    assert train_trial(*arguments, *there) is None
     assert seen[0] == ("trial_started", 0), "it went on with weights trained on other images"
+    with pytest.raises(DmlbenchError, match="data changed between training and test"):
+        evaluate_trial(*arguments, source, *there[1:])
+    result = evaluate_trial(*arguments, *there)
     assert len(result.trial.history) == 2
 
 

@@ -9,9 +9,9 @@ from dmlbench.data.training_phase import _Phase
 from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.planning import make_plan
-from dmlbench.training import heartbeat, test_phase, trial
+from dmlbench.training import heartbeat, test_phase, train_phase
 from dmlbench.training.data_source import DataSource
-from dmlbench.training.trial import run_trial, run_validation
+from dmlbench.training.trial import evaluate_trial, run_validation, train_trial
 
 
 @pytest.fixture
@@ -45,24 +45,30 @@ def test_only_loading_and_metrics_may_take_long_without_a_sign(arguments, monkey
         "embed_splits",
         lambda *given: during.update(stage=stages[-1], patient=patience[-1]) or embed(*given),
     )
-    run_trial(*arguments)
+    assert (
+        train_trial(*arguments) is None and evaluate_trial(*arguments).trial.status == "completed"
+    )
     assert during == {"stage": "embedding the test images", "patient": False}
-    assert stages == ["loading data", "embedding the test images", "computing metrics"]
+    assert stages == ["embedding the test images", "computing metrics"]
 
 
 def test_a_reduction_is_fitted_once_while_test_images_are_out_of_reach(arguments, monkeypatch):
     out_of_reach = []
-    fit = trial.fit_reduction
+    fit = train_phase.fit_reduction
 
     def see(*given):
         out_of_reach.append(_Phase.active)
         fit(*given)
 
-    monkeypatch.setattr(trial, "fit_reduction", see)
-    assert run_trial(*arguments).trial.status == "completed"
+    monkeypatch.setattr(train_phase, "fit_reduction", see)
+    assert (
+        train_trial(*arguments) is None and evaluate_trial(*arguments).trial.status == "completed"
+    )
     assert out_of_reach == [True]
 
 
 def test_a_tuning_trial_fits_no_reduction(arguments, monkeypatch):
-    monkeypatch.setattr(trial, "fit_reduction", lambda *given: pytest.fail("nobody embeds by it"))
+    monkeypatch.setattr(
+        train_phase, "fit_reduction", lambda *given: pytest.fail("nobody embeds by it")
+    )
     assert run_validation(*arguments).reason is None

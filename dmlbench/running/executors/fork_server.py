@@ -3,7 +3,9 @@
 It reads requests from its socket, one per packet: ``{"start": name}`` with the job's end of a
 channel beside it, or ``{"kill": name}``; it answers ``{"ended": name, "code": code}``. It imports
 no plugin, starts no thread and never touches CUDA, so every child starts from the same state
-and may use a GPU. Where its socket is closed it ends, and all its children with it.
+and may use a GPU. With a child ends all that it left running, daemons included: what trained does
+not go on beside what tests. Where the server's socket is closed it ends, and all its children with
+it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import glob
 import importlib
 import json
 import os
@@ -33,7 +36,7 @@ PRELOADED = (
     "safetensors.torch",
     "sklearn.metrics",
 )
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class Server:
@@ -49,6 +52,7 @@ class Server:
 
     def serve(self) -> None:
         """Serve until the socket is closed."""
+        _set(_PR_SET_CHILD_SUBREAPER, 1)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(self.woken, warn_on_full_buffer=False)
         while True:
@@ -95,9 +99,18 @@ class Server:
             _kill_group(pid)
             _, status = os.waitpid(pid, 0)
             name = self.children.pop(pid)
+            self._end_orphans()
             answer = {"ended": name, "code": os.waitstatus_to_exitcode(status)}
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self.requests.send(json.dumps(answer).encode())
+
+    def _end_orphans(self) -> None:
+        """End what a child had started in a session of its own: it is this process's child now."""
+        while orphans := _children() - set(self.children):
+            for pid in orphans:
+                _kill_group(pid)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
     def _become_job(self, channel: int) -> NoReturn:
         """In the child: leave everything of the server behind, and carry out the job."""
@@ -147,10 +160,27 @@ def _kill_group(pid: int) -> None:
 
 def _end_with_parent(parent: int) -> None:
     """Have the kernel end this process where its parent ends, however that comes."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _set(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _set(option: int, value: int) -> None:
+    """Set an option of this process, where the system has it."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _children() -> set[int]:
+    """The processes whose parent this one is; empty where the system does not tell."""
+    found = set()
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            # The name in brackets may hold anything; state and parent follow it.
+            before, _, after = file.read().rpartition(b")")
+            if int(after.split()[1]) == os.getpid():
+                found.add(int(before.split()[0]))
+    return found
 
 
 if __name__ == "__main__":

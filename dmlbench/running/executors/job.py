@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dmlbench.errors import DmlbenchError, UsageError
-from dmlbench.leaderboard.entries.trial_result import TrialResult, ValidationResult
 from dmlbench.plan.config import Configuration, configuration_from_json
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.executors.channel import JobEnd
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
     from dmlbench.training.data_source import DataSource
 
 _BEAT_SECONDS = 1.0
+
+#: The result of a training that has ended well: the trial is ready to be tested.
+TRAINED: dict[str, Any] = {"trained": True}
 
 
 def serve(descriptor: int, watched: bool = False) -> NoReturn:
@@ -63,7 +65,11 @@ def _end_with_run(channel: JobEnd) -> None:
 
 
 class Job:
-    """One job: data and components made ready, a trial, or a tuning trial."""
+    """One job: data and components made ready, a trial's training, its test, or a tuning trial.
+
+    Training and test are jobs of their own, each with its process: what code of plugins changed in
+    the one that trained, in Python, its libraries or this package, the one that tests has not seen.
+    """
 
     def __init__(self, channel: JobEnd, message: Mapping[str, Any]) -> None:
         self.channel, self.message = channel, message
@@ -142,14 +148,28 @@ class Job:
             raise MachineTrouble(described(error)) from error
         heartbeat.enter("waiting for another run", patient=True)
         with folder.locked(wait=job["wait"]):
-            validation = job["kind"] == "validation"
-            finished = folder.read_validation() if validation else folder.read_result()
-            return (finished or self._train(folder)).model_dump()
+            return self._result(folder)
 
-    def _train(self, folder: TrialFolder) -> TrialResult | ValidationResult:
+    def _result(self, folder: TrialFolder) -> dict[str, Any]:
+        """What comes of a trial's folder, which this process holds."""
+        from dmlbench.training.trial import evaluate_trial, run_validation, train_trial
+
+        kind = self.message["kind"]
+        if kind == "test" and folder.trained_file.exists():
+            # A result that is there nonetheless was not written by a test.
+            clustering = self.message["clustering"]
+            return evaluate_trial(*self._arguments(folder), cluster=clustering).model_dump()
+        read = folder.read_validation if kind == "validation" else folder.read_result
+        if finished := read():  # such as by another run, meanwhile
+            return finished.model_dump()
+        if kind == "validation":
+            return run_validation(*self._arguments(folder)).model_dump()
+        failed = train_trial(*self._arguments(folder))
+        return TRAINED if failed is None else failed.model_dump()
+
+    def _arguments(self, folder: TrialFolder) -> tuple[Any, ...]:
+        """What the functions of `dmlbench.training.trial` have in common."""
         import torch
-
-        from dmlbench.training.trial import run_trial, run_validation
 
         job = self.message
         configuration, registry = self._configuration(), load_plugins(job["without"])
@@ -159,10 +179,7 @@ class Job:
         source.training()
         heartbeat.enter("building the components")
         device = torch.device(_device(job["device"]))
-        arguments = configuration, job["seed"], registry, source, folder, device, self._emit
-        if job["kind"] == "validation":
-            return run_validation(*arguments)
-        return run_trial(*arguments, cluster=job["clustering"])
+        return configuration, job["seed"], registry, source, folder, device, self._emit
 
     def _configuration(self) -> Configuration:
         return configuration_from_json(self.message["configuration"])

@@ -23,7 +23,14 @@ def dmlbench_combiners():
 
 @hookimpl
 def dmlbench_losses():
-    attacks = {"walker": "Walker", "asks": "Asks", "asks-quietly": "AsksQuietly"}
+    attacks = {
+        "honest": "Honest",
+        "patches": "Patches",
+        "leaves": "Leaves",
+        "walker": "Walker",
+        "asks": "Asks",
+        "asks-quietly": "AsksQuietly",
+    }
     return [
         LossSpec(
             name=name,

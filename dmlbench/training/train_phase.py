@@ -1,0 +1,118 @@
+"""What happens before the test: the training, which writes a checkpoint after every epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dmlbench.data.training_data import TrainingData
+from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
+from dmlbench.leaderboard.entries.trial_result import TrialFacts
+from dmlbench.plan.config import Configuration
+from dmlbench.plugins.registry import Registry
+from dmlbench.training.build import Built, Emit, build, training_split
+from dmlbench.training.checkpoint import (
+    DamagedCheckpoint,
+    read_checkpoint,
+    set_aside,
+    write_checkpoint,
+)
+from dmlbench.training.environment import peak_memory_bytes
+from dmlbench.training.optimizers import own_rate
+from dmlbench.training.random_states import generator_for
+from dmlbench.training.reduction import evaluated_width, fit_reduction
+from dmlbench.training.train import Trainer, validation_map_at_r
+from dmlbench.training.trained import Trained, cost_of, course_of
+from dmlbench.training.trial_folder import TrialFolder
+
+
+@dataclass
+class TrainPhase:
+    """A trial while it trains.
+
+    facts: what the entry says of data and model, once they are built.
+    """
+
+    configuration: Configuration
+    seed: int
+    registry: Registry
+    data: TrainingData
+    folder: TrialFolder
+    device: torch.device
+    emit: Emit
+    facts: TrialFacts | None = None
+
+    def run(self) -> Trained:
+        """Train, and say what the test needs of it. Raises `TrialFailure`."""
+        trainer = self.choose()
+        state = trainer.progress.best_state
+        fit_reduction(trainer.parts, trainer.recipe, trainer.train_set, state)
+        return Trained(
+            state=state,
+            facts=self.facts.model_dump(),
+            fingerprint=self.data.fingerprint,
+            course=course_of(trainer.progress),
+            cost=cost_of(trainer.progress, self.device.type == "cpu"),
+            peak=peak_memory_bytes(self.device),
+        )
+
+    def choose(self) -> Trainer:
+        """Train without the classes that are held out, by which the epoch is chosen."""
+        configuration, seed, protocol = self.configuration, self.seed, self.configuration.protocol
+        built = build(configuration, self.registry, self.data, self.device, seed, self.emit)
+        self.facts = _facts(built, self.data)
+        images = built.images("train", self.data.train)
+        train, held_out = training_split(configuration, images, seed)
+
+        def validate(epoch: int) -> float:
+            generator = generator_for(seed, f"validation {epoch}")
+            return validation_map_at_r(
+                built.parts, configuration.recipe, held_out, generator, protocol
+            )
+
+        trainer = Trainer(built.parts, configuration.recipe, train, seed, validate)
+        self._train(trainer, self.folder.checkpoint_file)
+        return trainer
+
+    def _train(self, trainer: Trainer, checkpoint: Path) -> None:
+        """Train to the end, a checkpoint after every epoch."""
+        made_for = self.facts.model_dump()
+        state = self._checkpoint(checkpoint, made_for)
+        if state is not None:
+            trainer.load_state_dict(state)
+        epochs = self.configuration.recipe.epochs
+        self.emit("trial_started", {"epoch": trainer.progress.epoch, "epochs": epochs})
+        for record in trainer.run():
+            self.folder.end_if_forked()
+            write_checkpoint(checkpoint, {**trainer.state_dict(), "made_for": made_for})
+            self.emit("epoch_finished", record)
+
+    def _checkpoint(self, path: Path, made_for: dict[str, Any]) -> dict[str, Any] | None:
+        """The state to go on from; None where there is none of these data and weights."""
+        try:
+            state = read_checkpoint(path, self.device)
+        except DamagedCheckpoint as error:
+            print(f"{error}; it is kept as {set_aside(path)}, and training begins")
+            return None
+        if state is None or state.pop("made_for", None) == made_for:
+            return state
+        print("the data or the weights have changed since the checkpoint; training from the start")
+        return None
+
+
+def _facts(built: Built, data: TrainingData) -> TrialFacts:
+    """What the entry says of data and model; the same for every seed."""
+    parts = built.parts
+    blank = torch.zeros(1, parts.model.backbone.num_features, device=parts.device)
+    heads = parts.model.embed(blank)
+    return TrialFacts(
+        dataset=DatasetFacts(**data.facts),
+        backbone=built.backbone_facts,
+        embedding_dim=evaluated_width(parts.combiner, heads),
+        head_dims=[head.shape[1] for head in heads],
+        head_parameters=parts.head_parameters(),
+        loss_rates=[own_rate(loss) for loss in parts.losses],
+    )

@@ -1,0 +1,74 @@
+"""What a training leaves for the test, in a file: all that the process that embeds knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dmlbench.errors import DmlbenchError
+from dmlbench.training.checkpoint import (
+    DamagedCheckpoint,
+    read_checkpoint,
+    set_aside,
+    write_checkpoint,
+)
+from dmlbench.training.train import TrainingProgress
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that has ended.
+
+    state: to be tested, of each module, as `TrainingModules.modules` names them.
+    facts: JSON values of a `TrialFacts`. fingerprint: of the data that were trained on.
+    course: the part of a trial's record that tells how it was trained.
+    cost: seconds of the training.
+    peak: memory, as `dmlbench.training.environment.peak_memory_bytes` gives it.
+    """
+
+    state: Mapping[str, Mapping[str, Tensor]]
+    facts: Mapping[str, Any]
+    fingerprint: str
+    course: Mapping[str, Any]
+    cost: Mapping[str, float | None]
+    peak: Mapping[str, int]
+
+    def write(self, path: Path) -> None:
+        """Write it whole or not at all. Raises `OSError` where the disk refuses."""
+        write_checkpoint(path, vars(self))
+
+
+def read_trained(path: Path) -> Trained | None:
+    """What `Trained.write` wrote, on the CPU; None where there is no file.
+
+    Raises `DmlbenchError` for a file that was damaged since; the next run makes it again.
+    """
+    try:
+        found = read_checkpoint(path)
+    except DamagedCheckpoint as error:
+        raise DmlbenchError(
+            f"{error}; it is kept as {set_aside(path)}. Run the same command again."
+        ) from error
+    return None if found is None else Trained(**found)
+
+
+def course_of(progress: TrainingProgress) -> dict[str, Any]:
+    """How a trial was trained."""
+    return {
+        "best_epoch": progress.best_epoch,
+        "validation_map_at_r": progress.best_value,
+        "history": progress.history,
+    }
+
+
+def cost_of(progress: TrainingProgress, on_cpu: bool) -> dict[str, float | None]:
+    """Wall clock and processor seconds, and those for which an accelerator was held."""
+    return {
+        "train_seconds": progress.train_seconds,
+        "process_seconds": progress.process_seconds,
+        "device_seconds": None if on_cpu else progress.train_seconds,
+    }
