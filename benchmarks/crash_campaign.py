@@ -108,7 +108,7 @@ def _cases(base: Path, address: str) -> dict[str, Case]:
 
     def run(folder: Path) -> list[str]:
         losses = ["--losses", "ms,proxy-anchor", "--seeds", "1", "--jobs", "2"]
-        return ["run", *losses, *TRAINED, "--out", str(folder / "out")]
+        return ["run", *losses, *TRAINED, "--leaderboards", str(folder / "out")]
 
     def copy_board(folder: Path) -> None:
         shutil.copytree(board, folder / "out")
@@ -125,20 +125,35 @@ def _cases(base: Path, address: str) -> dict[str, Case]:
             lambda folder: [
                 *["tune", "--losses", "ms,triplet", "--combiner", "none", "--budget", "2"],
                 *TRAINED,
-                *["--jobs", "2", "--out", str(folder / "out")],
+                *["--jobs", "2", "--leaderboards", str(folder / "out")],
             ]
         ),
         "reproduce": Case(
             lambda folder: ["reproduce", entry(folder), "--device", "cpu"], copy_board
         ),
         "add": Case(
-            lambda folder: ["leaderboard", "add", str(board), "--out", str(folder / "out")]
+            lambda folder: ["leaderboard", "add", str(board), "--leaderboards", str(folder / "out")]
         ),
         "verify": Case(
-            lambda folder: ["leaderboard", "verify", str(folder / "out"), "--name", "campaign"],
+            lambda folder: [
+                "leaderboard",
+                "verify",
+                "--leaderboards",
+                str(folder / "out"),
+                "--name",
+                "campaign",
+            ],
             copy_board,
         ),
-        "site": Case(lambda folder: ["leaderboard", "site", str(folder / "out"), str(board)]),
+        "site": Case(
+            lambda folder: [
+                "leaderboard",
+                "site",
+                str(folder / "out"),
+                "--leaderboards",
+                str(board),
+            ]
+        ),
         "data": Case(
             lambda folder: [
                 *["data", "get", "inshop", "--root", str(folder / "out"), "--url", address]

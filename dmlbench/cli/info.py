@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dmlbench.cli.options import json_option, out_option, without_option
+from dmlbench.cli.options import json_option, leaderboards_option, without_option
 from dmlbench.plan.identity import BUILT_IN
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @click.command("info")
 @click.argument("name")
-@out_option
+@leaderboards_option("--out")
 @click.option("--plot", metavar="FILE", help="Of an entry: draw training curves and weights.")
 @without_option
 @json_option
 def info_command(
-    name: str, out: Path, plot: str | None, without: tuple[str, ...], as_json: bool
+    name: str, leaderboards: Path, plot: str | None, without: tuple[str, ...], as_json: bool
 ) -> None:
     """Show the loss, combiner, dataset, backbone, recipe or entry NAME.
 
@@ -38,7 +38,7 @@ def info_command(
     from dmlbench.plugins.registry import KINDS
 
     if _is_entry(name):
-        _show_entry(name, out, plot, as_json)
+        _show_entry(name, leaderboards, plot, as_json)
         return
     if plot:
         raise UsageError(f"--plot draws an entry; {name!r} is none. Entries are named by id.")
@@ -63,10 +63,10 @@ def _is_entry(name: str) -> bool:
     return name.endswith(".json") or re.fullmatch(entry_id, name) is not None
 
 
-def _show_entry(name: str, out: Path, plot: str | None, as_json: bool) -> None:
+def _show_entry(name: str, leaderboards: Path, plot: str | None, as_json: bool) -> None:
     from dmlbench.leaderboard.entries.store import find_entry
 
-    entry = find_entry(out, name)
+    entry = find_entry(leaderboards, name)
     if plot:
         from dmlbench.leaderboard.views.plot import plot_entry
 

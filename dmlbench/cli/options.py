@@ -10,6 +10,21 @@ import click
 
 from dmlbench.cli.renamed import RenamedOption
 
+
+def leaderboards_option(*old_names: str) -> Callable[..., Any]:
+    """The folder of leaderboards; old_names: the options or position that gave it before."""
+    return click.option(
+        "--leaderboards",
+        cls=RenamedOption,
+        old_names=old_names,
+        metavar="DIR",
+        default="leaderboards",
+        show_default=True,
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the leaderboards.",
+    )
+
+
 unconfined_option = click.option(
     "--unconfined",
     is_flag=True,
@@ -20,14 +35,6 @@ without_option = click.option(
     metavar="DIST",
     multiple=True,
     help="Leave out the plugins of this distribution. May be repeated.",
-)
-out_option = click.option(
-    "--out",
-    metavar="DIR",
-    default="leaderboards",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the leaderboards.",
 )
 timeout_option = click.option(
     "--trial-timeout",
@@ -86,7 +93,7 @@ def read_request(values: dict[str, Any]) -> Any:
         overrides=overrides,
         singles=values["singles"],
         tuned=values["tuned"],
-        out=Path(values["out"]),
+        out=values["leaderboards"],
     )
 
 
@@ -233,14 +240,7 @@ _SURROUNDINGS = [
         multiple=True,
         help="Override a value of recipe or protocol: recipe.epochs=4. May be repeated.",
     ),
-    click.option(
-        "--out",
-        metavar="DIR",
-        default="leaderboards",
-        show_default=True,
-        type=click.Path(file_okay=False),
-        help="Folder of the leaderboards.",
-    ),
+    leaderboards_option("--out"),
     without_option,
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -68,11 +68,13 @@ class RenamedOption(click.Option):
 class FormerArgument(click.Argument):
     """A position that an option took over: parsed, left out of the usage, passed to no command.
 
-    That option has `metavar`, such as ``FOLDER``, among its `RenamedOption.old_names`.
+    That option has its name, such as ``FOLDER``, among its `RenamedOption.old_names`.
     """
-
-    def __init__(self, metavar: str) -> None:
-        super().__init__([metavar.lower()], required=False, expose_value=False)
 
     def get_usage_pieces(self, ctx: click.Context) -> list[str]:
         return []
+
+
+def former_argument(name: str) -> Callable[..., Any]:
+    """Declare a `FormerArgument`."""
+    return click.argument(name, cls=FormerArgument, required=False, expose_value=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -45,9 +47,12 @@ def show_outcome(plan: Plan, outcome: RunOutcome, registry: Registry, as_json: b
         return
     render_rich(frame, found, stdout_console())
     protocol, dataset = plan.configurations[0].protocol.name, plan.configurations[0].dataset.name
+    place = (
+        "" if plan.out == Path("leaderboards") else f" --leaderboards {shlex.quote(str(plan.out))}"
+    )
     click.echo(
         f"\nEntries are in {plan.out / protocol / dataset}. "
-        f"`dmlbench leaderboard show {plan.out}` ranks all that are there."
+        f"`dmlbench leaderboard show{place}` ranks all that are there."
     )
 
 

@@ -9,7 +9,7 @@ import click
 
 from dmlbench.cli.options import (
     json_option,
-    out_option,
+    leaderboards_option,
     read_seeds,
     read_splits,
     timeout_option,
@@ -24,7 +24,7 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
 
 @click.command("reproduce")
 @click.argument("entry")
-@out_option
+@leaderboards_option("--out")
 @click.option(
     "--seeds",
     metavar="N|LIST",
@@ -74,7 +74,7 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
 @json_option
 def reproduce_command(
     entry: str,
-    out: Path,
+    leaderboards: Path,
     seeds: str | None,
     splits: str | None,
     fresh: int | None,
@@ -123,7 +123,7 @@ def reproduce_command(
     if fresh is not None and (seeds is not None or splits is not None):
         raise UsageError("--fresh draws trials; leave --seeds and --splits out.")
     who = check_name(who)
-    path = find_entry_file(out, entry)
+    path = find_entry_file(leaderboards, entry)
     found = read_entry(path)
     if not no_record:
         require_room(path.parent)

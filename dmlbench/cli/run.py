@@ -64,7 +64,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     if not any(plan.pending(options["retry_failed"])):
         click.echo(
             f"Nothing to train: all {len(plan.trials)} trials are already in {plan.out}. To train "
-            f"again, choose another folder with --out.",
+            f"again, choose another folder with --leaderboards.",
             err=True,
         )
     try:

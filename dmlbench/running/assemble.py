@@ -57,7 +57,8 @@ def assemble_entry(
             raise DmlbenchError(
                 f"{configuration.label()}: the trials of {ordered[0].trial.title} and "
                 f"{result.trial.title} differ in {', '.join(differing)}: the data or the "
-                f"weights changed between them. Give the changed run a folder of its own (--out)."
+                f"weights changed between them. Give the changed run a folder of its own "
+                f"(--leaderboards)."
             )
     sources = component_sources(configuration, registry)
 

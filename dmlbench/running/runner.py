@@ -105,7 +105,7 @@ class _Execution:
 
     def train(self, pending: Sequence[PlannedTrial]) -> None:
         """Train trials, those last that another run is training."""
-        require_writable(self.plan.out, "Give another folder with --out.")
+        require_writable(self.plan.out, "Give another folder with --leaderboards.")
         # One process first: it renders or decodes the data that the others then find cached.
         resources = self.resources
         with LocalExecutor(

@@ -87,7 +87,7 @@ def test_info_shows_paper_and_parameters(call):
         (["plan", "--pretrained"], 2, "has no pretrained weights"),
         (["plan", "--without", "nobody"], 3, "no installed distribution of that name"),
         (["info", "0123456789abcdef"], 2, "There is no folder leaderboards"),
-        (["leaderboard", "show", "/not/there"], 2, "/not/there"),
+        (["leaderboard", "show", "--leaderboards", "/not/there"], 2, "/not/there"),
     ],
 )
 def test_what_cannot_be_meant_is_said_on_stderr(
@@ -110,7 +110,7 @@ def test_plan_lists_what_run_would_do(call, tmp_path):
         "3,5",
         "--set",
         "recipe.epochs=4",
-        "--out",
+        "--leaderboards",
         str(tmp_path),
     ]
     code, out, _ = call(*arguments)
@@ -137,7 +137,7 @@ def run_arguments(tiny: dict, out) -> list[str]:
         "cpu",
         "--jobs",
         "1",
-        "--out",
+        "--leaderboards",
         str(out),
         *(part for key, value in tiny["overrides"].items() for part in ("--set", f"{key}={value}")),
     ]
@@ -153,12 +153,12 @@ def test_run_shows_a_table_and_a_sentence_and_is_quiet_without_a_terminal(call, 
     assert code == 0 and len(document["rows"]) == 3 and len(document["verdicts"]) == 1
     assert "Nothing to train: all 6 trials are already in" in err
     entry_id = document["rows"][0]["entry_id"]
-    code, out, _ = call("info", entry_id[:8], "--out", str(tmp_path))
+    code, out, _ = call("info", entry_id[:8], "--leaderboards", str(tmp_path))
     assert code == 0 and entry_id in out
     plot = tmp_path / "curves.png"
-    code, _, _ = call("info", entry_id, "--out", str(tmp_path), "--plot", str(plot))
+    code, _, _ = call("info", entry_id, "--leaderboards", str(tmp_path), "--plot", str(plot))
     assert code == 0 and plot.read_bytes().startswith(b"\x89PNG")
-    code, out, _ = call("leaderboard", "show", str(tmp_path))
+    code, out, _ = call("leaderboard", "show", "--leaderboards", str(tmp_path))
     assert code == 0 and "best single loss" in out
 
 

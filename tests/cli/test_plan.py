@@ -112,7 +112,7 @@ def test_a_recipe_that_cannot_be_read_is_named(plan, monkeypatch):
 
 
 def test_seeds_are_told_as_ranges_and_a_gap_on_stderr(plan, tmp_path):
-    at = ["--losses", "ms", "--out", str(tmp_path), "--seeds"]
+    at = ["--losses", "ms", "--leaderboards", str(tmp_path), "--seeds"]
     code, out, err = plan(*at, "5")
     assert code == 0 and "  0-4 to do" in out and err == ""
     code, out, err = plan(*at, "0,1,4")
@@ -131,7 +131,7 @@ def made_before() -> TrialResult:
 
 
 def test_seeds_on_file_fill_the_gap(plan, tmp_path):
-    at = ["--losses", "ms", "--out", str(tmp_path)]
+    at = ["--losses", "ms", "--leaderboards", str(tmp_path)]
     (row,) = json.loads(plan(*at, "--json")[1])["configurations"]
     from dmlbench.plan.request import Request
     from dmlbench.plugins.loading import load_plugins

@@ -96,3 +96,42 @@ def test_the_list_of_commands_has_no_old_one(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "new-plugin" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (["plan", "--out", "DIR"], ["plan", "--leaderboards", "DIR"]),
+        (["leaderboard", "add", "x.json", "--out=DIR"], None),
+        (["leaderboard", "compare", "abcd", "ef01", "--out", "DIR"], None),
+        (["info", "abcd", "--out", "DIR"], None),
+        (["reproduce", "abcd", "--out", "DIR"], None),
+        (["leaderboard", "show", "DIR"], ["leaderboard", "show", "--leaderboards", "DIR"]),
+        (["leaderboard", "verify", "DIR"], ["leaderboard", "verify", "--leaderboards", "DIR"]),
+        (
+            ["leaderboard", "site", "SITE", "DIR"],
+            ["leaderboard", "site", "SITE", "--leaderboards", "DIR"],
+        ),
+        (
+            ["leaderboard", "bundle", "DIR", "--to", "SITE.tar"],
+            ["leaderboard", "bundle", "--leaderboards", "DIR", "--to", "SITE.tar"],
+        ),
+        (
+            ["leaderboard", "audit", "DIR", "--name", "Ada"],
+            ["leaderboard", "audit", "--leaderboards", "DIR", "--name", "Ada"],
+        ),
+    ],
+)
+def test_the_folder_of_leaderboards_has_one_option(old, new, tmp_path, capsys):
+    (tmp_path / "DIR").mkdir()
+    new = new or [word.replace("--out", "--leaderboards") for word in old]
+    said = []
+    for arguments in (old, new):
+        where = [w.replace("DIR", str(tmp_path / "DIR")) for w in arguments]
+        with pytest.raises(SystemExit) as stop:
+            main([w.replace("SITE", str(tmp_path / "site")) for w in where])
+        captured = capsys.readouterr()
+        said.append((stop.value.code, captured.err, captured.out.partition("Salt")[0]))
+    (code, warned, out), (meant, silent, shown) = said
+    assert warned.startswith("Warning: ") and "is now --leaderboards" in warned
+    assert (code, warned.split("\n", 1)[1], out) == (meant, silent, shown)

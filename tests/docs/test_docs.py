@@ -87,7 +87,15 @@ def test_the_table_of_ratios_has_a_line_a_loss_in_the_order_of_the_losses():
 
 def test_every_option_of_every_command_is_in_its_help():
     text = generate.help_text("dmlbench run")
-    for option in ("--losses", "--combiner", "--seeds", "--threads", "--jobs", "--set", "--out"):
+    for option in (
+        "--losses",
+        "--combiner",
+        "--seeds",
+        "--threads",
+        "--jobs",
+        "--set",
+        "--leaderboards",
+    ):
         assert option in text
 
 

@@ -38,10 +38,10 @@ def test_rows_10_13_14_15_17_no_command_ends_in_a_traceback_or_leaks(
     file = _board(tmp_path / "boards", name)
     began = time.monotonic()
     for arguments in (
-        ["leaderboard", "verify", tmp_path / "boards"],
-        ["leaderboard", "show", tmp_path / "boards"],
-        ["leaderboard", "site", tmp_path / "site", tmp_path / "boards"],
-        ["leaderboard", "add", file, "--out", tmp_path / "copy"],
+        ["leaderboard", "verify", "--leaderboards", tmp_path / "boards"],
+        ["leaderboard", "show", "--leaderboards", tmp_path / "boards"],
+        ["leaderboard", "site", tmp_path / "site", "--leaderboards", tmp_path / "boards"],
+        ["leaderboard", "add", file, "--leaderboards", tmp_path / "copy"],
         *([["reproduce", file, "--no-record"]] if name in NEVER_TRAINED else []),
     ):
         done = _dmlbench(*arguments)
@@ -53,7 +53,7 @@ def test_rows_10_13_14_15_17_no_command_ends_in_a_traceback_or_leaks(
 
 
 def test_row_10_metrics_of_no_query_are_refused(tmp_path: Path) -> None:
-    done = _dmlbench("leaderboard", "add", DATA / "zeroqueries.json", "--out", tmp_path)
+    done = _dmlbench("leaderboard", "add", DATA / "zeroqueries.json", "--leaderboards", tmp_path)
     assert done.returncode == 4
     assert "num_queries is 0" in done.stdout
 
@@ -62,7 +62,9 @@ def test_row_10_metrics_of_no_query_are_refused(tmp_path: Path) -> None:
 def test_row_42_a_schema_version_is_a_whole_number(version, tmp_path: Path) -> None:
     entry = json.loads((DATA / "noname.json").read_text()) | {"schema_version": version}
     (tmp_path / "entry.json").write_text(json.dumps(entry))
-    done = _dmlbench("leaderboard", "add", tmp_path / "entry.json", "--out", tmp_path / "out")
+    done = _dmlbench(
+        "leaderboard", "add", tmp_path / "entry.json", "--leaderboards", tmp_path / "out"
+    )
     assert done.returncode == 4
     assert "schema_version" in done.stdout
 
@@ -71,11 +73,11 @@ def test_row_12_a_link_is_not_shown_as_what_a_board_says_of_itself(tmp_path: Pat
     folder = _board(tmp_path, "noname").parent
     (tmp_path / "secret").write_text("token")
     (folder / "_about.md").symlink_to(tmp_path / "secret")
-    done = _dmlbench("leaderboard", "show", folder, "--markdown")
+    done = _dmlbench("leaderboard", "show", "--leaderboards", folder, "--markdown")
     assert "token" not in done.stdout
     assert done.returncode == 4 and "_about.md is a link" in done.stderr
     for place in (folder, tmp_path):
-        done = _dmlbench("leaderboard", "verify", place)
+        done = _dmlbench("leaderboard", "verify", "--leaderboards", place)
         assert done.returncode == 4 and "token" not in done.stdout
         assert "_about.md" in done.stdout and "is a link" in done.stdout
 
@@ -102,13 +104,15 @@ def test_row_16_a_loop_of_links_holds_no_embeddings(tmp_path: Path) -> None:
     file = _board(tmp_path, "noname")
     (tmp_path / ".trials").symlink_to(".trials")
     for command in ("verify", "show"):
-        assert "Traceback" not in _dmlbench("leaderboard", command, tmp_path).stderr
+        assert (
+            "Traceback" not in _dmlbench("leaderboard", command, "--leaderboards", tmp_path).stderr
+        )
     assert "Traceback" not in _dmlbench("reproduce", file, "--no-record").stderr
 
 
 def test_row_38_one_source_that_is_not_there_does_not_stop_the_others(tmp_path: Path) -> None:
     good, bad = DATA / "noname.json", tmp_path / "nowhere.json"
-    done = _dmlbench("leaderboard", "add", good, bad, good, "--out", tmp_path / "out")
+    done = _dmlbench("leaderboard", "add", good, bad, good, "--leaderboards", tmp_path / "out")
     lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert [line.partition(":")[0] for line in lines] == ["added", "refused", "there already"]
     assert done.returncode == 2
@@ -116,7 +120,7 @@ def test_row_38_one_source_that_is_not_there_does_not_stop_the_others(tmp_path: 
 
 def test_row_39_an_empty_source_is_refused(tmp_path: Path) -> None:
     shutil.copy(DATA / "noname.json", tmp_path)
-    done = _dmlbench("leaderboard", "add", "", "--out", tmp_path / "out", cwd=tmp_path)
+    done = _dmlbench("leaderboard", "add", "", "--leaderboards", tmp_path / "out", cwd=tmp_path)
     assert done.returncode == 2 and "empty" in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -125,7 +129,15 @@ def test_row_24_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
     _board(tmp_path, "noname")
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "dmlbench", "leaderboard", "show", str(tmp_path)],
+            [
+                sys.executable,
+                "-m",
+                "dmlbench",
+                "leaderboard",
+                "show",
+                "--leaderboards",
+                str(tmp_path),
+            ],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -136,7 +148,7 @@ def test_row_24_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").is_dir(), reason="no /proc to refuse")
 def test_row_24_a_folder_that_cannot_be_written_is_told_in_a_sentence() -> None:
-    done = _dmlbench("leaderboard", "add", DATA / "noname.json", "--out", "/proc/nowhere")
+    done = _dmlbench("leaderboard", "add", DATA / "noname.json", "--leaderboards", "/proc/nowhere")
     assert done.returncode == 1
     assert "/proc/nowhere" in done.stderr and "Traceback" not in done.stderr
 
@@ -146,7 +158,7 @@ def test_row_40_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [sys.executable, "-m", "dmlbench", "leaderboard", "show", str(tmp_path)],
+        [sys.executable, "-m", "dmlbench", "leaderboard", "show", "--leaderboards", str(tmp_path)],
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
@@ -171,11 +183,11 @@ def test_row_45_a_fullwidth_sign_begins_no_formula() -> None:
 def test_row_41_a_board_with_an_introduction_alone_is_empty(tmp_path: Path) -> None:
     folder = tmp_path / "zsl-v1" / "glyphs"
     folder.mkdir(parents=True)
-    assert _dmlbench("leaderboard", "show", folder).returncode == 2
+    assert _dmlbench("leaderboard", "show", "--leaderboards", folder).returncode == 2
     (folder / "_about.md").write_text("To be filled.")
-    assert _dmlbench("leaderboard", "verify", folder).returncode == 0
+    assert _dmlbench("leaderboard", "verify", "--leaderboards", folder).returncode == 0
     for form in ("--markdown", "--csv", "--json", "--latex"):
-        done = _dmlbench("leaderboard", "show", folder, form)
+        done = _dmlbench("leaderboard", "show", "--leaderboards", folder, form)
         assert done.returncode == 0 and "no entry yet" in done.stderr
         assert ("To be filled." in done.stdout) is (form == "--markdown")
 

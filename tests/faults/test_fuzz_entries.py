@@ -151,19 +151,19 @@ def _try_everything(text: str, entry_id: Any, folder: Path) -> None:
         other.write_text(json.dumps(SEED_ENTRY), "utf-8")
     boards = folder / "boards"
     began = time.monotonic()
-    shown = _run("leaderboard", "show", boards)
+    shown = _run("leaderboard", "show", "--leaderboards", boards)
     if other != file:  # one bad file does not stop the others
         assert SEED_ENTRY["entry_id"][:6] in shown
     for form in ("--json", "--csv", "--markdown", "--latex", "--over-datasets"):
-        _run("leaderboard", "show", boards, form)
-    _run("leaderboard", "verify", boards)
+        _run("leaderboard", "show", "--leaderboards", boards, form)
+    _run("leaderboard", "verify", "--leaderboards", boards)
     _run("leaderboard", "verify", file)
     for pair in ((file, other), (other, file)):
         _run("leaderboard", "compare", *pair, "--resamples", "100")
     _run("info", file)
     _run("info", file, "--json")
-    _run("leaderboard", "site", folder / "site", boards)
-    _run("leaderboard", "add", file, "--out", folder / "copy")
+    _run("leaderboard", "site", folder / "site", "--leaderboards", boards)
+    _run("leaderboard", "add", file, "--leaderboards", folder / "copy")
     _run("reproduce", file, "--no-record", "--scratch", folder / "again")
     took = time.monotonic() - began
     assert took < LONGEST_SECONDS, took
@@ -233,16 +233,16 @@ def test_something_else_in_place_of_an_entry(kind: str, tmp_path: Path) -> None:
         bad.symlink_to(targets.get(kind, tmp_path / "secret"))
     for place in (tmp_path / "boards", board):
         for command in ("show", "verify"):
-            text = _run("leaderboard", command, place)
+            text = _run("leaderboard", command, "--leaderboards", place)
             assert "password-of-somebody" not in text
             assert SEED_ENTRY["entry_id"][:6] in text and "aaaaaaaaaaaaaaaa.json" in text
-        _run("leaderboard", "site", tmp_path / "site", place)
+        _run("leaderboard", "site", tmp_path / "site", "--leaderboards", place)
     for command in (["info"], ["leaderboard", "verify"], ["reproduce", "--no-record"]):
         text = _run(*command, bad)
         assert "password-of-somebody" not in text
         assert "leads out of" in text or kind != "out"
     _run("leaderboard", "compare", good, bad)
-    _run("leaderboard", "add", board, "--out", tmp_path / "copy")
+    _run("leaderboard", "add", board, "--leaderboards", tmp_path / "copy")
 
 
 if __name__ == "__main__":

@@ -55,14 +55,16 @@ def test_row_32_a_home_of_nobody() -> None:
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "koi8-r"])
 def test_row_33_what_an_encoding_lacks_is_escaped(encoding: str, board: Path) -> None:
-    done = dmlbench("leaderboard", "show", board, "--markdown", PYTHONIOENCODING=encoding)
+    done = dmlbench(
+        "leaderboard", "show", "--leaderboards", board, "--markdown", PYTHONIOENCODING=encoding
+    )
     assert done.returncode == 0, done.stderr
     assert b"multi-similarity" in done.stdout
 
 
 @pytest.mark.parametrize("columns", ["0", "-1", "x", "1", "99999999999999999999"])
 def test_row_33_a_width_that_is_none(columns: str, board: Path) -> None:
-    done = dmlbench("leaderboard", "show", board, COLUMNS=columns)
+    done = dmlbench("leaderboard", "show", "--leaderboards", board, COLUMNS=columns)
     assert done.returncode == 0, done.stderr
     assert b"zsl-v1" in done.stdout and b"--explain" in done.stdout
 
@@ -71,17 +73,18 @@ def test_names_that_are_no_text_can_be_printed(board: Path, tmp_path: Path) -> N
     odd = os.fsdecode(os.fsencode(tmp_path) + b"/b\xff\xfe")
     board.rename(odd)
     for command in ("show", "verify"):
-        done = dmlbench("leaderboard", command, odd)
+        done = dmlbench("leaderboard", command, "--leaderboards", odd)
         assert done.returncode == 0 and not done.stderr, done.stderr
-    done = dmlbench("leaderboard", "site", os.fsencode(tmp_path) + b"/s\xff", odd)
+    done = dmlbench("leaderboard", "site", os.fsencode(tmp_path) + b"/s\xff", "--leaderboards", odd)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams(closed: str, board: Path, tmp_path: Path) -> None:
     text = (
-        f'"{sys.executable}" -m dmlbench leaderboard add "$1"/*/*/*.json --out "$2" {closed}; '
-        f'"{sys.executable}" -m dmlbench leaderboard show "$2" {closed}'
+        f'"{sys.executable}" -m dmlbench leaderboard add "$1"/*/*/*.json '
+        f'--leaderboards "$2" {closed}; '
+        f'"{sys.executable}" -m dmlbench leaderboard show --leaderboards "$2" {closed}'
     )
     command = ["sh", "-c", text, "sh", str(board), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, timeout=120)

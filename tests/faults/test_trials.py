@@ -186,7 +186,7 @@ def test_row_21_closed_streams_lose_no_event(short, tmp_path) -> None:
     sets = " ".join(f"--set {key}={value}" for key, value in short["overrides"].items())
     command = (
         f"{sys.executable} -m dmlbench run --losses ms --dataset tiny --seeds 1 --jobs 1 "
-        f"--combiner none --device cpu --out {tmp_path} --json {sets} 0<&- 2>&-"
+        f"--combiner none --device cpu --leaderboards {tmp_path} --json {sets} 0<&- 2>&-"
     )
     done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, timeout=120)
     assert done.returncode == 0
@@ -215,7 +215,9 @@ def test_row_23_a_trial_that_waits_for_input_has_none(short, odd, tmp_path) -> N
 def test_row_24_a_folder_that_cannot_be_written_is_told_before_training(short, tmp_path) -> None:
     (tmp_path / "file").touch()
     events = []
-    with pytest.raises(UsageError, match="file/out cannot be written: Not a dir.*with --out"):
+    with pytest.raises(
+        UsageError, match="file/out cannot be written: Not a dir.*with --leaderboards"
+    ):
         _run(["ms"], short, tmp_path / "file" / "out", watch=events.append)
     assert events == []
 

@@ -12,8 +12,8 @@ from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.store import write_entry
 
 
-def show(*arguments):
-    arguments = ["leaderboard", "show", *map(str, arguments)]
+def show(folder, *arguments):
+    arguments = ["leaderboard", "show", "--leaderboards", *map(str, (folder, *arguments))]
     return CliRunner(env={"COLUMNS": "100"}).invoke(cli, arguments)
 
 

@@ -11,7 +11,9 @@ from dmlbench.cli import cli
 
 ROOT = Path(__file__).parents[2]
 LEADERBOARDS = sorted(path.parent for path in ROOT.glob("leaderboards/**/leaderboard.csv"))
-HOW = "for each: dmlbench leaderboard show FOLDER --markdown > FOLDER/README.md, --csv likewise"
+HOW = (
+    "dmlbench leaderboard show --leaderboards FOLDER --markdown > FOLDER/README.md, --csv likewise"
+)
 
 
 def test_there_are_leaderboards():
@@ -26,7 +28,9 @@ def test_there_are_leaderboards():
 def test_tables_are_made_from_the_entries(folder, form, name, monkeypatch):
     # Relative, as the table's paths would be for whoever makes it.
     monkeypatch.chdir(ROOT)
-    made = CliRunner().invoke(cli, ["leaderboard", "show", str(folder.relative_to(ROOT)), form])
+    made = CliRunner().invoke(
+        cli, ["leaderboard", "show", "--leaderboards", str(folder.relative_to(ROOT)), form]
+    )
     assert made.exit_code == 0 and made.stdout == (folder / name).read_text("utf-8"), HOW
 
 

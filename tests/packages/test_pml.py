@@ -305,7 +305,7 @@ def test_twins_stand_side_by_side_in_one_run(tiny, tmp_path, capsys):
     arguments = ["run", "--losses", "ms,pml:multi-similarity(miner=multi-similarity)"]
     arguments += ["--combiner", "none", "--dataset", "tiny", "--seeds", "1", "--jobs", "1"]
     with pytest.raises(SystemExit) as stop:
-        main([*arguments, *settings, "--out", str(tmp_path / "out"), "--json"])
+        main([*arguments, *settings, "--leaderboards", str(tmp_path / "out"), "--json"])
     assert stop.value.code == 0
     capsys.readouterr()
     entries = [json.loads(p.read_text()) for p in (tmp_path / "out").rglob("[0-9a-f]*.json")]
@@ -321,6 +321,6 @@ def test_twins_stand_side_by_side_in_one_run(tiny, tmp_path, capsys):
     # One function, two implementations: they part by rounding alone.
     assert ours == pytest.approx(other, abs=0.02)
     with pytest.raises(SystemExit):
-        main(["leaderboard", "show", str(tmp_path / "out")])
+        main(["leaderboard", "show", "--leaderboards", str(tmp_path / "out")])
     shown = capsys.readouterr().out
     assert "multi-similarity-loss" in shown

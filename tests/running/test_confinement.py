@@ -205,7 +205,7 @@ def test_what_is_trained_again_is_confined(tiny, tmp_path, capsys, monkeypatch):
         pytest.skip(confinement([tmp_path / "scratch"]).sentence)
     tiny["overrides"]["recipe.epochs"] = 1
     (entry,) = dmlbench.run(["ms"], out=tmp_path, submitter="Ada", **{**tiny, "seeds": 1})
-    arguments = ["reproduce", entry.entry_id, "--out", str(tmp_path), "--name", "Grace"]
+    arguments = ["reproduce", entry.entry_id, "--leaderboards", str(tmp_path), "--name", "Grace"]
     with pytest.raises(SystemExit) as stop:
         main([*arguments, "--device", "cpu"])
     said = capsys.readouterr().out

@@ -99,7 +99,7 @@ def test_a_name_that_no_record_can_hold_is_refused_before_anything_is_trained(
         "reproduce": ["reproduce", path],
         "audit": ["leaderboard", "audit", path],
         "verify": ["leaderboard", "verify", path],
-        "run": ["run", "--out", tmp_path / "out"],
+        "run": ["run", "--leaderboards", tmp_path / "out"],
     }[command]
     assert exit_code(*arguments, "--name", name) == 2
     assert "--name takes 1 to 200 characters of Unicode" in capsys.readouterr().err

@@ -217,7 +217,7 @@ def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, caps
         captured = capsys.readouterr()
         return stop.value.code, captured.out + captured.err
 
-    code, text = run(entry.entry_id, "--out", tmp_path, "--name", "me", "--jobs", "1",
+    code, text = run(entry.entry_id, "--leaderboards", tmp_path, "--name", "me", "--jobs", "1",
                      "--device", "cpu")  # fmt: skip
     assert code == 0
     assert text.startswith("equal: 1 of 1 trials trained again, every metric equal to the last")

@@ -173,7 +173,7 @@ def test_two_settings_of_one_loss_are_told_apart(tiny, tmp_path, capsys):
                 tiny["dataset"],
                 "--device",
                 "cpu",
-                "--out",
+                "--leaderboards",
                 str(tmp_path),
                 *sets,
             ]

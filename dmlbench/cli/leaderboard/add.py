@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.options import json_option, out_option
+from dmlbench.cli.options import json_option, leaderboards_option
 
 
 @click.command("add")
 @click.argument("sources", metavar="FILE|DIR|URL...", nargs=-1, required=True)
-@out_option
+@leaderboards_option("--out")
 @json_option
-def add_command(sources: tuple[str, ...], out: Path, as_json: bool) -> int:
+def add_command(sources: tuple[str, ...], leaderboards: Path, as_json: bool) -> int:
     """Check entries, or published results, from elsewhere and add them to the leaderboards.
 
     Several submissions of one configuration are kept side by side; nothing is overwritten. Exit
@@ -31,7 +31,7 @@ def add_command(sources: tuple[str, ...], out: Path, as_json: bool) -> int:
     unreached: list[DmlbenchError] = []
     for source in sources:
         try:
-            found += add(source, out)
+            found += add(source, leaderboards)
         except DmlbenchError as error:
             if len(sources) == 1:
                 raise

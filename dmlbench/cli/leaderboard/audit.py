@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dmlbench.cli.options import json_option, timeout_option, unconfined_option, without_option
-from dmlbench.cli.renamed import RenamedOption
+from dmlbench.cli.options import (
+    json_option,
+    leaderboards_option,
+    timeout_option,
+    unconfined_option,
+    without_option,
+)
+from dmlbench.cli.renamed import RenamedOption, warn
 
 if TYPE_CHECKING:
     from dmlbench.running.audit import Audited
 
 
 @click.command("audit")
-@click.argument("targets", metavar="FOLDER|FILE...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
+@leaderboards_option()
 @click.option(
     "--trials",
     type=click.IntRange(1),
@@ -56,7 +63,8 @@ if TYPE_CHECKING:
 @without_option
 @json_option
 def audit_command(
-    targets: tuple[Path, ...],
+    files: tuple[Path, ...],
+    leaderboards: Path,
     trials: int,
     salt: str | None,
     time_limit: float | None,
@@ -69,7 +77,9 @@ def audit_command(
     without: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Train a few trials of each entry again, drawn at random after it was submitted.
+    """Train a few trials of each entry in FILE, or in the leaderboards, again.
+
+    They are drawn at random, after the entry was submitted.
 
     Which trials are drawn follows from an entry's content and the salt, so its author could not
     prepare them alone. The results are recorded beside the entries, whose tier becomes "audited"
@@ -89,15 +99,19 @@ def audit_command(
     salt = new_salt() if salt is None else check_salt(salt)
     who = check_name(who)
     paths: list[Path] = []
-    for target in targets or (Path("leaderboards"),):
+    for target in files or (leaderboards,):
         if target.is_dir():
+            if files:
+                warn("FOLDER", "--leaderboards")
             paths += [
                 file for folder in leaderboard_folders(target) for file in entry_files(folder)
             ]
         elif target.is_file():
             paths.append(target)
         else:
-            raise UsageError(f"There is no {target}. Give an entry's file or a folder of entries.")
+            raise UsageError(
+                f"There is no {target}. Give an entry's file, or a folder with --leaderboards."
+            )
     if not no_record:
         for folder in sorted({path.parent for path in paths}):
             require_room(folder)

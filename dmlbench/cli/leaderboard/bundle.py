@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.options import json_option
+from dmlbench.cli.options import json_option, leaderboards_option
+from dmlbench.cli.renamed import former_argument
 
 
 @click.command("bundle")
-@click.argument(
-    "folder", metavar="[FOLDER]", default="leaderboards", type=click.Path(path_type=Path)
-)
+@former_argument("FOLDER")
+@leaderboards_option("FOLDER")
 @click.option(
     "--to",
     "target",
@@ -23,8 +23,8 @@ from dmlbench.cli.options import json_option
     help="Archive to write; its name ends in .tar.",
 )
 @json_option
-def bundle_command(folder: Path, target: Path, as_json: bool) -> int:
-    """Write one archive of the test embeddings of all entries in FOLDER, to publish beside them.
+def bundle_command(leaderboards: Path, target: Path, as_json: bool) -> int:
+    """Write one archive of the test embeddings of all entries, to publish beside them.
 
     Each file is compared with the sha256 in its entry. Whoever has the entries and the archive can
     compute all metrics again: `dmlbench leaderboard verify --bundle FILE|URL`. Trials whose
@@ -37,7 +37,7 @@ def bundle_command(folder: Path, target: Path, as_json: bool) -> int:
 
     if target.suffix != ".tar":
         raise UsageError("--to takes the name of an uncompressed archive, which ends in .tar.")
-    found = write_bundle(folder, target)
+    found = write_bundle(leaderboards, target)
     if as_json:
         values = {
             "file": str(target),

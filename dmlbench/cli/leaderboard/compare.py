@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.options import json_option, out_option
+from dmlbench.cli.options import json_option, leaderboards_option
 
 
 @click.command("compare")
 @click.argument("first", metavar="A")
 @click.argument("others", metavar="B...", nargs=-1, required=True)
-@out_option
+@leaderboards_option("--out")
 @click.option("--by", default="map_at_r", metavar="METRIC", help="Compare this metric (MAP@R).")
 @click.option(
     "--resamples",
@@ -30,7 +30,7 @@ from dmlbench.cli.options import json_option, out_option
 def compare_command(
     first: str,
     others: tuple[str, ...],
-    out: Path,
+    leaderboards: Path,
     by: str,
     resamples: int,
     plot: Path | None,
@@ -52,7 +52,7 @@ def compare_command(
         checked_file(plot)
     located = []
     for name in (first, *others):
-        path = find_entry_file(out, name)
+        path = find_entry_file(leaderboards, name)
         located.append(Located(read_entry(path), path.parent))
     found = compare(located[0], located[1:], by, resamples)
     if plot is not None:

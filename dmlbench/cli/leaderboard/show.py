@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dmlbench.cli.options import leaderboards_option
+from dmlbench.cli.renamed import former_argument
+
 if TYPE_CHECKING:
     from dmlbench.leaderboard.entries.entry import Entry
 
 
 @click.command("show")
-@click.argument("folder", default="leaderboards", type=click.Path(path_type=Path))
+@former_argument("FOLDER")
+@leaderboards_option("FOLDER")
 @click.option("--by", default="map_at_r", metavar="METRIC", help="Rank by this metric (MAP@R).")
 @click.option("--metrics", default="", metavar="A,B", help="Metric columns to show.")
 @click.option("--dataset", metavar="NAME", help="Only this dataset.")
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--explain", is_flag=True, help="Explain the columns, and show every note.")
 def show_command(
-    folder: Path,
+    leaderboards: Path,
     by: str,
     metrics: str,
     dataset: str | None,
@@ -42,7 +46,7 @@ def show_command(
     over_datasets: bool,
     explain: bool,
 ) -> None:
-    """Show the leaderboards in FOLDER: the root of all, one protocol's, or a single dataset's.
+    """Show leaderboards: all of a folder, those of one protocol in it, or of a single dataset.
 
     Rows are compared within one dataset, backbone, recipe, protocol and embedding dimension.
     Below each table, a sentence says whether each combination beats its best single loss.
@@ -67,18 +71,20 @@ def show_command(
     form = forms[0] if forms else None
     if explain and form in ("json", "csv", "latex"):
         raise UsageError(f"--explain adds text below tables; --{form} has none. Drop one of them.")
-    claims, refused = read_all_claims(folder, dataset)
-    introduced = (folder / ABOUT).exists()  # a leaderboard that is still to be filled
-    entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims) or introduced)
+    claims, refused = read_all_claims(leaderboards, dataset)
+    introduced = (leaderboards / ABOUT).exists()  # a leaderboard that is still to be filled
+    entries, problems = read_leaderboards(
+        leaderboards, dataset, even_empty=bool(claims) or introduced
+    )
     for problem in [*problems, *refused]:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)
     if not entries and not claims:
-        click.echo(f"{plain(str(folder), 500)} has no entry yet.", err=True)
+        click.echo(f"{plain(str(leaderboards), 500)} has no entry yet.", err=True)
     if over_datasets:
         _show_summary(entries, by, form, plot, explain)
         return
     columns = [name for name in metrics.split(",") if name.strip()]
-    standing = Tiers(folder).standing
+    standing = Tiers(leaderboards).standing
     frame = leaderboard_frame(entries, by, standing, claims)
     found = verdicts(entries, by, standing)
     if plot is not None:
@@ -91,7 +97,9 @@ def show_command(
     elif form == "csv":
         click.echo(render_csv(frame), nl=False)
     elif form == "markdown":
-        click.echo(about(folder) + render_markdown(frame, found, by, columns, explain), nl=False)
+        click.echo(
+            about(leaderboards) + render_markdown(frame, found, by, columns, explain), nl=False
+        )
     elif form == "latex":
         click.echo(render_latex(frame, by, columns), nl=False)
     else:

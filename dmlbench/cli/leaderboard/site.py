@@ -8,12 +8,14 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.options import json_option, without_option
+from dmlbench.cli.options import json_option, leaderboards_option, without_option
+from dmlbench.cli.renamed import former_argument
 
 
 @click.command("site")
 @click.argument("site", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("folder", default="leaderboards", type=click.Path(path_type=Path))
+@former_argument("FOLDER")
+@leaderboards_option("FOLDER")
 @click.option("--by", default="map_at_r", metavar="METRIC", help="Rank by this metric (MAP@R).")
 @click.option("--dataset", metavar="NAME", help="Only this dataset.")
 @click.option(
@@ -26,14 +28,14 @@ from dmlbench.cli.options import json_option, without_option
 @json_option
 def site_command(
     site: Path,
-    folder: Path,
+    leaderboards: Path,
     by: str,
     dataset: str | None,
     gallery: bool,
     without: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Write the leaderboards in FOLDER as a static site into DIR.
+    """Write leaderboards as a static site into DIR.
 
     DIR/index.html opens from a file, or from any web server; nothing is loaded from elsewhere. An
     older site in DIR is replaced, and what else is in such a folder is left alone.
@@ -44,8 +46,8 @@ def site_command(
     from dmlbench.leaderboard.site.build import write_site
     from dmlbench.plugins.loading import load_plugins
 
-    claims, refused = read_all_claims(folder, dataset)
-    entries, problems = read_leaderboards(folder, dataset, even_empty=bool(claims))
+    claims, refused = read_all_claims(leaderboards, dataset)
+    entries, problems = read_leaderboards(leaderboards, dataset, even_empty=bool(claims))
     problems += refused
     for problem in problems:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)
@@ -54,7 +56,7 @@ def site_command(
         site,
         by,
         claims=claims,
-        source=folder,
+        source=leaderboards,
         registry=load_plugins(without) if gallery else None,
         progress=_show_progress,
     )

@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dmlbench.cli.options import json_option
-from dmlbench.cli.renamed import RenamedOption
+from dmlbench.cli.options import json_option, leaderboards_option
+from dmlbench.cli.renamed import RenamedOption, warn
 
 if TYPE_CHECKING:
     from dmlbench.leaderboard.verification.verify import Verified
 
 
 @click.command("verify")
-@click.argument(
-    "target",
-    metavar="[FOLDER|FILE]",
-    default="leaderboards",
-    type=click.Path(path_type=Path),
-)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@leaderboards_option()
 @click.option(
     "--quick", is_flag=True, help="Only schema and invariants: no metric is computed again."
 )
@@ -47,14 +43,15 @@ if TYPE_CHECKING:
 )
 @json_option
 def verify_command(
-    target: Path,
+    file: Path | None,
+    leaderboards: Path,
     quick: bool,
     rebuild: bool,
     bundle: str | None,
     who: str | None,
     as_json: bool,
 ) -> int:
-    """Check entries, and say exactly what does not hold.
+    """Check the entry in FILE, or all in the leaderboards, and say exactly what does not hold.
 
     Schema, invariants, protocol and dataset are checked, and metrics are computed again from the
     stored test embeddings if they are here. Exit code 4 if anything does not hold.
@@ -67,8 +64,13 @@ def verify_command(
     from dmlbench.leaderboard.verification.bundle_reading import open_bundle
     from dmlbench.leaderboard.verification.verify import verify
 
+    if file is not None and file.is_dir():
+        warn("FOLDER", "--leaderboards")
+    target = file or leaderboards
     if not target.exists():
-        raise UsageError(f"There is no {target}. Give a folder of leaderboards or an entry's file.")
+        raise UsageError(
+            f"There is no {target}. Give an entry's file, or a folder with --leaderboards."
+        )
     if who is not None:
         who = check_name(who)
         if quick:

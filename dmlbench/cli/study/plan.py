@@ -10,18 +10,18 @@ from typing import Any
 
 import click
 
-from dmlbench.cli.options import json_option, out_option, without_option
+from dmlbench.cli.options import json_option, leaderboards_option, without_option
 
 
 @click.command("plan")
 @click.argument("design", type=click.Path(path_type=Path))
-@out_option
+@leaderboards_option("--out")
 @without_option
 @json_option
-def plan_command(design: Path, out: Path, without: tuple[str, ...], as_json: bool) -> None:
+def plan_command(design: Path, leaderboards: Path, without: tuple[str, ...], as_json: bool) -> None:
     """Show the rows of DESIGN, which trials are done, and the differences it could see.
 
-    The last come from the variances of the trials in --out, such as those of a pilot.
+    The last come from the variances of the trials in the leaderboards, such as those of a pilot.
     """
     from dmlbench.cli.tables import print_table, print_text
     from dmlbench.plugins.loading import load_plugins
@@ -31,8 +31,8 @@ def plan_command(design: Path, out: Path, without: tuple[str, ...], as_json: boo
 
     study = read_study(design)
     registry = load_plugins(without)
-    rows = study_rows(study, registry, out)
-    found = find_in(study, registry, out, even_empty=True)
+    rows = study_rows(study, registry, leaderboards)
+    found = find_in(study, registry, leaderboards, even_empty=True)
     seen = precision(study, found.values)
     planned = set(study.keys)
     listed = []

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.options import json_option, out_option, without_option
+from dmlbench.cli.options import json_option, leaderboards_option, without_option
 
 
 @click.command("report")
 @click.argument("design", type=click.Path(path_type=Path))
-@out_option
+@leaderboards_option("--out")
 @without_option
 @json_option
-def report_command(design: Path, out: Path, without: tuple[str, ...], as_json: bool) -> None:
-    """Answer the questions of DESIGN from the leaderboards in --out, as Markdown.
+def report_command(
+    design: Path, leaderboards: Path, without: tuple[str, ...], as_json: bool
+) -> None:
+    """Answer the questions of DESIGN from the leaderboards, as Markdown.
 
     Contrasts whose trials are not all there are not answered. Nothing is trained.
     """
@@ -28,7 +30,7 @@ def report_command(design: Path, out: Path, without: tuple[str, ...], as_json: b
     from dmlbench.study.report import render_markdown, report_json
 
     study = read_study(design)
-    found = find_in(study, load_plugins(without), out)
+    found = find_in(study, load_plugins(without), leaderboards)
     findings = analyse(study, found.values)
     if as_json:
         click.echo(json.dumps(report_json(study, found, findings), indent=1))

@@ -158,8 +158,8 @@ def read_leaderboards(
                 f"{refused}"
             )
         raise UsageError(
-            f"{folder} holds no entry that can be read. `dmlbench run` makes entries; its --out "
-            f"says in which folder.{refused}"
+            f"{folder} holds no entry that can be read. `dmlbench run --leaderboards "
+            f"DIR` makes them there.{refused}"
         )
     return entries, problems
 
@@ -209,8 +209,8 @@ def _existing_folder(folder: str | Path) -> Path:
         )
     if not folder.is_dir():
         raise UsageError(
-            f"There is no folder {folder}. `dmlbench run` makes leaderboards; its --out says in "
-            f"which folder."
+            f"There is no folder {folder}. `dmlbench run --leaderboards DIR` makes "
+            f"leaderboards there."
         )
     return folder
 

@@ -162,7 +162,17 @@ def test_interrupted_on_a_terminal_it_shows_bars_and_goes_on_later(
 
 def test_a_run_without_the_data_ends_with_the_ways_out(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(["run", "--dataset", "cub", "--losses", "triplet", "--out", str(tmp_path / "out")])
+        main(
+            [
+                "run",
+                "--dataset",
+                "cub",
+                "--losses",
+                "triplet",
+                "--leaderboards",
+                str(tmp_path / "out"),
+            ]
+        )
     err = capsys.readouterr().err
     assert stop.value.code == 2 and "cub" in err and "dmlbench data get cub" in err
 

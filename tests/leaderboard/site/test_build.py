@@ -190,7 +190,8 @@ def test_several_claims_about_one_configuration_have_a_page_each(make_entry, tmp
         assert any(mean in text for text in page.texts)
 
 
-def command(*arguments):
+def command(site, folder, *arguments):
+    arguments = [site, "--leaderboards", folder, *arguments]
     return CliRunner().invoke(cli, ["leaderboard", "site", *map(str, arguments)])
 
 

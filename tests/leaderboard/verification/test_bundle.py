@@ -244,21 +244,21 @@ def test_the_commands(board, tmp_path, capsys):
         return stop.value.code, capsys.readouterr()
 
     target = tmp_path / "board.tar"
-    assert run("bundle", board, "--to", tmp_path / "board.tar.gz")[0] == 2
-    code, said = run("bundle", board, "--to", target)
+    assert run("bundle", "--leaderboards", board, "--to", tmp_path / "board.tar.gz")[0] == 2
+    code, said = run("bundle", "--leaderboards", board, "--to", target)
     assert code == 0 and "embeddings of 4 trials" in said.out
     entry = read_entry(entry_files(board)[0])
     embeddings_file(board, entry, 0).unlink()
-    code, said = run("bundle", board, "--to", tmp_path / "rest.tar", "--json")
+    code, said = run("bundle", "--leaderboards", board, "--to", tmp_path / "rest.tar", "--json")
     assert code == 0 and len(json.loads(said.out)["missing"]) == 1
     shutil.rmtree(tmp_path / ".trials")
-    code, said = run("verify", board, "--bundle", target, "--name", "me")
+    code, said = run("verify", "--leaderboards", board, "--bundle", target, "--name", "me")
     assert code == 0 and said.out.endswith("\n2 recomputed.\n")
     assert len(list(board.glob("_attestations/*.json"))) == 2
-    code, said = run("verify", board, "--quick", "--json")
+    code, said = run("verify", "--leaderboards", board, "--quick", "--json")
     assert [row["tier"] for row in json.loads(said.out)] == ["recomputed", "recomputed"]
-    assert run("verify", board, "--quick", "--bundle", target)[0] == 2
-    assert run("verify", board, "--bundle", tmp_path / "none.tar")[0] == 2
+    assert run("verify", "--leaderboards", board, "--quick", "--bundle", target)[0] == 2
+    assert run("verify", "--leaderboards", board, "--bundle", tmp_path / "none.tar")[0] == 2
 
 
 def test_a_bundle_holds_what_several_entries_need_once(board, published):

@@ -234,20 +234,20 @@ def test_published_numbers_stand_apart_without_a_rank_whatever_they_are(
     assert found.outcome == "added" and found.path.parent.name == "_claims"
     assert add(str(tmp_path / "claim.json"), out)[0].outcome == "there already"
     with pytest.raises(SystemExit):
-        main(["leaderboard", "show", str(out), "--json"])
+        main(["leaderboard", "show", "--leaderboards", str(out), "--json"])
     ours, theirs = json.loads(capsys.readouterr().out)["rows"]
     assert (ours["position"], ours["tier"], ours["source"]) == (None, "checked", None)
     assert (theirs["rank_low"], theirs["tier"]) == (None, "unverified")
     assert theirs["recall_at_1000"] == 0.99
     assert theirs["group"] != ours["group"] and "A paper, 2020, arXiv" in theirs["source"]
     with pytest.raises(SystemExit):
-        main(["leaderboard", "show", str(out)])
+        main(["leaderboard", "show", "--leaderboards", str(out)])
     text = capsys.readouterr().out
     assert "claimed, not run under this protocol" in text and "as published: Somebody" in text
     # One that was edited afterwards is refused by name.
     found.path.write_text(found.path.read_text().replace("0.6813", "0.7813"))
     with pytest.raises(SystemExit):
-        main(["leaderboard", "show", str(out)])
+        main(["leaderboard", "show", "--leaderboards", str(out)])
     assert f"Refused: {found.path}" in capsys.readouterr().err
 
 
@@ -280,7 +280,7 @@ def test_hostile_text_stays_text_everywhere(make_entry, make_component, tmp_path
     (tmp_path / "claim.json").write_text(json.dumps(data))
     texts = {}
     for name, arguments in {
-        "add": ["add", str(tmp_path / "claim.json"), "--out"],
+        "add": ["add", str(tmp_path / "claim.json")],
         "show": ["show"],
         "markdown": ["show", "--markdown"],
         "csv": ["show", "--csv"],
@@ -288,7 +288,7 @@ def test_hostile_text_stays_text_everywhere(make_entry, make_component, tmp_path
         "verify": ["verify"],
     }.items():
         with pytest.raises(SystemExit) as stop:
-            main(["leaderboard", *arguments, str(out)])
+            main(["leaderboard", *arguments, "--leaderboards", str(out)])
         assert stop.value.code == 0
         captured = capsys.readouterr()
         texts[name] = captured.out + captured.err

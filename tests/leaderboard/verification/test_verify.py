@@ -424,7 +424,7 @@ def test_wild_values_are_refused_and_stop_nobody(board, how, check, capsys):
     assert check in {failure.check for failure in found[path.name].failures}
     assert found[other].tier == "recomputed" and not found[other].failures
     with pytest.raises(SystemExit) as stop:
-        main(["leaderboard", "show", str(board)])
+        main(["leaderboard", "show", "--leaderboards", str(board)])
     assert stop.value.code == 0 and "checked" in capsys.readouterr().out
 
 
@@ -514,22 +514,23 @@ def test_the_command(board, capsys):
             main(["leaderboard", "verify", *map(str, arguments)])
         return stop.value.code, capsys.readouterr().out
 
-    code, text = run(board)
+    at = ("--leaderboards", board)
+    code, text = run(*at)
     assert code == 0 and text.endswith("\n2 recomputed.\n")
-    code, text = run(board, "--quick", "--json")
+    code, text = run(*at, "--quick", "--json")
     assert code == 0 and [row["tier"] for row in json.loads(text)] == ["checked", "checked"]
-    code, text = run(board, "--name", "me")
+    code, text = run(*at, "--name", "me")
     assert code == 0 and len(list(board.glob("_attestations/*.json"))) == 2
     (board / "bad\x1b[31m.json").write_text("{")
     change(files(board)[0], lambda data: data["trials"][0].update(best_epoch=1))
-    code, text = run(board)
+    code, text = run(*at)
     assert code == 4 and "! selection: seed 0 tested epoch 1" in text
     assert "! schema: is not valid JSON" in text and "\x1b" not in text
     assert text.endswith("\n1 recomputed, 2 failed.\n")
     assert run(board / "nothing")[0] == 2
     (board / "entry.txt").write_text("{}")
     assert run(board / "entry.txt")[0] == 2
-    assert run(board, "--quick", "--name", "me")[0] == 2
+    assert run(*at, "--quick", "--name", "me")[0] == 2
 
 
 def test_what_the_repository_holds_stands_its_checks():
