@@ -1,12 +1,15 @@
 """How often ranks of a leaderboard are wrong, and how wide they are, on boards of known truth.
 
-    python benchmarks/rank_simulation.py [--boards 100]
+    python benchmarks/rank_simulation.py [--boards 100] [--power]
 
 Prints a Markdown table. *False*: the chance that a row is separated from at least one row that is
 as good as it (or is put on the wrong side of another), in percent: the mean over rows, and of the
 odd row by itself (the better, wild or calm one). At most 5 is promised. *Width*: how many ranks a
 row's range covers, on average. Both for the ranks of leaderboards (`dmlbench.statistics.ranking`)
 and for paired t-tests with the same correction.
+
+With --power, how often a difference of the size that `smallest_difference` gives for one board is
+found on another of the same kind; 80 % is promised between typical rows.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr
 
-from dmlbench.statistics.ranking import LEVEL, separations
+from dmlbench.statistics.ranking import LEVEL, separations, smallest_difference
 
 Values = dict[tuple[int, int], float]
 
@@ -160,10 +163,42 @@ def simulate(name: str, n: int, trials: int, boards: int, with_paired: bool = Tr
     )
 
 
+def power(name: str, n: int, trials: int, boards: int) -> tuple[float, float]:
+    """How often the smallest difference is found, and its mean in points; deterministic.
+
+    One board gives the difference. On another the first row lies so much above all others, which
+    are equal, and each of them is asked whether it is worse: of its comparisons only this one is
+    of a true difference, which is then tested under the strictest step of the correction.
+    """
+    rng = np.random.default_rng([n, trials, *name.encode()])
+    found = size = 0.0
+    for _ in range(boards):
+        truth = BOARDS[name](n, rng)
+        size += (difference := smallest_difference(as_rows(draw(truth, trials, rng))))
+        values = draw(truth._replace(means=np.where(np.arange(n) == 0, difference, 0)), trials, rng)
+        found += (separations(as_rows(values))[1:, 0] == -1).mean()
+    return found / boards, size / boards
+
+
+def print_powers(boards: int) -> None:
+    print("| board | rows | trials | found | difference |")
+    print("|:--|--:|--:|--:|--:|")
+    for name, n, trials in itertools.product(
+        ("equal rows", "noise of all kinds"), (2, 3, 5, 9, 10, 30, 60), (5, 10, 15)
+    ):
+        share, size = power(name, n, trials, boards)
+        print(f"| {name} | {n} | {trials} | {100 * share:.0f} | {size:.1f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--boards", type=int, default=100, help="boards for each line")
-    count = parser.parse_args().boards
+    parser.add_argument("--power", action="store_true", help="smallest differences instead")
+    arguments = parser.parse_args()
+    count = arguments.boards
+    if arguments.power:
+        print_powers(count)
+        return
     print("| board | rows | trials | false | odd row | width | paired: false | width |")
     print("|:--|--:|--:|--:|--:|--:|--:|--:|")
     for name, n, trials in itertools.product(BOARDS, (10, 30, 60), (5, 10, 15)):

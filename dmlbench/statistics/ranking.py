@@ -14,7 +14,7 @@ judged by its differences as well.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ LEVEL = 0.05
 POWER = 0.8
 #: With fewer rows there is not enough to borrow from: plain paired t-tests.
 _FEWEST_ROWS = 10
+# A row with more than three times the median noise is not typical: so many times the variance.
+_TYPICAL = 9.0
 # A row whose variance would be exceeded so rarely by a row of the board keeps its own.
 _WILD = 0.15
 # Share of the estimated prior degrees of freedom that is used.
@@ -81,7 +83,8 @@ def separations(
     found = np.zeros((len(rows), len(configurations)), int)
     if len(configurations) < 2:
         return found
-    differences, p_values = _compare_all(_units(rows))
+    tests = _tests(_units(rows))
+    differences, p_values = tests.means, tests.p_values()
     members = [[i for i, key in enumerate(keys) if key == c] for c in configurations]
     for row, key in enumerate(keys):
         others = [c for c, name in enumerate(configurations) if name != key]
@@ -91,35 +94,102 @@ def separations(
     return found
 
 
-def smallest_difference(rows: Sequence[Mapping[Key, float]]) -> float | None:
-    """The difference between two typical rows that this board would find with 80 % power.
+def smallest_difference(
+    rows: Sequence[Mapping[Key, float]], of: Sequence[Hashable] | None = None
+) -> float | None:
+    """The true difference of two typical rows that such a board finds with 80 % power.
 
-    Under the first, strictest, step of Holm's correction. None for fewer than two rows.
+    Under the first, strictest, step of Holm's correction over a row's comparisons with the other
+    configurations. Typical is a row with at most three times the median noise. What is unknown of
+    the noise counts: the power is that of another board with as many rows and trials, on average
+    over what this one could have estimated (benchmarks/rank_simulation.py --power).
+
+    Arguments as for `rank_ranges`. None for fewer than two configurations, or where no two typical
+    rows of different ones have two trials in common.
     """
-    if len(rows) < 2:
+    keys = list(range(len(rows))) if of is None else list(of)
+    num_others = len(set(keys)) - 1
+    if num_others < 1:
         return None
-    from scipy.special import stdtrit
+    from scipy.special import ndtr, stdtrit
 
     values = _units(rows)
-    spread = _spread(values)
-    variance = float(np.median(spread.variances))
-    freedom = min(2 * float(np.median(spread.freedoms)), spread.total)
-    units = float(np.median(np.isfinite(values).sum(axis=1)))
-    critical = stdtrit(freedom, 1 - LEVEL / 2 / (len(rows) - 1)) + stdtrit(freedom, POWER)
-    return float(critical * np.sqrt(2 * variance / units))
+    tests, noise = _tests(values), _spread(values).own
+    typical = noise <= _TYPICAL * np.median(noise)
+    first, second = np.triu_indices(len(rows), 1)
+    apart = np.array([keys[i] != keys[j] for i, j in zip(first, second, strict=True)])
+    used = apart & typical[first] & typical[second] & (tests.counts[first, second] > 1)
+    if not used.any():
+        return None
+    errors = tests.errors[first, second][used]
+    freedoms = tests.freedoms[first, second][used]
+    error = float(np.sqrt(np.mean(errors**2)))
+    if error <= ROUNDING:
+        return 0.0
+    critical = stdtrit(freedoms, 1 - LEVEL / 2 / num_others)
+    if len(rows) >= _FEWEST_ROWS:
+        # Of so many pairs, the limits that their differences have to pass are a sample of what
+        # another board would ask for.
+        return _with_power(lambda d: ndtr((d - critical * errors) / error), error)
+    freedom = float(np.median(freedoms))
+    estimated = _estimates(freedom * max(1, int(typical.sum()) - 1))
+    tested = float(np.median(critical)) * _estimates(freedom)[:, None]
+    return _with_power(lambda d: ndtr(d / error * estimated - tested), error)
+
+
+def _with_power(power: Callable[[float], np.ndarray], unit: float) -> float:
+    """The difference at which the mean of `power`, which rises with it, is `POWER`; bisected."""
+    low, high = 0.0, unit
+    while power(high).mean() < POWER:
+        low, high = high, 2 * high
+    while high - low > 1e-4 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if power(middle).mean() < POWER else (low, middle)
+    return high
+
+
+def _estimates(freedom: float) -> np.ndarray:
+    """Equally likely estimates (64,) of a standard deviation of 1 with `freedom` degrees."""
+    from scipy.special import gammaincinv
+
+    return np.sqrt(2 * gammaincinv(freedom / 2, (np.arange(64) + 0.5) / 64) / freedom)
 
 
 @dataclass(frozen=True)
 class _Spread:
     """Variances (n,) of rows, their degrees of freedom (n,), and those of the whole board.
 
+    own: (n,) variances without what rows lend each other.
     borrowed: degrees of freedom of the prior; 0 where nothing is borrowed.
     """
 
     variances: np.ndarray
+    own: np.ndarray
     freedoms: np.ndarray
     total: float
     borrowed: float
+
+
+@dataclass(frozen=True)
+class _Tests:
+    """Of every two rows (n, n): mean difference, its standard error, degrees of freedom, units.
+
+    counts: in how many units both have a value; with fewer than two there is no test.
+    """
+
+    means: np.ndarray
+    errors: np.ndarray
+    freedoms: np.ndarray
+    counts: np.ndarray
+
+    def p_values(self) -> np.ndarray:
+        """(n, n), two-sided."""
+        from scipy.special import stdtr
+
+        exact = self.errors <= ROUNDING
+        p_values = 2 * stdtr(self.freedoms, -np.abs(self.means) / np.where(exact, 1, self.errors))
+        p_values = np.where(exact, np.where(np.abs(self.means) <= ROUNDING, 1.0, 0.0), p_values)
+        return np.where(self.counts < 2, 1.0, p_values)
 
 
 def _units(rows: Sequence[Mapping[Key, float]]) -> np.ndarray:
@@ -135,16 +205,13 @@ def _units(rows: Sequence[Mapping[Key, float]]) -> np.ndarray:
     return np.array([[row.get(key, np.nan) for key in keys] for row in rows])
 
 
-def _compare_all(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean differences (n, n) over common units, and the p-values (n, n) of two-sided tests."""
-    from scipy.special import stdtr
-
+def _tests(values: np.ndarray) -> _Tests:
+    """Every two of the rows (n, U), compared over their common units."""
     paired = values[:, None] - values[None]  # (n, n, U)
     there = np.isfinite(paired)
-    counts = there.sum(axis=2)
+    common = there.sum(axis=2)
     paired = np.where(there, paired, 0.0)
-    few = counts < 2
-    counts = np.maximum(counts, 2)
+    counts = np.maximum(common, 2)
     means = paired.sum(axis=2) / counts
     own = (np.where(there, paired - means[..., None], 0.0) ** 2).sum(axis=2) / (counts - 1)
     if len(values) < _FEWEST_ROWS:
@@ -160,11 +227,7 @@ def _compare_all(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # Rows whose noise is opposed (of two families, say) differ by more than their variances.
         weight = (counts - 1) / (counts - 1 + spread.borrowed)
         variances = np.maximum(variances, (1 - weight) * variances + weight * own)
-    errors = np.sqrt(variances / counts)
-    exact = errors <= ROUNDING
-    p_values = 2 * stdtr(freedoms, -np.abs(means) / np.where(exact, 1.0, errors))
-    p_values = np.where(exact, np.where(np.abs(means) <= ROUNDING, 1.0, 0.0), p_values)
-    return means, np.where(few, 1.0, p_values)
+    return _Tests(means, np.sqrt(variances / counts), freedoms, common)
 
 
 def _spread(values: np.ndarray) -> _Spread:
@@ -177,7 +240,7 @@ def _spread(values: np.ndarray) -> _Spread:
         variances, freedoms = _own_variances(values, weights)
     total = float(freedoms.sum())
     if len(values) < _FEWEST_ROWS or typical <= ROUNDING**2:
-        return _Spread(variances, freedoms, total, 0.0)
+        return _Spread(variances, variances, freedoms, total, 0.0)
     from scipy.special import fdtrc
 
     floored = np.maximum(variances, 1e-4 * typical)
@@ -187,6 +250,7 @@ def _spread(values: np.ndarray) -> _Spread:
     wild = fdtrc(freedoms, borrowed, floored / prior) < _WILD
     return _Spread(
         np.where(wild, np.maximum(floored, drawn), drawn),
+        variances,
         np.minimum(np.where(wild, freedoms, freedoms + borrowed), total),
         total,
         borrowed,

@@ -102,7 +102,9 @@ def _as_json(verified: Verified) -> dict[str, Any]:
         "entry_id": verified.entry.entry_id if verified.entry else None,
         "label": verified.label,
         "tier": verified.tier,
-        "recomputed_seeds": sorted(verified.recomputed),
+        "recomputed": [
+            {"split": split, "seed": seed} for split, seed in sorted(verified.recomputed)
+        ],
         "failures": [failure._asdict() for failure in verified.failures],
         "notes": verified.notes,
     }

@@ -113,12 +113,17 @@ def _compare(first: Located, other: Located, by: str, labels: Labels, resamples:
         num_queries = sum(len(labels) for _, _, labels in splits)
     except VerificationError as error:
         no_queries = str(error)
+    names = [labels.row(located.entry) for located in (first, other)]
+    if names[0] == names[1]:
+        names = [
+            f"{name} ({labels.key(x.entry)})" for name, x in zip(names, (first, other), strict=True)
+        ]
     return Comparison(
         metric=by,
-        first=labels.row(first.entry),
+        first=names[0],
         first_id=first.entry.entry_id,
         first_tier=first.tier,
-        other=labels.row(other.entry),
+        other=names[1],
         other_id=other.entry.entry_id,
         other_tier=other.tier,
         values=[(*key, a[key] - b[key]) for key in shared],
@@ -130,8 +135,8 @@ def _compare(first: Located, other: Located, by: str, labels: Labels, resamples:
         num_queries=num_queries,
         no_queries=no_queries,
         code_differs=first.entry.code_of_dmlbench != other.entry.code_of_dmlbench,
-        first_tries=first.entry.tuning_budgets,
-        other_tries=other.entry.tuning_budgets,
+        first_tries=first.entry.tuning_counts,
+        other_tries=other.entry.tuning_counts,
         conclusion="undecided",
         sentence="",
     )

@@ -84,8 +84,8 @@ _CLAUSES: tuple[Clause, ...] = (
 
 def doubted(comparison: Comparison) -> list[str]:
     """Which of the two fail verification."""
-    rows = {comparison.first: comparison.first_tier, comparison.other: comparison.other_tier}
-    return [row for row, tier in rows.items() if tier == "unverified"]
+    rows = (comparison.first, comparison.first_tier), (comparison.other, comparison.other_tier)
+    return [row for row, tier in rows if tier == "unverified"]
 
 
 def compare_sentence(c: Comparison) -> str:

@@ -23,7 +23,7 @@ class Comparison:
     queries: paired over queries (bootstrap); None as for `classes`, and over several splits, whose
         queries differ.
     first_tier, other_tier: how far each can be trusted (`dmlbench.leaderboard.verification.tiers`).
-    first_tries, other_tries: the budgets by which losses and combiner were tuned.
+    first_tries, other_tries: how many settings each tuning record tried.
     conclusion: "above" or "below" where the corrected test over trials separates the two and so
         does the interval over classes and splits, if there is one; "undecided" with fewer than
         three common seeds (or splits, where there are several) or an entry that does not stand its

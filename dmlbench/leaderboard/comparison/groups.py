@@ -3,7 +3,8 @@
 Rows compare within a group: the same dataset, class splits, backbone, pretraining, training recipe
 (images seen, batch, augmentation), protocol and dimension of the evaluated embedding. Parameters of
 losses and combiners separate nothing. Learning rates do not either where a tuning record says that
-they were searched.
+they were searched: such a row belongs to the group of the rates that its tuning started from, which
+is that of the untuned rows of the same recipe.
 """
 
 from __future__ import annotations
@@ -64,11 +65,14 @@ def grouped(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 
 def tuning_trials(entry: Entry) -> int:
-    """How many settings were tried in all for a row; 0 without a record.
+    """How many settings were tried in all for a row, as its records list them; 0 without a record.
 
-    In schema 1 each loss was tuned by itself, and a combination took the losses as they were.
+    In schema 1 each loss was tuned by itself, and a combination took the losses as they were: there
+    the longest record counts.
     """
-    return max((record.budget for record in entry.tuning), default=0)
+    whole = sum(len(record.trials) for record in entry.tuning if record.kind == "row")
+    parts = (len(record.trials) for record in entry.tuning if record.kind != "row")
+    return whole + max(parts, default=0)
 
 
 def tuning_label(entry: Entry) -> str | None:
@@ -91,13 +95,21 @@ def tuning_label(entry: Entry) -> str | None:
 
 
 def _untuned(entry: Entry) -> Mapping[str, Any]:
-    """The recipe without the learning rates that a tuning record searched."""
-    searched = {key for record in entry.tuning for key in _rates(record.space)}
+    """The recipe with the learning rates that its tuning started from.
+
+    The first tuning trial has them (`TuningRecord`). Rates that no tuning trial has are the row's.
+    """
     optimizer = entry.recipe.get("optimizer")
-    if not searched or not isinstance(optimizer, dict):
+    if not entry.tuning or not isinstance(optimizer, dict):
         return entry.recipe
-    kept = {k: v for k, v in optimizer.items() if _RATES + k not in searched}
-    return {**entry.recipe, "optimizer": kept}
+    start = {
+        key.removeprefix(_RATES): value
+        for record in entry.tuning
+        if record.kind == "row" and record.trials
+        for key, value in record.trials[0].params.items()
+        if key in _rates(record.space)
+    }
+    return {**entry.recipe, "optimizer": {**optimizer, **start}}
 
 
 def _rates(values: Mapping[str, Any]) -> list[str]:

@@ -22,7 +22,7 @@ class GroupRanks:
     """Ranges of ranks, None where a row has none, and the smallest difference that would show.
 
     smallest: a fraction of the metric, with 80 % power, between two typical ranked rows; None where
-        fewer than two rows are ranked.
+        fewer than two configurations are ranked.
     """
 
     ranges: tuple[RankRange | None, ...]
@@ -41,11 +41,12 @@ def group_ranks(entries: Sequence[Entry], standings: Sequence[Standing], by: str
         if standing.tier != "unverified" and _can_be_ranked(entry, by)
     ]
     rows = [values_by_trial(entries[i], by) for i in ranked]
-    found = rank_ranges(rows, [entries[i].entry_id for i in ranked])
+    configurations = [entries[i].entry_id for i in ranked]
+    found = rank_ranges(rows, configurations)
     ranges: list[RankRange | None] = [None] * len(entries)
     for i, range_ in zip(ranked, found, strict=True):
         ranges[i] = range_
-    return GroupRanks(tuple(ranges), smallest_difference(rows))
+    return GroupRanks(tuple(ranges), smallest_difference(rows, configurations))
 
 
 def _can_be_ranked(entry: Entry, by: str) -> bool:

@@ -153,7 +153,7 @@ def _row(
         "failed": len(entry.trials) - len(entry.completed),
         **{name: _mean_cost(entry, name) for name in _SECONDS},
         "head_parameters": entry.head_parameters,
-        "tries": entry.tuning_budgets,
+        "tries": entry.tuning_counts,
         "tuning": tuning_label(entry),
         "loss_rates": [loss.learning_rate for loss in entry.losses],
         "head_dims": list(entry.head_dims),

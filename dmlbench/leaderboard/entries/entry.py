@@ -221,9 +221,9 @@ class Entry(Record):
     __str__ = __repr__
 
     @property
-    def tuning_budgets(self) -> list[int]:
-        """The budgets by which losses and combiner were tuned, each once; empty if untuned."""
-        return sorted({record.budget for record in self.tuning})
+    def tuning_counts(self) -> list[int]:
+        """How many settings each tuning record tried, each number once; empty if untuned."""
+        return sorted({len(record.trials) for record in self.tuning})
 
     @property
     def date(self) -> str | None:

@@ -34,6 +34,8 @@ class TuningRecord(Record):
     setting_sha256: hash of what was held fixed: the configuration without the values tried.
     code_sha256: hash of the code that the trials ran through.
     seeds: each tuning trial is trained once per seed. space: what could be tried.
+    budget: how many settings were to be tried; `trials` are those that were, and what counts. Of
+        kind "row", the first has the values that the search started from.
     """
 
     kind: Literal["losses", "combiners", "row"]
@@ -48,12 +50,16 @@ class TuningRecord(Record):
     trials: list[TuningTrial]
 
     @model_validator(mode="after")
-    def _names_its_component(self) -> TuningRecord:
+    def _consistent(self) -> TuningRecord:
         named = self.distribution is not None and self.name is not None
         if named != (self.kind != "row"):
             raise ValueError(
                 f"a tuning record of kind {self.kind} has a name and a distribution, "
                 f"and one of kind row has neither"
+            )
+        if len(self.trials) > self.budget:
+            raise ValueError(
+                f"{len(self.trials)} tuning trials are more than the budget of {self.budget}"
             )
         return self
 

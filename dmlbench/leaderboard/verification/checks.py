@@ -17,6 +17,7 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Trial, keys_text, trial_folder_name, trial_title
 from dmlbench.leaderboard.verification.fingerprints import known_dataset
 from dmlbench.plan.config import canonical_json
+from dmlbench.plan.identity import same
 from dmlbench.plan.protocol import PROTOCOLS, dim_budget_of, protocol_from_json
 from dmlbench.plan.trial_keys import missing_trials
 
@@ -260,6 +261,32 @@ def trial_marks(trial: Trial) -> dict[str, str]:
     return marks
 
 
+def _tuning(entry: Entry) -> Iterator[str]:
+    """The values of a row that was tuned as a whole are the best that its record tried."""
+    optimizer = entry.recipe.get("optimizer", {})
+    values = {f"recipe.optimizer.{key}": value for key, value in optimizer.items()}
+    values |= {
+        f"losses[{i}].{key}": value
+        for i, loss in enumerate(entry.losses)
+        for key, value in loss.params.items()
+    }
+    if entry.combiner is not None:
+        values |= {f"combiner.{key}": value for key, value in entry.combiner.params.items()}
+    for record in entry.tuning:
+        if record.kind != "row":
+            continue
+        if record.best is None:
+            yield "a tuning record has no tuning trial with a score, so it chose nothing"
+            continue
+        for key in sorted(record.space):
+            chosen = record.best.params.get(key)
+            if not same(values.get(key), chosen):
+                yield (
+                    f"{plain(key)} is {plain(repr(values.get(key)))}; the best tuning trial has "
+                    f"{plain(repr(chosen))}"
+                )
+
+
 def _fingerprint(entry: Entry) -> Iterator[str]:
     """A dataset that is known has the sizes, and maybe the fingerprint, that it is known by."""
     for name, value in known_dataset(entry).items():
@@ -282,4 +309,5 @@ _CHECKS: dict[str, Callable[[Entry], Iterator[str]]] = {
     "selection": _selection,
     "artefacts": _artefacts,
     "copies": _repeated,
+    "tuning": _tuning,
 }

@@ -19,6 +19,7 @@ from dmlbench.leaderboard.views.summary_render import summary_csv, summary_json,
 from dmlbench.statistics.bootstrap import class_difference, query_difference
 from dmlbench.statistics.intervals import welch_difference
 
+TRIED = {"params": {}, "validation_map_at_r": 0.5, "reason": None, "train_seconds": 1.0}
 HIGH, LOW = [0.60, 0.61, 0.62], [0.50, 0.515, 0.52]
 
 
@@ -116,11 +117,23 @@ def test_an_entry_that_does_not_stand_its_checks_concludes_nothing(make_entry, t
     worded(sound.sentence)
 
 
+def test_rows_of_one_name_are_told_apart(make_entry, tmp_path):
+    """Their names do not say in what the recipes or parameters of other rows differ."""
+    one, other = (
+        make_entry("ms", LOW, seeds=[1, 2, 3], recipe={"name": name}) for name in ("a", "b")
+    )
+    a, b = located(tmp_path, one, other)
+    (found,) = compare(a, [b])
+    assert found.first == f"ms ({one.entry_id})" and found.other == f"ms ({other.entry_id})"
+    assert (found.first_tier, found.other_tier) == ("unverified", "unverified")
+    assert f"ms ({one.entry_id}) and ms ({other.entry_id}) fail verification" in found.sentence
+
+
 def test_rows_that_were_not_tuned_alike(make_entry, tmp_path):
     record = {
         "kind": "losses", "distribution": "dmlbench", "name": "ms", "setting_sha256": "a" * 64,
         "code_sha256": "b" * 64, "budget": 500, "seeds": [1000], "space": {}, "sampler": "none",
-        "trials": [],
+        "trials": [TRIED] * 500,
     }  # fmt: skip
     a, b = located(tmp_path, make_entry("ms", HIGH, tuning=[record]), make_entry("triplet", LOW))
     (found,) = compare(a, [b])

@@ -12,10 +12,13 @@ from dmlbench.leaderboard.entries.trial import Trial
 LOW, HIGH = [0.50, 0.51, 0.52, 0.50, 0.51], [0.60, 0.61, 0.62, 0.60, 0.61]
 
 
-def record(budget=5, **space):
+def record(count=5, budget=None, start=None, **space):
+    """A record of `count` tuning trials; start: the values that the first had, by key."""
+    tried = {"validation_map_at_r": 0.5, "reason": None, "train_seconds": 1.0}
     return {
-        "kind": "row", "setting_sha256": "a" * 64, "code_sha256": "b" * 64, "budget": budget,
-        "seeds": [1000], "space": space, "sampler": "none", "trials": [],
+        "kind": "row", "setting_sha256": "a" * 64, "code_sha256": "b" * 64,
+        "budget": count if budget is None else budget, "seeds": [1000], "space": space,
+        "sampler": "none", "trials": [tried | {"params": start or {}}] * count,
     }  # fmt: skip
 
 
@@ -29,18 +32,38 @@ def test_a_single_loss_of_an_ensembles_dimension_is_in_its_group(make_entry):
     assert group_key(make_entry("ms", LOW)) != group_key(ensemble)
 
 
-def test_learning_rates_separate_rows_unless_a_record_says_how_they_were_chosen(make_entry):
-    usual = make_entry("ms", LOW)
-    other = {"recipe": {"optimizer": {"head_lr": 0.123}}}
-    rate = {"recipe.optimizer.head_lr": {"log": [1e-4, 1e-1]}}
-    assert group_key(make_entry("ms", LOW, **other)) != group_key(usual)
-    assert group_key(make_entry("ms", LOW, tuning=[record(**rate)], **other)) == group_key(usual)
-    # A record that searched another value says nothing of this one.
-    beside = record(**{"recipe.optimizer.loss_lr": {}})
-    assert group_key(make_entry("ms", LOW, tuning=[beside], **other)) != group_key(usual)
-    # What is no learning rate separates whatever a record says.
-    longer = make_entry("ms", LOW, epochs=4, tuning=[record(**{"recipe.epochs": {}})])
-    assert group_key(longer) != group_key(usual)
+RATE = "recipe.optimizer.head_lr"
+
+
+def rated(make_entry, rate, **changes):
+    return make_entry("ms", LOW, recipe={"optimizer": {"head_lr": rate}}, **changes)
+
+
+@pytest.mark.parametrize("usual", [0.004, 0.0004], ids=["a default", "a recipe's own"])
+def test_a_tuned_row_is_in_the_group_of_the_rates_that_its_tuning_started_from(make_entry, usual):
+    untuned = rated(make_entry, usual)
+    assert group_key(rated(make_entry, 0.123)) != group_key(untuned)
+    tuning = record(start={RATE: usual}, **{RATE: {"low": 1e-4, "high": 1.0, "log": True}})
+    assert group_key(rated(make_entry, 0.123, tuning=[tuning])) == group_key(untuned)
+    assert group_key(rated(make_entry, 0.321, tuning=[tuning])) == group_key(untuned)
+    other = record(start={RATE: 0.01}, **{RATE: {"low": 1e-4, "high": 1.0, "log": True}})
+    assert group_key(rated(make_entry, 0.123, tuning=[other])) != group_key(untuned)
+
+
+@pytest.mark.parametrize("tuning", [
+    record(0, 5, **{RATE: {}}),
+    record(start={"recipe.optimizer.loss_lr": 0.02}, **{"recipe.optimizer.loss_lr": {}}),
+    record(start={RATE: 0.004}),
+], ids=["nothing was tried", "another value was searched", "not in the space"])  # fmt: skip
+def test_a_record_that_searched_no_rate_excuses_none(make_entry, tuning):
+    untuned, other = rated(make_entry, 0.004), rated(make_entry, 0.123, tuning=[tuning])
+    assert group_key(other) != group_key(untuned)
+
+
+def test_what_is_no_learning_rate_separates_whatever_a_record_says(make_entry):
+    tuning = record(start={"recipe.epochs": 3}, **{"recipe.epochs": {}})
+    longer = make_entry("ms", LOW, epochs=4, tuning=[tuning])
+    assert group_key(longer) != group_key(make_entry("ms", LOW))
 
 
 def test_class_splits_separate_groups(make_entry):
@@ -64,6 +87,8 @@ def test_a_lead_after_more_tuning_is_no_finding(make_entry, budget, outcome):
 
 def test_rows_say_how_their_parameters_were_chosen(make_entry):
     assert tuning_label(make_entry("ms", tuning=[record(50)])) == "50 trials"
+    assert tuning_label(make_entry("ms", tuning=[record(3, budget=50)])) == "3 trials"
+    assert tuning_label(make_entry("ms", tuning=[record(3), record(4)])) == "7 trials"
     assert tuning_label(make_entry("ms")) is None, "schema 1 does not say what the defaults were"
 
 
@@ -89,6 +114,11 @@ def test_the_best_of_many_equal_settings_is_marked(tmp_path):
 
     assert tuning_label(Row(default)) == "defaults"
     assert tuning_label(Row(lucky)) == "untuned parameters"
+
+
+def test_more_tuning_trials_than_the_budget_are_refused(make_entry):
+    with pytest.raises(ValueError, match="50 tuning trials are more than the budget of 5"):
+        make_entry("ms", tuning=[record(50, budget=5)])
 
 
 def test_the_tuning_of_a_group_is_shown(make_entry):

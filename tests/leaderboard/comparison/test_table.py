@@ -83,7 +83,8 @@ def test_rows_are_listed_by_mean_whatever_their_noise(make_entry):
     assert list(frame["losses"]) == ["a", "wild", "c"]
     assert list(frame["rank_low"]) == [1, 1, 2] and list(frame["rank_high"]) == [2, 3, 3]
     # What a board of such rows could have told apart stands in every row of its group.
-    assert frame["smallest_difference"].nunique() == 1 and frame["smallest_difference"][0] > 0.1
+    # A wild row is not a typical one.
+    assert frame["smallest_difference"].nunique() == 1 and 0 < frame["smallest_difference"][0] < 0.1
 
 
 def test_a_row_whose_trials_all_failed_has_a_mean_of_zero(make_entry):

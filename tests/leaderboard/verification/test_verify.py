@@ -339,6 +339,31 @@ def test_every_class_split_has_the_same_seeds(make_entry, keys, message):
     assert message is None or message in found[0]
 
 
+def tuned_entry(make_entry, **best):
+    tried = {"validation_map_at_r": 0.5, "reason": None, "train_seconds": 1.0}
+    space = {"recipe.optimizer.head_lr": {}, "losses[0].margin": {}, "combiner.penalty": {}}
+    start = {"recipe.optimizer.head_lr": 0.004, "losses[0].margin": 0.1, "combiner.penalty": 1}
+    record = {
+        "kind": "row", "setting_sha256": "a" * 64, "code_sha256": "b" * 64, "budget": 2,
+        "seeds": [1000], "space": space, "sampler": "none",
+        "trials": [
+            tried | {"params": start}, tried | {"params": start | best, "validation_map_at_r": 0.6}
+        ],
+    }  # fmt: skip
+    losses = [loss.model_dump() for loss in make_entry("triplet+ms", combiner="wedl").losses]
+    losses[0]["params"] = {"margin": 0.3}
+    recipe = {"optimizer": {"head_lr": 0.1}}
+    return make_entry(losses, combiner="wedl", recipe=recipe, tuning=[record])
+
+
+def test_a_tuned_row_has_the_values_that_its_record_chose(make_entry):
+    best = {"recipe.optimizer.head_lr": 0.1, "losses[0].margin": 0.3, "combiner.penalty": None}
+    assert not [f for f in check_entry(tuned_entry(make_entry, **best)) if f.check == "tuning"]
+    other = tuned_entry(make_entry, **best | {"losses[0].margin": 0.2})
+    (failure,) = (f for f in check_entry(other) if f.check == "tuning")
+    assert failure.message == "losses[0].margin is 0.3; the best tuning trial has 0.2"
+
+
 def test_a_training_copied_to_another_split_of_another_entry_is_named(board):
     one, other = map(read_entry, files(board))
     data = other.model_dump()

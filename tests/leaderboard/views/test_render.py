@@ -244,11 +244,12 @@ def tuning_of(name, budget):
     return {
         "kind": "losses", "distribution": "dmlbench", "name": name, "setting_sha256": "a" * 64,
         "code_sha256": "b" * 64, "budget": budget, "seeds": [1000], "space": {}, "sampler": "none",
-        "trials": [],
+        "trials": [{"params": {}, "validation_map_at_r": 0.5, "reason": None, "train_seconds": 1.0}]
+        * budget,
     }  # fmt: skip
 
 
-def test_the_budget_of_a_tuning_is_a_column(make_entry):
+def test_the_number_of_tuning_trials_is_a_column(make_entry):
     tried = make_entry("ms", [0.6, 0.61, 0.62], tuning=[tuning_of("ms", budget=5)])
     other = make_entry("triplet", [0.5, 0.51, 0.52])
     text = shown([tried, other], width=200)
