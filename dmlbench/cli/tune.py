@@ -76,7 +76,7 @@ def tune_command(
         budget=budget,
         seeds=list(range(chosen)) if isinstance(chosen, int) else chosen,
         without=without,
-        watch=_report,
+        watch=report_trial,
     )
     if as_json:
         click.echo(json.dumps([record.model_dump() for record in records], indent=1))
@@ -85,7 +85,8 @@ def tune_command(
     return 0 if all(record.best is not None for record in records) else 1
 
 
-def _report(setting: Any, trial: Any, number: int) -> None:
+def report_trial(setting: Any, trial: Any, number: int) -> None:
+    """Say on stderr what a tuning trial tried and scored."""
     score = trial.validation_map_at_r
     found = f"failed: {trial.reason}" if score is None else f"{100 * score:.2f} %"
     click.echo(f"{_name(setting)} {number}: {_text(setting, trial.params)} -> {found}", err=True)

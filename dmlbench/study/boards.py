@@ -73,6 +73,7 @@ def _row(study: Study, name: str, dataset: str, registry: Registry, out: Path) -
         dataset=place.dataset,
         recipe=study.recipe,
         seeds=study.seeds,
+        splits=study.splits,
         overrides=_flat(place.set) | _flat(design.set),
         singles=design.combiner is None,
         tuned=False,

@@ -8,6 +8,7 @@ from dmlbench.cli.lazy import LazyGroup
 
 COMMANDS = {
     "plan": "Show what a design trains, what is done, and what it could see.",
+    "run": "Tune and train what a design still lacks.",
     "report": "Compute a design's answers from leaderboards.",
 }
 

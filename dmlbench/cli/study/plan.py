@@ -15,7 +15,7 @@ from dmlbench.cli.options import json_option, leaderboards_option, without_optio
 
 @click.command("plan")
 @click.argument("design", type=click.Path(path_type=Path))
-@leaderboards_option("--out")
+@leaderboards_option()
 @without_option
 @json_option
 def plan_command(design: Path, leaderboards: Path, without: tuple[str, ...], as_json: bool) -> None:

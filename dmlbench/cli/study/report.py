@@ -12,7 +12,7 @@ from dmlbench.cli.options import json_option, leaderboards_option, without_optio
 
 @click.command("report")
 @click.argument("design", type=click.Path(path_type=Path))
-@leaderboards_option("--out")
+@leaderboards_option()
 @without_option
 @json_option
 def report_command(
