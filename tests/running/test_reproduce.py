@@ -18,6 +18,7 @@ from dmlbench.leaderboard.entries.attestation import (
     write_attestation,
 )
 from dmlbench.leaderboard.entries.store import read_entry, write_entry
+from dmlbench.leaderboard.verification import tiers
 from dmlbench.leaderboard.verification.agreement import agreement
 from dmlbench.leaderboard.verification.drawing import drawn_trials, fresh_seeds
 from dmlbench.leaderboard.verification.tiers import Standing
@@ -107,6 +108,19 @@ def test_the_tier_follows_from_the_numbers_and_one_that_disagrees_stands_against
     more = make(map_at_r=[0.50, 0.51, 0.52, 0.9], dataset="x")
     write_entry(tmp_path, more)
     assert more.entry_id == entry.entry_id and tier(more, folder) == "checked"
+
+
+def test_a_row_is_judged_once_however_often_it_is_shown(tmp_path, monkeypatch):
+    entry = make(map_at_r=[0.50, 0.51, 0.52], dataset="x")
+    folder = write_entry(tmp_path, entry).parent
+    write_attestation(folder, attestation(entry, [0.50, 0.51, 0.52]))
+    read, readings = tiers.read_attestations, []
+    monkeypatch.setattr(
+        tiers, "read_attestations", lambda paths: readings.append(paths) or read(paths)
+    )
+    standing = Tiers(folder).standing
+    assert standing(entry) == standing(entry) == Standing("reproduced") and len(readings) == 1
+    assert standing(make(map_at_r=[0.50, 0.51], dataset="x")).tier == "checked"
 
 
 def test_two_trials_are_too_few_to_judge_a_difference_by(tmp_path):

@@ -6,7 +6,7 @@ Each check has a name, so what is refused can be looked up in docs/submitting.md
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -237,7 +237,7 @@ def _artefacts(entry: Entry) -> Iterator[str]:
 
 def _repeated(entry: Entry) -> Iterator[str]:
     """Two trials never give the same training and the same embeddings."""
-    seen: dict[str, Trial] = {}
+    seen: dict[Hashable, Trial] = {}
     for trial in entry.completed:
         for what, mark in trial_marks(trial).items():
             first = seen.setdefault(mark, trial)
@@ -249,15 +249,15 @@ def _repeated(entry: Entry) -> Iterator[str]:
                 break
 
 
-def trial_marks(trial: Trial) -> dict[str, str]:
-    """Parts of a trial that no other trial has, as text to compare."""
-    marks = {}
+def trial_marks(trial: Trial) -> dict[str, Hashable]:
+    """Parts of a trial that no other trial has, to compare."""
+    marks: dict[str, Hashable] = {}
     if trial.embeddings is not None:
         marks["embeddings"] = trial.embeddings.sha256
     if trial.metrics is not None and trial.history:
         # With the seconds, which no two trainings take alike.
-        course = [(record.objective, *record.losses) for record in trial.history]
-        marks["training"] = repr([course, trial.metrics.map_at_r, trial.cost.train_seconds])
+        course = tuple((record.objective, *record.losses) for record in trial.history)
+        marks["training"] = course, trial.metrics.map_at_r, trial.cost.train_seconds
     return marks
 
 

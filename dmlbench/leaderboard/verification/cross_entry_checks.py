@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from dmlbench.leaderboard.entries.entry import Entry
@@ -67,11 +67,11 @@ def fingerprint_clashes(entries: Sequence[Entry], names: Sequence[str]) -> Itera
 
 def copies(entries: Sequence[Entry], names: Sequence[str]) -> Iterator[Clash]:
     """No trial stands twice, under whatever entry or seed."""
-    seen: dict[str, tuple[int, Trial]] = {}
+    seen: dict[Hashable, tuple[int, Trial]] = {}
     for i, entry in enumerate(entries):
         for trial in entry.completed:
             for what, mark in trial_marks(trial).items():
-                j, other = seen.setdefault(f"{what} {mark}", (i, trial))
+                j, other = seen.setdefault((what, mark), (i, trial))
                 if i == j:
                     continue
                 clash = _copy(what, (j, other), (i, trial), entries, names)

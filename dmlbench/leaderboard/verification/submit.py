@@ -6,8 +6,9 @@ the schema knows gets in.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import (
     entry_files,
     entry_path,
-    read_entries,
     read_entry,
     write_entry,
 )
@@ -52,7 +52,24 @@ def add(source: str, out: str | Path) -> list[Addition]:
     One that is refused never stops the others.
     Raises `UsageError` for a source that is not there.
     """
-    return [_add(name, text, Path(out)) for name, text in _texts(source)]
+    boards = _Boards()
+    return [_add(name, text, Path(out), boards) for name, text in _texts(source)]
+
+
+class _Boards:
+    """The entries of the leaderboards that are added to, each read from the disk once."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Path, dict[Path, Entry]] = {}
+
+    def entries(self, leaderboard: Path) -> dict[Path, Entry]:
+        """Those that can be read, by file; whoever writes another adds it here."""
+        if leaderboard not in self._entries:
+            found = self._entries[leaderboard] = {}
+            for path in entry_files(leaderboard):
+                with contextlib.suppress(VerificationError):
+                    found[path] = read_entry(path)
+        return self._entries[leaderboard]
 
 
 def _texts(source: str) -> Iterator[tuple[str, str | DmlbenchError]]:
@@ -84,7 +101,7 @@ def _caught(read, *arguments) -> str | DmlbenchError:
         return error
 
 
-def _add(source: str, text: str | DmlbenchError, out: Path) -> Addition:
+def _add(source: str, text: str | DmlbenchError, out: Path, boards: _Boards) -> Addition:
     if isinstance(text, DmlbenchError):
         return Addition(source, "refused", problems=(str(text),))
     try:
@@ -96,13 +113,22 @@ def _add(source: str, text: str | DmlbenchError, out: Path) -> Addition:
         return Addition(source, "refused", problems=(str(error),))
     label = Labels([entry]).row(entry)
     problems = [f"{failure.check}: {failure.message}" for failure in check_entry(entry)]
-    problems += _clashes(entry, place.parent)
+    there = boards.entries(place.parent)
+    problems += _clashes(entry, [other for other in there.values() if other != entry])
     if problems:
         return Addition(source, "refused", label=label, problems=tuple(problems))
-    return _write(source, entry, place, out, label)
+    rivals = {path: e for path, e in there.items() if path.name.startswith(f"{place.stem}.")}
+    for path, other in rivals.items():
+        if other == entry:
+            return Addition(source, "there already", path, label)
+    new = write_entry(out, entry, beside=True)
+    there[new] = entry
+    return Addition(source, "beside" if rivals else "added", new, label)
 
 
 def _is_claim(text: str) -> bool:
+    if '"source"' not in text:
+        return False
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -110,37 +136,13 @@ def _is_claim(text: str) -> bool:
     return isinstance(data, dict) and "source" in data
 
 
-def _write(source: str, entry: Entry, place: Path, out: Path, label: str) -> Addition:
-    rivals = _rivals(place)
-    for path, other in rivals.items():
-        if other == entry:
-            return Addition(source, "there already", path, label)
-    new = write_entry(out, entry, beside=True)
-    return Addition(source, "beside" if rivals else "added", new, label)
-
-
-def _rivals(place: Path) -> dict[Path, Entry]:
-    """The claims about the same configuration that are there."""
-    found = {}
-    for path in entry_files(place.parent):
-        if path.name.startswith(f"{place.stem}."):
-            try:
-                found[path] = read_entry(path)
-            except VerificationError:
-                continue
-    return found
-
-
-def _clashes(entry: Entry, leaderboard: Path) -> list[str]:
+def _clashes(entry: Entry, others: Sequence[Entry]) -> list[str]:
     """What does not hold between the entry and those that are there."""
-    if not leaderboard.is_dir():
-        return []
-    entries = [other for other in read_entries(leaderboard)[0] if other != entry]
-    names = [f"{other.entry_id} ({plain(other.label, 60)})" for other in entries]
-    last = len(entries)
+    names = [f"{other.entry_id} ({plain(other.label, 60)})" for other in others]
+    last = len(others)
     return [
         f"{clash.failure.check}: {clash.failure.message}"
-        for clash in clashes([*entries, entry], [*names, "this entry"])
+        for clash in clashes([*others, entry], [*names, "this entry"])
         if clash.failure is not None and last in clash.entries
     ]
 

@@ -53,19 +53,26 @@ def tier(entry: Entry, folder: str | Path) -> str:
 
 
 class Tiers:
-    """The standing of entries under a folder, which is listed once.
+    """The standing of entries under a folder, which is listed once; each is judged once.
 
     folder: a leaderboard, a protocol's folder or the root of all, as `read_leaderboards` takes it.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self._files: dict[str, list[Path]] = {}
+        # By identity: to hash an entry takes as long as to judge it. Kept, so no id is reused.
+        self._judged: dict[int, tuple[Entry, Standing]] = {}
         for leaderboard in leaderboard_folders(folder):
             for entry_id, paths in attestation_files(leaderboard).items():
                 self._files.setdefault(entry_id, []).extend(paths)
 
     def standing(self, entry: Entry) -> Standing:
-        """What holds of an entry now; reads its attestations, not its embeddings."""
+        """What holds of an entry; reads its attestations, not its embeddings."""
+        if id(entry) not in self._judged:
+            self._judged[id(entry)] = entry, self._judge(entry)
+        return self._judged[id(entry)][1]
+
+    def _judge(self, entry: Entry) -> Standing:
         failures = check_entry(entry)
         if failures:
             return Standing("unverified", tuple(f"{f.check}: {f.message}" for f in failures))

@@ -22,6 +22,7 @@ from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.fetch import fetch_text
 from dmlbench.leaderboard.entries.store import claim_name, find_entry, read_entries, write_entry
+from dmlbench.leaderboard.verification import submit
 from dmlbench.leaderboard.verification.submit import add
 
 HOSTILE = "=HYPERLINK(1)\x1b[31m<script>alert(1)</script>[red]|`\u202e"
@@ -91,6 +92,26 @@ def test_no_file_takes_the_place_of_another(make_entry, tmp_path, out):
     other = changed(short, submitter="others")
     (third,) = add(save(other, tmp_path / "other.json"), out)
     assert third.outcome == "refused" and "copies" in third.problems[0]
+
+
+def test_what_is_there_is_read_once_and_what_is_added_counts_as_there(
+    make_entry, tmp_path, out, monkeypatch
+):
+    """A folder of n entries on a board of n took n * n readings."""
+    for value, loss in ((0.41, "ms"), (0.42, "triplet"), (0.43, "nca")):
+        save(make_entry(loss, [value]), tmp_path / "in" / f"{loss}.json")
+    read, readings = submit.read_entry, []
+    monkeypatch.setattr(submit, "read_entry", lambda path: readings.append(path) or read(path))
+    assert {addition.outcome for addition in add(str(tmp_path / "in"), out)} == {"added"}
+    assert readings == []
+    assert {addition.outcome for addition in add(str(tmp_path / "in"), out)} == {"there already"}
+    assert len(readings) == len(set(readings)) == 3
+    # The second of two files of one call repeats the trials of the first.
+    save(make_entry("contrastive", [0.31]), tmp_path / "two" / "a.json")
+    trials = make_entry("contrastive", [0.31]).model_dump()["trials"]
+    save(changed(make_entry("fastap", [0.31]), trials=trials), tmp_path / "two" / "b.json")
+    first, second = add(str(tmp_path / "two"), out)
+    assert first.outcome == "added" and "one is a copy" in second.problems[0]
 
 
 def test_a_folder_is_added_file_by_file_and_a_bad_one_stops_nothing(make_entry, tmp_path, out):
