@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dmlbench.combiners.base import Combiner
+from dmlbench.combiners.running_scales import gradient_norms
 
 
 class GradNorm(Combiner):
@@ -51,7 +52,7 @@ class GradNorm(Combiner):
             # No weight turns round, and a weight of 0 could never come back.
             self.raw.clamp_(min=1e-4)
             self.raw.mul_(self.num_losses / self.raw.sum())
-        norms = gradients.flatten(1).norm(dim=1)  # (M,)
+        norms = gradient_norms(gradients)  # (M,)
         weighted = self.raw.detach() * norms
         progress = losses.abs() / self._first.clamp(min=1e-12)
         rates = progress / progress.mean().clamp(min=1e-12)

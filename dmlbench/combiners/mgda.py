@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dmlbench.combiners.base import Combiner
 
@@ -28,8 +28,9 @@ class MgdaUb(Combiner):
     by at most 0.001 with two or three losses and 0.054 with four.
 
     num_losses: M.
-    normalise: "none", or "l2" to give every g_j length 1 before, so no loss is favoured for
-        being small.
+    normalise: "none", or "l2" to take α from gradients brought to length 1, so it does not favour
+        losses with small ones. Losses are scaled by α alone, as in the authors' code: the step is
+        then Σ_j α_j g_j, not the min-norm point, and need not lower every loss.
     """
 
     sees_gradients = True
@@ -46,14 +47,10 @@ class MgdaUb(Combiner):
 
     def see_gradients(self, gradients: Tensor, losses: Tensor) -> None:
         flat = gradients.flatten(1)  # (M, B·R)
-        lengths = torch.ones_like(flat[:, :1])
         if self.normalise == "l2":
-            lengths = flat.norm(dim=1, keepdim=True).clamp(min=1e-12)
-        flat = flat / lengths
+            flat = nn.functional.normalize(flat)
         products = (flat @ flat.T).double().cpu().numpy()  # (M, M)
-        found = torch.from_numpy(min_norm_weights(products)).to(lengths)
-        # With lengths of 1 the point is Σ α_j g_j / ‖g_j‖: the loss is scaled by both.
-        self._weights.copy_(found / lengths[:, 0])
+        self._weights.copy_(torch.from_numpy(min_norm_weights(products)))
 
     def weights(self) -> Tensor:
         return self._weights.detach()

@@ -178,15 +178,22 @@ def test_mgda_two_losses_in_closed_form():
     assert combiner(torch.tensor([3.0, 5.0]), []).item() == pytest.approx(5 - 2 * share)
 
 
-def test_mgda_of_gradients_of_one_length_scales_by_their_length():
+def test_mgda_of_gradients_of_one_length_scales_the_losses_by_its_weights_alone():
+    """As the authors' code does: what each gradient was divided by does not scale its loss."""
     gradients = conflicting(0)
     combiner = MgdaUb(3, normalise="l2")
     combiner.see_gradients(gradients, torch.ones(3))
     flat = gradients.flatten(1).numpy()
     unit = flat / np.linalg.norm(flat, axis=1, keepdims=True)
-    expected = min_norm_weights(unit @ unit.T) @ unit
-    weights = combiner.weights().double().numpy()
-    np.testing.assert_allclose(weights @ flat, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(combiner.weights(), min_norm_weights(unit @ unit.T), rtol=1e-4)
+    assert combiner(torch.ones(3), []).item() == pytest.approx(1)
+    before = combiner.weights().clone()
+    gradients[0] *= 1e-6
+    combiner.see_gradients(gradients, torch.ones(3))
+    torch.testing.assert_close(combiner.weights(), before)
+    gradients[0] = 0  # no direction lowers a loss that has no gradient
+    combiner.see_gradients(gradients, torch.ones(3))
+    assert combiner.weights().tolist() == pytest.approx([1, 0, 0])
 
 
 def test_mgda_of_vanished_and_of_opposed_gradients():
