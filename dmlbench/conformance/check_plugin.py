@@ -84,7 +84,7 @@ def check_name(registry: Registry, name: str) -> Iterator[Report]:
 
 
 def check_component(item: Registered, params: Mapping[str, Any] | None = None) -> Report:
-    """Check a component's spec and, run the conformance kit on it.
+    """Check a component's spec, and run the conformance kit on it.
 
     Raises `UsageError` for a parameter that it does not have.
     """
@@ -100,7 +100,7 @@ def check_component(item: Registered, params: Mapping[str, Any] | None = None) -
             try:
                 results += _KITS[item.kind](target, params=given)
             except ValueError as error:
-                # The one thing that the kit refuses: a listed failure of a check that is none.
+                # The kit refuses one thing: an expected failure of a check that does not exist.
                 results.append(CheckResult("expected-failures", "failed", str(error)))
         elif results[-1].outcome == "passed":
             results += run_checks(IMAGE_CHECKS[item.kind], Subject(item, resolved), {})

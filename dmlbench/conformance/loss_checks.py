@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dmlbench.conformance.kit import (
     Broken,
+    Skip,
     build_seeded,
     check_close,
     check_finite,
@@ -143,6 +144,33 @@ def _without_gradient(subject: LossSubject) -> None:
         check_close("the value without a gradient", found.detach(), value, 1e-5)
 
 
+def _lengths(subject: LossSubject) -> None:
+    """A loss that reads lengths stays finite; one that normalises does so whatever they are."""
+    loss = subject.build()
+    for labels in (None, torch.tensor([2] * 8)):
+        embeddings, given = _batch(labels)
+        if getattr(loss, "takes", "embeddings") != "embeddings":
+            subject.evaluate(embeddings * _spread_lengths(len(given)), given)
+    embeddings, labels = _batch(dtype=torch.float64)
+    lengths = _spread_lengths(len(labels)).double()
+    value, gradient = subject.evaluate(embeddings, labels, subject.build().double())
+    also, slope = subject.evaluate(2 * embeddings, labels, subject.build().double())
+    if not torch.allclose(also, value, rtol=1e-6):
+        if getattr(loss, "takes", "embeddings") == "embeddings":
+            raise Skip("it takes embeddings of length 1, and does not normalise them itself")
+        return
+    check_close("the gradient at twice the length", 2 * slope, gradient, 1e-5)
+    also, slope = subject.evaluate(lengths * embeddings, labels, subject.build().double())
+    check_close("the value at lengths from 0.1 to 30", also, value, 1e-5)
+    check_close("the gradient at lengths from 0.1 to 30", lengths * slope, gradient, 1e-5)
+
+
+def _spread_lengths(count: int) -> Tensor:
+    """Lengths (B, 1) from 0.1 to 30, of a class's items as different as of others'."""
+    lengths = torch.logspace(-1, 1.4772, count)
+    return lengths[torch.randperm(count, generator=torch.Generator().manual_seed(1))][:, None]
+
+
 def _inputs_unchanged(subject: LossSubject) -> None:
     embeddings, labels = _batch()
     given, given_labels = embeddings.clone(), labels.clone()
@@ -239,6 +267,7 @@ LOSS_CHECKS: Mapping[str, Callable[[LossSubject], None]] = {
     "float32": _dtype(torch.float32, 1e-6),
     "float64": _dtype(torch.float64, 1e-3),
     "bfloat16-autocast": _bfloat16_autocast,
+    "lengths": _lengths,
     "non-contiguous": _non_contiguous,
     "without-gradient": _without_gradient,
     "inputs-unchanged": _inputs_unchanged,

@@ -14,6 +14,7 @@ from dmlbench.testing import LOSS_CHECKS, CheckResult, check_loss
 
 EXPECTED = {
     "circle": {"finite-differences"},
+    "cross-entropy": {"lengths"},
     "margin": {"batch-order"},
     "n-pairs": {"batch-order"},
 }
@@ -211,6 +212,24 @@ class StaysBehind(Good):
         return self
 
 
+class OverflowsOnLongOnes(Good):
+    takes = "unnormalised"
+
+    def forward(self, embeddings, labels):
+        return super().forward(embeddings, labels) + embeddings.square().sum(1).exp().mean()
+
+
+class NormalisesAllButShortOnes(Good):
+    def forward(self, embeddings, labels):
+        lengths = embeddings.norm(dim=1, keepdim=True)
+        return Good.forward(self, embeddings, labels) + (0.5 - lengths).relu().sum()
+
+
+class TakesLengthOne(Good):
+    def forward(self, embeddings, labels):
+        return super().forward(embeddings, labels) + embeddings.square().sum(1).exp().mean()
+
+
 class HalfGradient(Good):
     def forward(self, embeddings, labels):
         value = super().forward(embeddings, labels)
@@ -237,6 +256,8 @@ BROKEN = [
     (Rounds, "finite-differences", "off by"),
     (Float32Only, "float64", "RuntimeError"),
     (UnderAutocast, "bfloat16-autocast", "RuntimeError"),
+    (OverflowsOnLongOnes, "lengths", "inf"),
+    (NormalisesAllButShortOnes, "lengths", "the value at lengths from 0.1 to 30"),
     (Views, "non-contiguous", "RuntimeError"),
     (WantsGradient, "without-gradient", "RuntimeError"),
     (WritesEmbeddings, "inputs-unchanged", "embeddings were changed"),
@@ -264,6 +285,11 @@ def test_broken_loss_is_caught_by_the_check_of_that_name(loss, name, reason):
     found = failures(loss)
     assert name in found
     assert reason in found[name]
+
+
+def test_a_loss_may_rely_on_the_length_of_its_input():
+    (result,) = (r for r in check_loss(TakesLengthOne) if r.name == "lengths")
+    assert result.outcome == "skipped" and "embeddings of length 1" in result.reason
 
 
 def test_every_check_has_a_loss_that_it_catches():
