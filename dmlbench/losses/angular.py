@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from dmlbench.losses.n_pairs import first_two, pair_cross_entropy
-from dmlbench.losses.pairs import PairLoss, Pairs, nothing_to_learn
+from dmlbench.losses.pairs import PairLoss, Pairs, check_batch, nothing_to_learn
 from dmlbench.losses.parameters import flag, number
 from dmlbench.losses.rowwise import ABSENT, log_one_plus_sum_exp
-from dmlbench.losses.similarity import precomputed_gradient
+from dmlbench.losses.similarity import precomputed_gradient, without_autocast
 
 
 class AngularLoss(PairLoss):
@@ -57,14 +57,20 @@ class AngularLoss(PairLoss):
         self.takes = "unnormalised" if n_pairs else "embeddings"
         self.tangent = math.tan(math.radians(self.alpha_degrees)) ** 2
 
-    def compare(self, pairs: Pairs) -> Tensor:
-        return self._beside_n_pairs(pairs) if self.n_pairs else self._over_all(pairs)
-
-    def _beside_n_pairs(self, pairs: Pairs) -> Tensor:
-        embeddings = pairs.cosine.embeddings
-        first, second = first_two(pairs.positives.labels)
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The loss, a scalar; see `PairLoss.forward`. With n_pairs, at least two classes of two."""
+        if not self.n_pairs:
+            return super().forward(embeddings, labels)
+        check_batch(self.name, embeddings, labels)
+        first, second = first_two(labels.to(embeddings.device, torch.int64))
         if len(first) < 2:  # no negatives: nothing but lengths to learn
             return nothing_to_learn(embeddings)
+        with without_autocast(embeddings.device):
+            exact = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+            return self._beside_n_pairs(exact, first, second)
+
+    def _beside_n_pairs(self, embeddings: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Of embeddings (B, D) and the places (C,) of the pair of each class."""
         value = pair_cross_entropy(embeddings[first], embeddings[second], self.l2_weight)
         a, p = (nn.functional.normalize(embeddings[items]) for items in (first, second))
         logits = 4 * self.tangent * (a + p) @ p.T  # (C, C)
@@ -75,7 +81,7 @@ class AngularLoss(PairLoss):
         # Items that are in no pair may not hide that training has diverged.
         return value + nothing_to_learn(embeddings.detach())
 
-    def _over_all(self, pairs: Pairs) -> Tensor:
+    def compare(self, pairs: Pairs) -> Tensor:
         tangent = self.tangent
         with torch.no_grad():
             similarity, positives = pairs.similarity.detach(), pairs.positives

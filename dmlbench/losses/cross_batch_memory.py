@@ -79,7 +79,8 @@ class CrossBatchMemoryLoss(nn.Module):
 
     Σ of the loss within the batch and weight · the loss of anchors from the batch against the
     queue, which the batch enters first, over its oldest entries. An anchor is compared with all of
-    the queue except its own entry. Entries carry no gradient.
+    the queue except its own entry. Entries carry no gradient. Both losses hold the penalties of the
+    wrapped one (l2_weight of lifted-structure, nu of margin), which so count 1 + weight times.
 
     loss: what is wrapped: "cosine-contrastive", the authors' own, or any built-in pair or triplet
         loss except angular and n-pairs.
@@ -136,6 +137,8 @@ class CrossBatchMemoryLoss(nn.Module):
         self.batch_loss = flag(self.name, "batch_loss", batch_loss)
         if params is not None and not isinstance(params, Mapping):
             raise invalid(self.name, "params", params, "a mapping of parameter names to values")
+        if self.weight == 0 and not self.batch_loss:
+            raise invalid(self.name, "weight", weight, "above 0 without batch_loss")
         self.loss = _wrapped(loss, dict(params or {}), num_classes)
         self.takes = getattr(self.loss, "takes", "embeddings")
         self.learning_rate = getattr(self.loss, "learning_rate", None)

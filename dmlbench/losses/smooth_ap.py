@@ -23,7 +23,7 @@ class SmoothAPLoss(PairLoss):
     temperature: above 0; the smaller, the closer to the true ranks and the rarer a gradient.
 
     Classes may differ in size and items may be in any order, where pytorch-metric-learning wants
-    blocks of equal size. Anchors without a positive are left out. Time is K passes over a B x N
+    blocks of equal size. Time is K passes over a B x N
     matrix, memory one matrix; there it is the cube of the batch.
 
     Authors' code: equal on classes of equal size, all that theirs takes. An anchor without

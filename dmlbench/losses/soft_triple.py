@@ -1,6 +1,6 @@
 """SoftTriple: a softmax over classes that have several centres each, softly assigned.
 
-B batch, D embedding width, C classes, K centres a class.
+B batch, D embedding width, C classes, K centres per class.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from dmlbench.losses.similarity import precomputed_gradient
 
 
 class SoftTripleLoss(ProxyLoss):
-    """SoftTriple loss.
+    """SoftTriple loss on cosines to several centres per class, with a pull between them.
 
     Cross-entropy of softmax_c(scale · (s_c − margin · [c is the target class])), where
     s_c = Σ_k softmax_k(cos(x, p_kc) / gamma) · cos(x, p_kc),
-    + tau · Σ over pairs of centres of one class of ‖p_kc − p_lc‖ / (C · K · (K − 1)).
+    + tau / (C · K · (K − 1)) · Σ_c Σ_{k < l} √(‖p_kc − p_lc‖² + 1e-5), the centres normalised.
 
     num_classes: C, classes labelled 0 to C − 1.
     embedding_dim: D.
@@ -34,7 +34,7 @@ class SoftTripleLoss(ProxyLoss):
     gamma: temperature of the assignment to centres, above 0.
     margin: taken from the target class's similarity, at least 0.
     tau: weight of the pull between the centres of a class, at least 0, so a class does not
-        keep more of them than it needs. pytorch-metric-learning has none.
+        keep more of them than it needs. pytorch-metric-learning has no such term.
 
     The centres (K, C, D) start uniformly within ±1 / sqrt(C · K), as the authors' do.
 
@@ -79,7 +79,7 @@ class SoftTripleLoss(ProxyLoss):
 
 
 def _spread(centres: Tensor) -> Tensor:
-    """Mean distance between two centres of a class, halved as in the authors' code."""
+    """Half of the mean distance between two centres of a class, as in the authors' code."""
     each, classes, _ = centres.shape
     of_class = centres.transpose(0, 1)  # (C, K, D)
     cosine = of_class @ of_class.mT  # (C, K, K)

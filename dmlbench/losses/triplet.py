@@ -20,12 +20,14 @@ class TripletLoss(PairLoss):
 
     mean⁺ over triplets of max(0, d_ap - d_an + margin), mean⁺ averaging over those above 0.
 
-    margin: at least 0. None is 0.2 for semi-hard mining and 0.05 for the others.
+    margin: at least 0, above 0 for semi-hard mining. None is 0.2 for semi-hard mining and 0.05 for
+        the others.
     mining: which triplets count: "all"; "hard", whose negative is no farther than the positive;
         "semi-hard", whose negative is farther, but within the mining margin; "batch-hard", the
         farthest positive and the nearest negative of each anchor.
     mining_margin: "all" and "semi-hard" take triplets with d_an - d_ap up to this one, at least
-        0. None: the same as margin. A larger one changes nothing, since the cost is then 0.
+        0, above 0 for semi-hard mining. None: the same as margin. A larger one changes nothing,
+        since the cost is then 0.
     squared: use squared distances (up to 4) instead of distances (up to 2).
 
     Time is P comparisons of B x N matrices, memory one matrix and no list of triplets.
@@ -52,11 +54,13 @@ class TripletLoss(PairLoss):
         self.mining = choice(self.name, "mining", mining, MININGS)
         if margin is None:
             margin = 0.2 if mining == "semi-hard" else 0.05
-        self.margin = number(self.name, "margin", margin, ge=0)
+        # Within 0 of the positive there is no negative that is farther.
+        bound = {"gt": 0.0} if self.mining == "semi-hard" else {"ge": 0.0}
+        self.margin = number(self.name, "margin", margin, **bound)
         self.squared = flag(self.name, "squared", squared)
         if mining_margin is None:
             mining_margin = self.margin
-        self.mining_margin = number(self.name, "mining_margin", mining_margin, ge=0)
+        self.mining_margin = number(self.name, "mining_margin", mining_margin, **bound)
 
     def compare(self, pairs: Pairs) -> Tensor:
         with torch.no_grad():

@@ -163,6 +163,7 @@ def test_the_queue_is_no_larger_than_the_training_set():
         ({"loss": "angular"}, "loss is 'angular'.*one of.*'?binomial-deviance"),
         ({"loss": "n-pairs"}, "loss is 'n-pairs'"),
         ({"loss": "cross-batch-memory"}, "loss is 'cross-batch-memory'"),
+        ({"weight": 0, "batch_loss": False}, "above 0 without batch_loss"),
         ({"loss": ["contrastive"]}, "loss is"),
         ({"memory_size": 0}, "memory_size is 0"),
         ({"start": -1}, "start is -1"),

@@ -104,6 +104,13 @@ def test_anchors_without_a_near_negative_are_left_out():
     assert value == 0 and not embeddings.grad.any()
 
 
+def test_the_draws_of_one_seed_are_not_those_of_the_next_a_batch_later():
+    embeddings, labels = example(items=60)
+    first, second = (MarginLoss(learn_beta=False, class_beta=False, seed=seed) for seed in (0, 1))
+    values = [[loss(embeddings, labels).item() for _ in range(6)] for loss in (first, second)]
+    assert not set(values[0]) & set(values[1])
+
+
 def test_draws_differ_from_batch_to_batch_and_continue_after_a_resume():
     embeddings, labels = example(items=60)
     loss = MarginLoss(learn_beta=False, class_beta=False, seed=5)

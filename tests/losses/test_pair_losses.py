@@ -7,6 +7,7 @@ import torch
 from pytorch_metric_learning import distances, miners
 from pytorch_metric_learning import losses as pml
 
+from dmlbench.losses import pairs as pairs_module
 from dmlbench.losses.angular import AngularLoss
 from dmlbench.losses.binomial_deviance import BinomialDevianceLoss
 from dmlbench.losses.circle import CircleLoss
@@ -65,7 +66,6 @@ AGAINST_PML = {
         TripletLoss(0.5, "semi-hard", True),
         triplets(0.5, "semihard", power=2),
     ),
-    "triplet, semi-hard, margin 0": (TripletLoss(0, "semi-hard"), triplets(0, "semihard")),
     "triplet, mined semi-hard by 0.1, margin 1": (
         TripletLoss(1.0, "semi-hard", mining_margin=0.1),
         mined(pml.TripletMarginLoss(1.0), miners.TripletMarginMiner(0.1, "semihard")),
@@ -475,6 +475,8 @@ def test_bad_batches_are_refused(name, embeddings, labels, message):
         (TripletLoss, {"margin": -1}, "at least 0"),
         (TripletLoss, {"margin": "wide"}, "finite number"),
         (TripletLoss, {"mining": "semihard"}, "'semi-hard'"),
+        (TripletLoss, {"margin": 0, "mining": "semi-hard"}, "above 0"),
+        (TripletLoss, {"mining_margin": 0, "mining": "semi-hard"}, "above 0"),
         (TripletLoss, {"squared": 1}, "true or false"),
         (TripletLoss, {"mining_margin": -0.1}, "at least 0"),
         (MultiSimilarityLoss, {"alpha": 0}, "above 0"),
@@ -521,3 +523,12 @@ def test_bad_parameters_are_refused(loss, parameters, allowed):
     message = str(error.value)
     assert loss.name in message and (name in message or "num_classes" in message)
     assert repr(value) in message or "None" in message
+
+
+def test_angular_beside_n_pairs_needs_no_product_of_the_batch(monkeypatch):
+    def refuse(_):
+        raise AssertionError("B x B cosines that nothing reads")
+
+    monkeypatch.setattr(pairs_module, "cosines", refuse)
+    embeddings, labels = torch.randn(8, 4), torch.arange(8) % 4
+    assert AngularLoss(n_pairs=True)(embeddings, labels) > 0
