@@ -20,7 +20,7 @@ from dmlbench.data.cache import CacheEntry
 from dmlbench.data.whole import MAX_ASPECT, WholeImages, stored_size
 from dmlbench.files import MACHINE_ERRNOS, resolved
 
-DECODING = 2
+DECODING = 3
 """Version of the decoding: any change of the pixels raises it."""
 
 EXTENSIONS = frozenset(".bmp .gif .jfif .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp".split())
@@ -161,17 +161,38 @@ def decode_image(data: bytes, size: int | tuple[int, int]) -> np.ndarray:
             raise
         opened = Image.open(io.BytesIO(rest))
     with opened:
-        image = _to_rgb(_upright(opened), _bits(opened))
-    height, width = (size, size) if isinstance(size, int) else size
+        image = upright_rgb(opened)
+    return resized(image, (size, size) if isinstance(size, int) else size)
+
+
+def decode_file(path: Path, short: int, whole: bool = False) -> tuple[np.ndarray, str]:
+    """One file as `decode_files` stores it, without the cache: (3, H, W) uint8, and "".
+
+    short: pixels of the short side. whole: as for `decode_files`.
+    Where it cannot be decoded, zeros and the reason.
+    """
+    image, _, failure = _decode(path, _whole_size(path, short) if whole else (short, short))
+    return image, failure
+
+
+def upright_rgb(opened: Image.Image) -> Image.Image:
+    """A picture in RGB, turned as its camera says. Raises whatever Pillow raises."""
+    return _to_rgb(_upright(opened), _bits(opened))
+
+
+def resized(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """The largest middle box of the shape of `size`, resized to it, (3, height, width) uint8."""
+    height, width = size
     scale = min(image.height / height, image.width / width)
-    box_width, box_height = width * scale, height * scale
+    # Rounding may make the box a hair larger than the image, which Pillow refuses.
+    box_width, box_height = min(width * scale, image.width), min(height * scale, image.height)
     left, top = (image.width - box_width) / 2, (image.height - box_height) / 2
-    resized = image.resize(
+    scaled = image.resize(
         (width, height),
         Image.Resampling.BILINEAR,
         box=(left, top, left + box_width, top + box_height),
     )
-    return np.asarray(resized).transpose(2, 0, 1)
+    return np.asarray(scaled).transpose(2, 0, 1)
 
 
 def _whole_size(path: Path, short: int) -> tuple[int, int]:

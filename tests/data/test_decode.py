@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from dmlbench.data import decode
-from dmlbench.data.decode import decode_files, decode_image
+from dmlbench.data.decode import decode_files, decode_image, resized
 from dmlbench.data.subset import ImageView
 from dmlbench.data.whole import WholeImages, stored_size
 
@@ -233,6 +233,15 @@ def test_the_middle_of_a_whole_image_is_the_middle_square():
     assert whole.shape == (3, 32, 53)
     middle = whole[:, :, left : left + 32].astype(int)
     assert np.abs(middle - square).max() <= 2  # shifted by half a pixel at most
+
+
+def test_a_whole_image_of_any_size_is_decoded():
+    """Rounding once made the box of one size in 75 a hair larger than the image."""
+    for height in range(20, 90, 3):
+        for width in range(20, 90):
+            image = Image.new("RGB", (width, height))
+            size = stored_size(height, width, 20)
+            assert resized(image, size).shape == (3, *size)
 
 
 def test_a_very_long_image_is_cut_to_three_short_sides():
