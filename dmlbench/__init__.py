@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dmlbench import evaluate
-    from dmlbench.api import load_dataset, load_loss, run
+    from dmlbench.api import load_dataset, load_loss, load_model, run
     from dmlbench.hookspecs import hookimpl
     from dmlbench.leaderboard.comparison.table import read_leaderboard
     from dmlbench.leaderboard.entries.entry import Entry
@@ -26,6 +26,7 @@ _HOMES = {
     "hookimpl": "dmlbench.hookspecs",
     "load_dataset": "dmlbench.api",
     "load_loss": "dmlbench.api",
+    "load_model": "dmlbench.api",
     "read_leaderboard": "dmlbench.leaderboard.comparison.table",
     "run": "dmlbench.api",
     "__version__": "dmlbench.version",
@@ -38,6 +39,7 @@ __all__ = [
     "hookimpl",
     "load_dataset",
     "load_loss",
+    "load_model",
     "read_leaderboard",
     "run",
 ]

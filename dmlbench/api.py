@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dmlbench.data.images import Dataset
+    from dmlbench.training.network import EmbeddingNetwork
 
 
 def run(
@@ -45,6 +46,7 @@ def run(
     threads: int = 1,
     device: str = "auto",
     clustering: bool = True,
+    keep_weights: bool = True,
     trial_timeout: float | None = None,
     without: str | Sequence[str] = (),
     retry_failed: bool = False,
@@ -67,6 +69,7 @@ def run(
         ``{"protocol.dim_budget": "per-loss"}``.
     tuned: take the parameters that `dmlbench tune` found in `out`.
     clustering: whether to compute NMI and AMI, which can cost more than all retrieval metrics.
+    keep_weights: whether to keep the weights of each trained model, for `load_model`.
     trial_timeout: seconds without progress after which a trial is ended; it leaves no result.
     submitter, paper, code: who stands behind the entries, and the addresses (http or https) of
         paper and code.
@@ -106,6 +109,7 @@ def run(
             threads=threads,
             device=device,
             clustering=clustering,
+            keep_weights=keep_weights,
             trial_timeout=trial_timeout,
         ),
         without=without,
@@ -166,3 +170,37 @@ def load_dataset(name: str, *, image_size: int | None = None, **params: Any) -> 
     """
     short, inline = parse_call(name)
     return create_dataset(load_plugins(), short, {**inline, **params}, image_size)
+
+
+def load_model(
+    entry: str | os.PathLike[str],
+    *,
+    seed: int | None = None,
+    split: int = 0,
+    leaderboards: str | os.PathLike[str] = Request.out,
+    device: str = "cpu",
+    without: str | Sequence[str] = (),
+) -> EmbeddingNetwork:
+    """The trained model of one trial: images (B, 3, S, S) float32 -> embeddings (B, D) float32.
+
+    The embeddings are those that were evaluated: of unit length, and reduced by PCA if the recipe
+    says so. The model is in evaluation mode. Its `transform` makes the input (3, S, S) of an image
+    file or a picture of Pillow.
+
+    entry: the entry's id, a unique prefix of it, or its file.
+    seed, split: which trial; seed None for the first completed one.
+    leaderboards: the folder in which it was trained (the `out` of `run`).
+    Raises `dmlbench.errors.UsageError` where entry, trial or kept weights are not there, and
+    `VerificationError` for weights of another trial.
+
+        >>> import torch
+        >>> model = load_model("3f0c8a1b", seed=0)  # doctest: +SKIP
+        >>> batch = torch.stack([model.transform(path) for path in paths])  # doctest: +SKIP
+        >>> with torch.no_grad():  # doctest: +SKIP
+        ...     embeddings = model(batch)
+    """
+    from dmlbench.running.models import load_network
+
+    registry = load_plugins(_names(without))
+    network, _, _ = load_network(entry, registry, Path(leaderboards), seed, split)
+    return network.to(device)

@@ -21,6 +21,12 @@ from dmlbench.cli.renamed import RenamedOption
     help="Compute NMI and AMI. With many classes this takes longer than the rest of the "
     "evaluation.",
 )
+@click.option(
+    "--keep-weights/--no-keep-weights",
+    default=True,
+    show_default=True,
+    help="Keep the weights of each trained model, for `dmlbench.load_model`.",
+)
 @click.option("--retry-failed", is_flag=True, help="Train failed trials again.")
 @click.option(
     "--name",
@@ -59,6 +65,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
         threads=options["threads"],
         device=options["device"],
         clustering=options["clustering"],
+        keep_weights=options["keep_weights"],
         trial_timeout=options["trial_timeout"],
     )
     if not any(plan.pending(options["retry_failed"])):

@@ -30,6 +30,7 @@ class Resources:
     device: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA where it is there.
     clustering: whether to spend time on NMI and AMI; without, they are None, and nothing else
         about an entry changes.
+    keep_weights: whether trials leave the weights that were tested beside their embeddings.
     trial_timeout: seconds without progress after which a trial is ended; None for never.
     confined: how the processes that train are confined; None for not at all.
     until: the time (`time.monotonic`) at which every trial is ended; None for never.
@@ -39,6 +40,7 @@ class Resources:
     threads: int = 1
     device: str = "auto"
     clustering: bool = True
+    keep_weights: bool = True
     trial_timeout: float | None = None
     confined: Confinement | None = None
     until: float | None = None
@@ -88,6 +90,7 @@ def configuration_message(
         "threads": resources.threads,
         "device": resources.device,
         "clustering": resources.clustering,
+        "keep_weights": resources.keep_weights,
     }
 
 

@@ -144,6 +144,7 @@ def reproduce(
         threads=threads,
         device=device,
         clustering=clustering,
+        keep_weights=False,
         trial_timeout=trial_timeout,
         confined=confined,
         until=until,

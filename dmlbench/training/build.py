@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dmlbench.combiners.base import Combiner
 from dmlbench.data.decode import DECODING
 from dmlbench.data.images import ImageSet
 from dmlbench.data.split import hold_out_classes
@@ -66,12 +67,12 @@ def build(
     """
     recipe = configuration.recipe
     seed_for(seed, "backbone")
-    backbone = _component(
+    backbone = create_module(
         registry, "backbones", configuration.backbone, image_size=recipe.input.size
     )
     given = configuration.backbone.params
     pretrained = bool(given.get("pretrained") or given.get("weights"))
-    weights_sha256 = _weights_sha256(backbone) if pretrained or recipe.frozen else None
+    weights = weights_sha256(backbone) if pretrained or recipe.frozen else None
     combiner, losses, head_dims = build_objective(
         configuration, registry, data, seed, backbone.num_features
     )
@@ -80,7 +81,7 @@ def build(
     if recipe.channels_last:
         backbone.to(memory_format=torch.channels_last)
     if recipe.frozen:
-        made_from = _made_from(configuration, registry, data, device, weights_sha256)
+        made_from = _made_from(configuration, registry, data, device, weights)
         adapts = configuration.protocol.transductive
         features = FrozenFeatures(backbone, test_transform, recipe, device, made_from, emit, adapts)
     seed_for(seed, "heads")
@@ -105,7 +106,7 @@ def build(
         BackboneFacts(
             num_parameters=sum(p.numel() for p in backbone.parameters()),
             num_features=backbone.num_features,
-            weights_sha256=weights_sha256 if pretrained else None,
+            weights_sha256=weights if pretrained else None,
         ),
     )
 
@@ -128,6 +129,31 @@ def build_objective(
     num_features: int,
 ) -> tuple[nn.Module, list[nn.Module], list[int]]:
     """The combiner, the M losses, and the widths of the heads that they see."""
+    num_losses = len(configuration.losses)
+    combiner, head_dims = build_combiner(configuration, registry, seed)
+    train, _ = training_split(configuration, data.train, seed)
+    num_classes = len(train.class_names)
+    dims = head_dims * num_losses if len(head_dims) == 1 else head_dims
+    losses = []
+    for index, (loss, dim) in enumerate(zip(configuration.losses, dims, strict=True)):
+        # By its name, not its place: an ensemble's loss starts like the loss alone.
+        copy = [one.id for one in configuration.losses[:index]].count(loss.id)
+        seed_for(seed, f"loss {loss.id} {copy}")
+        losses.append(
+            create_module(
+                registry, "losses", loss,
+                num_classes=num_classes, embedding_dim=dim, num_features=num_features,
+                num_images=len(train.labels),
+            )
+        )  # fmt: skip
+    check_inputs(configuration, losses, len(head_dims))
+    return combiner, losses, head_dims
+
+
+def build_combiner(
+    configuration: Configuration, registry: Registry, seed: int
+) -> tuple[Combiner, list[int]]:
+    """The combiner, with a reduction by PCA where there is one, and the widths of its heads."""
     recipe, protocol = configuration.recipe, configuration.protocol
     combiner_id = configuration.combiner.id if configuration.combiner else "dmlbench:sum"
     combiner_params = configuration.combiner.params if configuration.combiner else {}
@@ -149,23 +175,7 @@ def build_objective(
     )
     if recipe.pca_dim:
         combiner = ReducedByPca(combiner, recipe.pca_dim, head_dims)
-    train, _ = training_split(configuration, data.train, seed)
-    num_classes = len(train.class_names)
-    dims = head_dims * num_losses if len(head_dims) == 1 else head_dims
-    losses = []
-    for index, (loss, dim) in enumerate(zip(configuration.losses, dims, strict=True)):
-        # By its name, not its place: an ensemble's loss starts like the loss alone.
-        copy = [one.id for one in configuration.losses[:index]].count(loss.id)
-        seed_for(seed, f"loss {loss.id} {copy}")
-        losses.append(
-            _component(
-                registry, "losses", loss,
-                num_classes=num_classes, embedding_dim=dim, num_features=num_features,
-                num_images=len(train.labels),
-            )
-        )  # fmt: skip
-    check_inputs(configuration, losses, len(head_dims))
-    return combiner, losses, head_dims
+    return combiner, head_dims
 
 
 def check_inputs(configuration: Configuration, losses: Sequence[nn.Module], num_heads: int) -> None:
@@ -198,7 +208,8 @@ def check_inputs(configuration: Configuration, losses: Sequence[nn.Module], num_
         )
 
 
-def _component(registry: Registry, kind: str, component: Component, **offers: Any) -> nn.Module:
+def create_module(registry: Registry, kind: str, component: Component, **offers: Any) -> nn.Module:
+    """Build a component from its parameters and the offers it asks for. Raises `DmlbenchError`."""
     built = create(registry.resolve(kind, component.id), component.params, **offers)
     if not isinstance(built, nn.Module):
         raise DmlbenchError(
@@ -246,7 +257,7 @@ def _as_they_are(features: Tensor, *_: object) -> Tensor:
     return features
 
 
-def _weights_sha256(backbone: nn.Module) -> str:
+def weights_sha256(backbone: nn.Module) -> str:
     """SHA-256 (hex) over names, shapes and bytes of a network's state."""
     digest = hashlib.sha256()
     for name, tensor in sorted(backbone.state_dict().items()):

@@ -28,6 +28,7 @@ from dmlbench.training.environment import (
     peak_memory_bytes,
     reset_peak_memory,
 )
+from dmlbench.training.kept_weights import keep_weights
 from dmlbench.training.test_phase import test_phase
 from dmlbench.training.train import NotFinite
 from dmlbench.training.train_phase import TrainPhase
@@ -93,11 +94,13 @@ def evaluate_trial(
     device: torch.device,
     emit: Emit,
     cluster: bool = True,
+    keep: bool = True,
 ) -> TrialResult:
     """Test what `train_trial` left, in a process that has not trained; gives and records a result.
 
     source: of the class split that was trained on; gives the test images.
     cluster: whether to compute NMI and AMI.
+    keep: whether to leave the tested weights in the folder.
     Raises `DmlbenchError` where there is nothing to test, or the data are other ones than then.
     """
     reset_peak_memory(device)
@@ -118,6 +121,8 @@ def evaluate_trial(
     heartbeat.enter("embedding the test images")
     try:
         outcome = test_phase(subject, dataset, trained, folder, emit, cluster)
+        if keep:
+            keep_weights(folder.weights_file, subject.state, outcome["embeddings"]["sha256"])
     except TrialFailure as failure:
         outcome = _failed(failure)
     facts = TrialFacts.model_validate(dict(trained.facts))

@@ -22,6 +22,7 @@ from dmlbench.leaderboard.entries.trial_result import TrialResult, ValidationRes
 
 TRIALS = ".trials"
 RESULT = "result.json"
+WEIGHTS = "weights.safetensors"
 Kind = TypeVar("Kind", TrialResult, ValidationResult)
 
 
@@ -43,6 +44,7 @@ class TrialFolder:
         self.checkpoint_file = self.path / "checkpoint.pt"
         self.trained_file = self.path / "trained.pt"
         self.embeddings_file = self.path / "embeddings.safetensors"
+        self.weights_file = self.path / WEIGHTS
         self.log_file = self.path / "log.txt"
         self._owner = os.getpid()
 

@@ -157,8 +157,9 @@ class Job:
         kind = self.message["kind"]
         if kind == "test" and folder.trained_file.exists():
             # A result that is there nonetheless was not written by a test.
-            clustering = self.message["clustering"]
-            return evaluate_trial(*self._arguments(folder), cluster=clustering).model_dump()
+            arguments = self._arguments(folder)
+            asked = {"cluster": self.message["clustering"], "keep": self.message["keep_weights"]}
+            return evaluate_trial(*arguments, **asked).model_dump()
         read = folder.read_validation if kind == "validation" else folder.read_result
         if finished := read():  # such as by another run, meanwhile
             return finished.model_dump()
