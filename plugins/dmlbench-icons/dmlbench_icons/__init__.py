@@ -1,0 +1,1 @@
+"""Pictograms of many icon sets, as a dataset of dmlbench."""
