@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dmlbench.leaderboard.entries.claim import Claim
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.sanitize import plain
+from dmlbench.leaderboard.views.columns import costs
 from dmlbench.leaderboard.views.table import LEADING, TRAILING, TableColumn
 from dmlbench.plan.identity import BUILT_IN
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 
 #: What stands where in a row. "intervals" has mean, low and high of each metric in turn. Then the
-#: columns of every table: of text its value, of others the text and the value to sort by.
+#: columns of every table: of text its value, of others the text and the value to sort by. "spent"
+#: has kind and seconds of the cost.
 ROW = (
-    "id", "hasPage", "group", "name", "lossNames", "combinerName", "seconds", "intervals",
+    "id", "hasPage", "group", "name", "lossNames", "combinerName", "spent", "intervals",
     *(column.id for column in (*LEADING, *TRAILING)),
 )  # fmt: skip
 
@@ -46,7 +48,9 @@ def board_rows(
     numbers = rows[columns].to_numpy(dtype=float)
     listed = zip(*(_values(rows, column) for column in (*LEADING, *TRAILING)), strict=True)
     found = []
-    for row, values, columns in zip(rows.to_dict("records"), numbers, listed, strict=True):
+    for row, values, spent, columns in zip(
+        rows.to_dict("records"), numbers, costs(rows), listed, strict=True
+    ):
         source = sources[row["key"]]
         found.append([
             row["key"],
@@ -55,7 +59,7 @@ def board_rows(
             row["name"],
             sorted({filter_name(loss) for loss in source.losses}),
             filter_name(source.combiner) if source.combiner else None,
-            _number(row["train_seconds"]),
+            [spent[0], _number(spent[1])] if spent else None,
             [_number(value) for value in values],
             *columns,
         ])  # fmt: skip
@@ -69,7 +73,15 @@ def _values(rows: pandas.DataFrame, column: TableColumn) -> list[Any]:
     if column.text:
         return values
     texts = column.cells(rows) or [""] * len(rows)
+    if column.order is not None:
+        values = _places(column.order(rows))
     return [[text.strip(), _sorted_by(value)] for text, value in zip(texts, values, strict=True)]
+
+
+def _places(order: Sequence[Any]) -> list[int | None]:
+    """The place of each row among the different values of an order; None where it has none."""
+    places = {value: i for i, value in enumerate(sorted({v for v in order if v is not None}))}
+    return [places.get(value) for value in order]
 
 
 def _sorted_by(value: Any) -> Any:

@@ -94,7 +94,7 @@ def write_site(
     written.add(_write(folder, "leaderboard.csv", render_csv(frame)))
     index = environment.get_template("index.html").render(
         board=board_data(frame, found, by_key | {c.claim_id: c for c in claims}, by),
-        legend=explanation(by),
+        legend=explanation(by, bold=False),
         num_rows=len(frame),
         num_groups=frame["group"].nunique(),
     )
@@ -108,8 +108,10 @@ def _placed(frame: pandas.DataFrame, by: str) -> Iterable[tuple[dict[str, Any], 
     """Each row with its rank in words and what its group has in common."""
     for _, rows in frame.groupby("group", sort=False):
         title = cells.group_title(rows)
+        # Several submissions of a configuration count once.
+        ranked = rows["entry_id"][rows["rank_low"].notna()].nunique()
         for row, rank in zip(rows.to_dict("records"), cells.rank_cells(rows), strict=True):
-            place = f"rank {rank.strip()} of {len(rows)} by {metric_title(by)}"
+            place = f"rank {rank.strip()} of {ranked} by {metric_title(by)}"
             if rank == cells.NOTHING:
                 place = "not ranked"
             yield row, place, title

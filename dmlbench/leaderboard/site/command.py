@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -41,6 +41,8 @@ def rerun_command(entry: Entry) -> RerunCommand:
 
     Raises `UsageError` where the command line has no words for it, saying for what.
     """
+    if not entry.trials:
+        raise UsageError(f"Entry {entry.entry_id} has no trial, hence no seed to train again.")
     recipe, recipe_text = _recipe(canonical_json(entry.recipe))
     rules = entry.protocol.rules
     losses = write_copies(map(_call, entry.losses))
@@ -56,7 +58,8 @@ def rerun_command(entry: Entry) -> RerunCommand:
         f"--dim-budget {_argument(_words(dim_budget_of(rules)))}",
         f"--set {_assignment('protocol.validation_fraction', rules.get('validation_fraction'))}",
         *_similarity(rules),
-        f"--seeds {_seeds(entry)}",
+        f"--seeds {_numbers(trial.seed for trial in entry.trials)}",
+        *_splits(entry),
     ]
     return RerunCommand(tuple(lines), recipe_text)
 
@@ -83,12 +86,16 @@ def _recipe(recipe_json: str) -> tuple[list[str], str | None]:
     return [f"--recipe {RECIPE_FILE}"], toml_document(values)
 
 
-def _seeds(entry: Entry) -> str:
-    if not entry.trials:
-        raise UsageError(f"Entry {entry.entry_id} has no trial, hence no seed to train again.")
-    seeds = ",".join(map(str, sorted({trial.seed for trial in entry.trials})))
+def _splits(entry: Entry) -> list[str]:
+    """The option for class splits, where there are others than the dataset's own."""
+    splits = {trial.split for trial in entry.trials}
+    return [f"--splits {_numbers(splits)}"] if splits != {0} else []
+
+
+def _numbers(values: Iterable[int]) -> str:
+    text = ",".join(map(str, sorted(set(values))))
     # One number alone would be a count.
-    return seeds if "," in seeds else f"{seeds},"
+    return text if "," in text else f"{text},"
 
 
 def _call(record: ComponentRecord) -> str:

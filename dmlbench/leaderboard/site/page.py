@@ -21,8 +21,13 @@ from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.entries.words import distributions, failures
 from dmlbench.leaderboard.site.command import rerun_command
 from dmlbench.leaderboard.site.training_course import charts, epoch_table
-from dmlbench.leaderboard.views.columns import duration, percent
-from dmlbench.leaderboard.views.describe import configuration_rows, environment_lines, memory
+from dmlbench.leaderboard.views.columns import percent
+from dmlbench.leaderboard.views.describe import (
+    configuration_rows,
+    environment_lines,
+    memory,
+    seconds,
+)
 
 
 def entry_page(
@@ -58,9 +63,11 @@ def _headline(entry: Entry, metric: str) -> tuple[str, str, str]:
     """Title, mean in percent and the interval in words."""
     interval = metric_interval(entry, metric)
     if interval is None:
-        return metric_title(metric), percent(None), "not measured by every seed"
+        return metric_title(metric), percent(None), "not measured in every completed trial"
+    if not entry.completed:
+        return metric_title(metric), percent(interval.mean), "no trial completed: counts as 0"
     if interval.low is None:
-        return metric_title(metric), percent(interval.mean), "one seed, so no interval"
+        return metric_title(metric), percent(interval.mean), "one trial, so no interval"
     low, high = percent(interval.low), percent(interval.high)
     return metric_title(metric), percent(interval.mean), f"95 % interval {low} to {high}"
 
@@ -70,7 +77,7 @@ def _metrics(entry: Entry, trials: Sequence[Trial]) -> dict[str, Any]:
     names = [name for name in metric_names([entry]) if values_by_trial(entry, name)]
     intervals = [metric_interval(entry, name) for name in names]
     closing = []
-    if len(trials) > 1:
+    if len(entry.trials) > 1:
         closing = [
             ("mean", [percent(i.mean if i else None) for i in intervals]),
             ("low", [percent(i.low if i else None) for i in intervals]),
@@ -109,8 +116,10 @@ def _costs(entry: Entry) -> list[tuple[str, ...]]:
         (
             trial.number,
             trial.status,
-            duration(trial.cost.train_seconds),
-            duration(trial.cost.evaluate_seconds),
+            seconds(trial.cost.device_seconds),
+            seconds(trial.cost.process_seconds),
+            seconds(trial.cost.train_seconds),
+            seconds(trial.cost.evaluate_seconds),
             memory(trial.cost.peak_memory_bytes),
             memory(trial.cost.peak_device_memory_bytes),
         )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dmlbench.leaderboard.comparison.outcome import Verdict
 
 NOTHING = "–"
+#: Kinds of cost, each with the frame's column, from what says most of a training.
+COST_KINDS = {"GPU": "device_seconds", "CPU": "process_seconds", "wall": "train_seconds"}
 # So many verdicts are read in whole sentences.
 _FEW = 3
 
@@ -139,12 +141,22 @@ def cost_cells(rows: pandas.DataFrame) -> list[str]:
     Seconds of the accelerator, or else of processors; ``wall`` for the wall clock of an older
     entry, which depends on what else its machine did.
     """
-    kinds = (("device_seconds", " GPU"), ("process_seconds", " CPU"), ("train_seconds", " wall"))
-    cells = []
-    for values in zip(*(rows[name] for name, _ in kinds), strict=True):
-        known = [(s, unit) for s, (_, unit) in zip(values, kinds, strict=True) if math.isfinite(s)]
-        cells.append(duration(known[0][0]) + known[0][1] if known else NOTHING)
-    return cells
+    return [f"{duration(cost[1])} {cost[0]}" if cost else NOTHING for cost in costs(rows)]
+
+
+def cost_order(rows: pandas.DataFrame) -> list[tuple[int, float] | None]:
+    """What rows are sorted by: seconds of one kind are not compared with those of another."""
+    kinds = list(COST_KINDS)
+    return [(kinds.index(cost[0]), cost[1]) if cost else None for cost in costs(rows)]
+
+
+def costs(rows: pandas.DataFrame) -> list[tuple[str, float] | None]:
+    """Kind and mean seconds of a trial's training, of the first kind that a row knows."""
+    found = []
+    for values in zip(*(rows[name] for name in COST_KINDS.values()), strict=True):
+        known = zip(COST_KINDS, map(float, values), strict=True)
+        found.append(next(((kind, s) for kind, s in known if math.isfinite(s)), None))
+    return found
 
 
 def duration(seconds: float) -> str:
@@ -167,12 +179,13 @@ def group_title(rows: pandas.DataFrame) -> str:
         )
     recipes = " / ".join(dict.fromkeys(rows["recipe"]))
     start = "pretrained" if first["pretrained"] else "from scratch"
-    fewest, most = rows["seeds"].min(), rows["seeds"].max()
-    seeds = str(most) if fewest == most else f"{fewest} to {most}"
+    trials = rows["seeds"] + rows["failed"]
+    fewest, most = trials.min(), trials.max()
+    count = str(most) if fewest == most else f"{fewest} to {most}"
     return (
         f"{first['dataset']} · {first['protocol']} · {first['backbone']}, {start} · "
         f"recipe {recipes} · {first['embedding_dim']}-d · "
-        f"{seeds} seed{'' if seeds == '1' else 's'}"
+        f"{count} trial{'' if count == '1' else 's'}"
     )
 
 

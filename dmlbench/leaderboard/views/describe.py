@@ -119,7 +119,7 @@ def _tuning(record: TuningRecord) -> str:
     first = record.trials[0].validation_map_at_r
     start = "failed" if first is None else f"{percent(first)} %"
     end = percent(best.validation_map_at_r)
-    return f"{text}; MAP@R of the defaults {start}, of the best {end} %"
+    return f"{text}; MAP@R of the first, where the search started, {start}, of the best {end} %"
 
 
 def _start(entry: Entry) -> str:
@@ -155,7 +155,7 @@ def _text(value: Any) -> str:
 def _metrics(entry: Entry, console: Console) -> None:
     trials = _by_seed(entry.completed)
     seeds = [trial.number for trial in trials]
-    several = len(trials) > 1
+    several = len(entry.trials) > 1
     first = [
         Column("Seed", seeds + ["mean", "±"] * several),
         Column("Epoch", [_number(trial.best_epoch) for trial in trials] + ["", ""] * several),
@@ -181,12 +181,16 @@ def _metrics(entry: Entry, console: Console) -> None:
     print_columns(console, columns, closing=2 * several)
     text = "Val: MAP@R on held-out training classes, by which the epoch was chosen."
     if several:
-        text += " ±: half of the 95 % interval over trials."
-        if len(entry.completed) < len(entry.trials):
-            text += " In the mean a failed trial counts as 0."
+        over = "class splits" if len({trial.split for trial in entry.trials}) > 1 else "trials"
+        text += f" ±: half of the 95 % interval over {over}."
+    if several and len(entry.completed) < len(entry.trials):
+        text += " In the mean a failed trial counts as 0."
     counts = {(t.metrics.num_queries, t.metrics.num_skipped) for t in entry.completed}
     for queries, skipped in sorted(counts):
-        text += f" {queries:,} queries; {skipped:,} left out, alone in their class."
+        text += (
+            f" {queries:,} queries; {skipped:,} left out, because nothing of their class can be "
+        )
+        text += "found."
     say(console, text, style="dim")
 
 
@@ -210,8 +214,10 @@ def _costs(entry: Entry, console: Console) -> None:
     columns = [
         Column("Seed", [trial.number for trial in trials]),
         Column("Status", [trial.status for trial in trials], text=True),
-        Column("Train", [duration(cost.train_seconds) for cost in costs]),
-        Column("Test", [duration(cost.evaluate_seconds) for cost in costs]),
+        Column("GPU", [seconds(cost.device_seconds) for cost in costs]),
+        Column("CPU", [seconds(cost.process_seconds) for cost in costs]),
+        Column("Wall", [seconds(cost.train_seconds) for cost in costs]),
+        Column("Test, wall", [seconds(cost.evaluate_seconds) for cost in costs]),
         Column("Peak memory", [memory(cost.peak_memory_bytes) for cost in costs]),
         Column("On device", [memory(cost.peak_device_memory_bytes) for cost in costs]),
     ]
@@ -237,6 +243,11 @@ def _by_seed(trials: Sequence[Trial]) -> list[Trial]:
 
 def _number(value: int | None) -> str:
     return NOTHING if value is None else str(value)
+
+
+def seconds(count: float | None) -> str:
+    """A time as tables have it; a dash where it was not recorded."""
+    return NOTHING if count is None else duration(count)
 
 
 def memory(count: int) -> str:

@@ -59,6 +59,8 @@ def render_markdown(
 def render_csv(frame: pandas.DataFrame) -> str:
     """Every column of the frame as CSV, metrics as fractions; lists are joined by "; ".
 
+    What is missing in a list is an empty text in its place; a list of nothing else is empty.
+
     Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
     return frame.map(csv_cell).to_csv(index=False, lineterminator="\n")
@@ -106,7 +108,8 @@ def markdown(text: str) -> str:
 def csv_cell(value: Any) -> Any:
     """A value as a spreadsheet may read it: lists joined, and no text that becomes a formula."""
     if isinstance(value, list):
-        value = "; ".join(map(str, value))
+        known = any(one is not None for one in value)
+        value = "; ".join("" if one is None else str(one) for one in value) if known else ""
     if isinstance(value, str):
         value = visible(value)
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):

@@ -59,7 +59,9 @@ def plot_leaderboard(frame: pandas.DataFrame, file: str | Path, by: str = DEFAUL
             _draw_group(left, group, metrics[0], names)
             _draw_group(right, group, metrics[1], names)
             right.tick_params(axis="y", labelleft=False)
-        figure.legend(handles=_legend(rows), loc="outside lower center", ncols=4, handletextpad=0.4)
+        figure.legend(
+            handles=_legend(rows, by), loc="outside lower center", ncols=4, handletextpad=0.4
+        )
 
 
 def _draw_title(axes: Axes, title: str) -> None:
@@ -119,7 +121,7 @@ def _places(labels: list[str]) -> list[float]:
     return places
 
 
-def _legend(rows: pandas.DataFrame) -> list[object]:
+def _legend(rows: pandas.DataFrame, by: str) -> list[object]:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -127,14 +129,14 @@ def _legend(rows: pandas.DataFrame) -> list[object]:
         for combined, (text, colour, marker) in _KINDS.items()
         if (rows["combiner"].notna() == combined).any()
     ]
-    if (rows["seeds"] > 1).any():
+    if rows[f"{by}_low"].notna().any():
         handles.append(
             Line2D([], [], color="#555555", marker="|", markersize=7, linewidth=1.4,
-                   label="95 % interval over seeds")
+                   label="95 % interval over trials")
         )  # fmt: skip
-    if (rows["seeds"] < 2).any():
+    if rows[f"{by}_low"].isna().any():
         handles.append(
             Line2D([], [], color="#555555", marker="o", markersize=5.5, linestyle="none",
-                   markerfacecolor="white", label="one seed: no interval")
+                   markerfacecolor="white", label="no interval")
         )  # fmt: skip
     return handles

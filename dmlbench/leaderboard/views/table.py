@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dmlbench.leaderboard.entries.metrics import metric_title
 from dmlbench.leaderboard.views import columns as cells
@@ -21,7 +21,8 @@ class TableColumn:
     """A column: its name and title, and the text of its cell in each row of a group.
 
     cells: gives no cells at all where the column says nothing about a group.
-    field: the column of the frame that the page for the browser sorts by.
+    field: the column of the frame that the page for the browser sorts by; order: what it sorts by
+        instead, of each row; None for a row that comes last.
     text: words, which may wrap and stand on the left; numbers stand on the right.
     left: stands on the left in documents though it is no text.
     always: stays on a terminal however narrow.
@@ -39,6 +40,7 @@ class TableColumn:
     always: bool = False
     ascending: bool = False
     screen: Literal["narrow", "wide", "rest"] | None = None
+    order: Callable[[pandas.DataFrame], Sequence[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,15 @@ TRAILING = [
         screen="rest",
     ),
     TableColumn("trials", "Trials", cells.trial_cells, "seeds", screen="wide"),
-    TableColumn("cost", "Cost", cells.cost_cells, "train_seconds", ascending=True, screen="wide"),
+    TableColumn(
+        "cost",
+        "Cost",
+        cells.cost_cells,
+        "process_seconds",
+        ascending=True,
+        screen="wide",
+        order=cells.cost_order,
+    ),
     TableColumn("entry", "Entry", cells.entry_cells, "short", left=True, screen="rest"),
 ]
 

@@ -42,9 +42,9 @@ class Panel:
 
 
 def plot_entry(entry: Entry, file: str | Path) -> None:
-    """Draw training curves of every seed (thin) and their mean (thick), a panel a quantity.
+    """Draw training curves, per quantity: every trial (thin), the mean of completed ones (thick).
 
-    Panels: the objective; validation MAP@R with the tested epoch of each seed marked; for a
+    Panels: the objective; validation MAP@R with the tested epoch of each trial marked; for a
     combination each loss on its own scale, and the weights of the losses.
     file: its suffix says PNG, SVG or PDF.
     Raises `UsageError` for another suffix, or an entry without a training history.
@@ -159,9 +159,9 @@ def _percent(fraction: float | None) -> float | None:
 
 
 def _title(entry: Entry, trials: Sequence[Trial], width: int) -> str:
-    seeds = f"{len(trials)} seed{'s' if len(trials) > 1 else ''}"
+    count = f"{len(trials)} trial{'s' if len(trials) > 1 else ''}"
     name = plain(
-        f"{Labels([entry]).row(entry)} on {entry.dataset.name}, {entry.backbone.name}, {seeds}"
+        f"{Labels([entry]).row(entry)} on {entry.dataset.name}, {entry.backbone.name}, {count}"
     )
     return textwrap.fill(f"{name} (entry {entry.entry_id[:8]})", width)
 
@@ -169,14 +169,14 @@ def _title(entry: Entry, trials: Sequence[Trial], width: int) -> str:
 def _legend(trials: Sequence[Trial]) -> list[object]:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=_NEUTRAL, linewidth=2.0, label="mean over completed seeds")]
+    handles = [Line2D([], [], color=_NEUTRAL, linewidth=2.0, label="mean over completed trials")]
     if len(trials) > 1:
-        handles.append(Line2D([], [], color=_NEUTRAL, linewidth=0.8, alpha=0.6, label="one seed"))
+        handles.append(Line2D([], [], color=_NEUTRAL, linewidth=0.8, alpha=0.6, label="one trial"))
     else:
-        handles[0].set_label("the only seed")
+        handles[0].set_label("the only trial")
     if any(trial.status == "failed" for trial in trials):
         handles.append(
-            Line2D([], [], color=_NEUTRAL, linewidth=0.8, linestyle=":", label="failed seed")
+            Line2D([], [], color=_NEUTRAL, linewidth=0.8, linestyle=":", label="failed trial")
         )
     handles.append(
         Line2D([], [], color=COLOURS[1], marker="*", markersize=9, linestyle="none",

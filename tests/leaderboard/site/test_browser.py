@@ -122,7 +122,7 @@ def test_points_of_the_cost_chart_are_links_with_names(visit, site):
     page.locator("figure.cost").scroll_into_view_if_needed()
     chart = page.locator("figure.cost svg").first
     chart.wait_for()
-    assert "Recall@1 against training time of 1 rows" in chart.get_attribute("aria-label")
+    assert "Recall@1 against wall-clock time of 1 rows" in chart.get_attribute("aria-label")
     link = chart.locator("a")
     assert link.get_attribute("aria-label").startswith("wedl(triplet + ms): Recall@1 79.0 (")
     assert re.fullmatch(r"entries/[0-9a-f]{16}\.html", link.get_attribute("href"))

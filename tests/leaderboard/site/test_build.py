@@ -57,7 +57,7 @@ def test_a_page_an_entry_and_the_board_of_all(site, entries):
     assert set(rows) == {e.entry_id for e in entries}
     best = rows[entries[2].entry_id]
     assert best[at("losses")] == "triplet + ms" and best[at("combinerName")] == "wedl"
-    assert best[at("rank")][1] == 1 and best[at("seconds")] == 12
+    assert best[at("rank")][1] == 1 and best[at("spent")] == ["wall", 12]
     assert board["by"] == board["metrics"][0]["id"] == "map_at_r"
     assert best[at("intervals")][0] == pytest.approx((0.56 + 0.59 + 0.621 + 0.58 + 0.599) / 5)
     # Rows that do not compare stand in different groups, with ranks of their own.
@@ -129,12 +129,65 @@ def test_a_manifest_that_leads_out_deletes_nothing(entries, tmp_path):
     assert (tmp_path / "kept").exists()
 
 
+def page_text(folder, entry):
+    return "".join(Reader(folder / "entries" / f"{entry.entry_id}.html").texts)
+
+
 def test_an_entry_without_anything_to_show_still_has_a_page(make_entry, tmp_path):
     entry = make_entry(map_at_r=[], failed={0: "NaN at step 3"})
     write_site([entry], tmp_path / "out")
-    text = "".join(Reader(tmp_path / "out" / "entries" / f"{entry.entry_id}.html").texts)
+    text = page_text(tmp_path / "out", entry)
     for words in ("not ranked", "nothing was measured", "no training history", "NaN at step 3"):
         assert words in text
+
+
+FIVE = [0.5, 0.51, 0.52, 0.5, 0.51]
+
+
+def test_a_page_says_how_failed_trials_count(make_entry, tmp_path):
+    half = make_entry("triplet", FIVE[:1], failed=dict.fromkeys(range(1, 5), "NaN"))
+    none = make_entry("ms", [], failed=dict.fromkeys(range(5), "NaN"))
+    write_site([half, none], tmp_path / "out")
+    text = page_text(tmp_path / "out", half)
+    assert "In the mean a failed trial counts as 0." in text and "Mean" in text
+    text = page_text(tmp_path / "out", none)
+    assert "no trial completed: counts as 0" in text and "95 % interval 0.0" not in text
+
+
+def test_a_rank_is_one_of_the_configurations_that_are_ranked(make_entry, tmp_path):
+    ranked = [make_entry(name, FIVE) for name in ("triplet", "ms")]
+    again = make_entry("ms", FIVE[::-1], submitter="b")
+    few = make_entry("contrastive", FIVE[:3])
+    write_site([*ranked, again, few], tmp_path / "out")
+    assert "rank 1–2 of 2 by MAP@R" in page_text(tmp_path / "out", ranked[0])
+    assert "not ranked" in page_text(tmp_path / "out", few)
+
+
+def with_cost(entry, **seconds):
+    data = entry.model_dump()
+    for trial in data["trials"]:
+        trial["cost"] |= seconds
+    return type(entry).model_validate(data)
+
+
+def test_costs_sort_by_what_they_show(make_entry, tmp_path):
+    """A wall clock of a busy machine says nothing beside seconds of a processor or accelerator."""
+    rows = {
+        "b": {"process_seconds": 90.0, "train_seconds": 20.0},
+        "c": {"process_seconds": 30.0, "train_seconds": 999.0},
+        "a": {"device_seconds": 100.0, "process_seconds": 5.0},
+        "d": {"train_seconds": 1.0},
+    }
+    write_site([with_cost(make_entry(n, FIVE), **cost) for n, cost in rows.items()], tmp_path / "o")
+    board = json.loads(Reader(tmp_path / "o" / "index.html").data[0])
+    found = [dict(zip(board["row"], row, strict=True)) for row in board["rows"]]
+    found.sort(key=lambda row: row["cost"][1])
+    assert [row["cost"][0] for row in found] == [
+        "1.7 min GPU", "30.0 s CPU", "1.5 min CPU", "1.0 s wall"
+    ]  # fmt: skip
+    assert [row["spent"] for row in found] == [
+        ["GPU", 100], ["CPU", 30], ["CPU", 90], ["wall", 1]
+    ]  # fmt: skip
 
 
 def test_ranked_by_another_metric(entries, tmp_path):

@@ -82,6 +82,16 @@ def test_the_command_asks_for_the_entry(name, registry, make_entry, tmp_path):
     assert sorted(trial.seed for trial in plan.trials) == seeds
 
 
+def test_the_command_asks_for_the_class_splits(registry, make_entry, tmp_path):
+    entry = entry_of(Request(), registry, make_entry, [0, 1])
+    trials = [
+        trial.model_copy(update={"split": split}) for split in (0, 2) for trial in entry.trials
+    ]
+    found = rerun_command(entry.model_copy(update={"trials": trials}))
+    plan = planned(found.command, registry, tmp_path)
+    assert {(trial.split, trial.seed) for trial in plan.trials} == {trial.key for trial in trials}
+
+
 def test_a_recipe_of_the_users_own_comes_as_a_file(registry, make_entry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(

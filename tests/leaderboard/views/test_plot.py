@@ -37,7 +37,7 @@ def test_leaderboard_names_rows_and_metrics(entries, tmp_path):
         plot_leaderboard(leaderboard_frame(entries, "nmi"), file, "NMI")
     text = file.read_text()
     for part in ("wedl(triplet + ms)", "cost $^$ [red]", "NMI (%)", "Recall@1 (%)",
-                 "combination of losses", "one seed: no interval"):  # fmt: skip
+                 "combination of losses", "no interval"):  # fmt: skip
         assert part in text
     assert "broken" not in text
 
@@ -59,7 +59,7 @@ def test_entry_draws_a_panel_a_quantity(make_entry, tmp_path):
     for part in ("Training objective", "validation MAP@R (%)", "Weights of the losses", ">ms<"):
         assert part in text
     single = (tmp_path / "single.svg").read_text()
-    assert "Training loss" in single and "Weights" not in single and "the only seed" in single
+    assert "Training loss" in single and "Weights" not in single and "the only trial" in single
 
 
 @pytest.mark.parametrize("name", ["figure.bmp", "figure", "figure.png.exe"])

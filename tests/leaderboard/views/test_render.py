@@ -16,8 +16,14 @@ from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.labels import plain
 from dmlbench.leaderboard.views import table
 from dmlbench.leaderboard.views.describe import show_entry
-from dmlbench.leaderboard.views.explain import COLUMNS, POINTER
-from dmlbench.leaderboard.views.export import markdown, render_csv, render_json, render_markdown
+from dmlbench.leaderboard.views.explain import COLUMNS, POINTER, explanation
+from dmlbench.leaderboard.views.export import (
+    csv_cell,
+    markdown,
+    render_csv,
+    render_json,
+    render_markdown,
+)
 from dmlbench.leaderboard.views.latex import render_latex
 from dmlbench.leaderboard.views.notes import notes
 from dmlbench.leaderboard.views.render import render_rich
@@ -258,6 +264,17 @@ def test_the_number_of_tuning_trials_is_a_column(make_entry):
     assert "Tuning: how many settings" in shown([tried, other], width=200, explain=True)
     assert "| Tuning |" in render_markdown(leaderboard_frame([tried]), [])
     assert "Tuning" not in shown([other], width=200)
+
+
+def test_what_is_missing_in_a_list_is_empty_in_csv():
+    assert csv_cell([None, 0.02]) == "; 0.02"
+    assert csv_cell([None, None]) == "" and csv_cell([]) == ""
+
+
+def test_an_explanation_says_what_is_bold_where_something_is():
+    (bold,) = explanation("map_at_r", ["MAP@R"])
+    (unbold,) = explanation("map_at_r", ["MAP@R"], bold=False)
+    assert "among the ranked rows" in bold and "bold" not in unbold
 
 
 def test_hostile_names_in_csv(hostile):

@@ -15,7 +15,7 @@
         : element("span", {}, row.losses);
       return element("span", {}, name, element("span", { class: "under" }, under));
     },
-    combiner: (row) => row.combiner ?? element("span", { class: "dim" }, "none"),
+    combiner: (row) => row.combiner ?? element("span", { class: "dim" }, "–"),
     tier: (row) => element("span", { class: "tier", "data-tier": row.tier }, row.tier),
   };
 

@@ -1,16 +1,21 @@
-// Recall@1 of rows against what their training took.
+// Recall@1 of rows against what their training cost. Seconds of an accelerator, of processors and of
+// the wall clock do not compare: the kind that most rows have is drawn.
 "use strict";
 
 site.drawCost = function (place, rows, board, width) {
   const { percent } = site;
   const at = 3 * board.metrics.findIndex((metric) => metric.id === "recall_at_1");
+  const have = (kind) => rows.filter((row) => row.spent && row.spent[0] === kind).length;
+  const kind = ["GPU", "CPU", "wall"].reduce((a, b) => (have(b) > have(a) ? b : a));
+  const time = { GPU: "Accelerator time", CPU: "Processor time", wall: "Wall-clock time" }[kind];
   const points = rows
+    .filter((row) => row.spent && row.spent[0] === kind)
     .map((row) => ({
       id: row.id,
       name: row.name,
       short: row.combiner === null ? row.losses : `${row.combiner} of ${row.lossNames.length}`,
       kind: row.combiner === null ? "one loss" : "combination",
-      seconds: row.seconds,
+      seconds: row.spent[1],
       mean: row.intervals[at],
       low: row.intervals[at + 1],
       high: row.intervals[at + 2],
@@ -29,7 +34,7 @@ site.drawCost = function (place, rows, board, width) {
     point.cost = point.seconds / divisor;
     point.words = `${point.name}: Recall@1 ${percent(point.mean)}` +
       (point.low === null ? "" : ` (${percent(point.low)} to ${percent(point.high)})`) +
-      `, ${site.seconds(point.seconds)}`;
+      `, ${site.seconds(point.seconds)} ${kind}`;
   }
   const log = longest / shortest > 8;
   // At least half of the longest time is in view, so that small differences look small.
@@ -44,7 +49,7 @@ site.drawCost = function (place, rows, board, width) {
     marginLeft: 44, marginBottom: 40, marginTop: 30, marginRight: 16,
     style: { background: "none", color: "var(--muted)", fontSize: "12px", overflow: "visible" },
     x: {
-      label: `Training time of a trial (${unit}) →`,
+      label: `${time} per trial (${unit}) →`,
       ...(log
         ? { type: "log", ticks: 4, tickFormat: "~g", nice: true, inset: 12 }
         : { domain: [from / divisor, (from + span) / divisor] }),
@@ -78,8 +83,8 @@ site.drawCost = function (place, rows, board, width) {
   const best = points.reduce((a, b) => (b.mean > a.mean ? b : a));
   chart.setAttribute("role", few ? "group" : "img");
   chart.setAttribute("aria-label",
-    `Recall@1 against training time of ${points.length} rows. Highest: ${best.words}. ` +
-    "The table above holds the same numbers.");
+    `Recall@1 against ${time.toLowerCase()} of ${points.length} rows. Highest: ${best.words}. ` +
+    "The table above has the same numbers.");
   place.replaceChildren(chart, key());
 
   /** Names beside the points, each where it covers no other name and no point, or nowhere. */
@@ -116,7 +121,11 @@ site.drawCost = function (place, rows, board, width) {
   function key() {
     const { element } = site;
     const item = (kind, words) => element("span", {}, element("i", { class: kind }), ` ${words}`);
-    const notes = few ? "" : "Intervals are left out above 60 rows.";
+    const others = rows.length - points.length;
+    const notes = [
+      few ? "" : "Intervals are left out above 60 rows.",
+      others ? `Not drawn: ${others} without Recall@1 or ${time.toLowerCase()}.` : "",
+    ].filter(Boolean).join(" ");
     return element("p", { class: "key" }, item("single", "a loss alone"),
       item("combined", "a combination"), notes);
   }

@@ -29,8 +29,8 @@
     });
     return {
       element: element("figure", { class: "cost" },
-        element("figcaption", {}, element("strong", {}, "Recall@1 against training time"),
-          " mean of a trial, with 95 % intervals; the rows of the table"), plot),
+        element("figcaption", {}, element("strong", {}, "Recall@1 against training cost"),
+          " mean per trial; all rows that the filters leave in this group"), plot),
       draw(others) {
         shown = others;
         if (plot.querySelector("svg")) site.drawCost(plot, shown, board, plot.clientWidth);
