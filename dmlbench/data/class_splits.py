@@ -46,8 +46,10 @@ def random_half(class_names: Iterable[str], number: int, dataset: str) -> frozen
 
 
 class ClassSplit:
-    """A dataset with another class split: all its classes, divided anew.
+    """A dataset with another class split: all its classes, divided again.
 
+    test_classes: (C,), int64, which of all classes each of the C test classes is: the dataset's own
+        training classes in their order, then its test classes. They tell classes apart over splits.
     As where files are listed, a class with one image is left out of training, where it gives no
     pair, and kept in testing.
     Raises `DatasetError` for a dataset whose classes cannot be divided so.
@@ -89,6 +91,7 @@ class ClassSplit:
 
         self.train = taken(trains & ~alone)
         self.test = taken(~trains)
+        self.test_classes = np.array(sorted(np.flatnonzero(~trains), key=names.__getitem__))
         self.report: tuple[str, ...] = ()
         if left_out:
             what = counted(len(left_out), "training class has", "training classes have")

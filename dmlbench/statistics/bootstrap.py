@@ -50,25 +50,38 @@ def class_difference(
 ) -> Difference:
     """mean(a) − mean(b) with the percentile interval over test classes drawn again, whole.
 
-    splits: (a, b, labels) of each class split: a, b (S, Q) float, labels (Q,). Where there are
-        several, splits are drawn first and then classes within them; a split counts as much as any
-        other.
+    splits: (a, b, classes) of each class split: a, b (S, Q) float, classes (Q,), a class having the
+        same number on every split. Where there are several, both are drawn again: classes, the
+        same ones for all splits, and splits. A split counts as much as any other.
     Queries of one class share images to find and rise and fall together; what holds for other
-    unseen classes is better told by this, wider, interval.
+    unseen classes is better told by this, wider, interval. Splits of one dataset share classes: if
+    each drew classes of its own, the interval would become too narrow with every further split.
+    Owen, The pigeonhole bootstrap, Annals of Applied Statistics 2007.
     """
     generator = np.random.default_rng(seed)
-    found, drawn = [], []
-    for a, b, labels in splits:
-        differences = _of_queries(a, b)
-        found.append(float(differences.mean()))
-        # A resample of each split for each place that it may be drawn for.
-        drawn.append([_of_classes(differences, labels, resamples, generator) for _ in splits])
-    means = np.array(drawn)  # (splits, places, resamples)
-    num = len(splits)
-    chosen = generator.integers(0, num, (num, resamples)) if num > 1 else np.zeros((1, 1), int)
-    places = np.arange(num)[:, None]
-    resampled = means[chosen, places, np.arange(resamples)].mean(axis=0)
-    return _percentiles(float(np.mean(found)), resampled, confidence)
+    differences = [_of_queries(a, b) for a, b, _ in splits]
+    found = np.array([of_split.mean() for of_split in differences])
+    if len(splits) == 1:
+        means = _of_classes(differences[0], splits[0][2], resamples, generator)
+        return _percentiles(float(found[0]), means, confidence)
+    pool = np.unique(np.concatenate([classes for _, _, classes in splits]))
+    places = [np.searchsorted(pool, classes) for _, _, classes in splits]
+    counts = np.array([np.bincount(p, minlength=len(pool)) for p in places], float)  # (S, C)
+    sums = np.array(
+        [np.bincount(p, d, len(pool)) for p, d in zip(places, differences, strict=True)]
+    )
+    resampled = []
+    for size in _sizes(resamples, len(pool) + len(splits)):
+        drawn = generator.integers(0, len(pool), (size, len(pool)))
+        # How often each class was drawn (b, C).
+        rows = np.repeat(np.arange(size), len(pool)) * len(pool)
+        times = np.bincount(rows + drawn.ravel(), minlength=size * len(pool))
+        times = times.reshape(size, len(pool)).astype(float)
+        queries = times @ counts.T  # (b, S)
+        means = np.where(queries > 0, times @ sums.T / np.maximum(queries, 1), found)
+        chosen = generator.integers(0, len(splits), (size, len(splits)))
+        resampled.append(np.take_along_axis(means, chosen, axis=1).mean(axis=1))
+    return _percentiles(float(found.mean()), np.concatenate(resampled), confidence)
 
 
 def class_intervals(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dmlbench.data.class_splits import ClassSplit
 from dmlbench.data.images import image_sets
 from dmlbench.data.training_data import TrainingData
 from dmlbench.errors import TrialFailure
@@ -48,7 +49,10 @@ class Subject:
 
 
 def embed_splits(subject: Subject, built: Built, dataset: Any) -> dict[str, Tensor]:
-    """``embeddings`` (N, D) and ``labels`` (N,), and the same of a gallery, (G, D) and (G,)."""
+    """``embeddings`` (N, D) and ``labels`` (N,), and the same of a gallery, (G, D) and (G,).
+
+    Of a random class split also ``classes`` (C,), as `ClassSplit.test_classes`.
+    """
     protocol, recipe = subject.configuration.protocol, subject.configuration.recipe
     fresh = None
     tensors = {}
@@ -67,4 +71,6 @@ def embed_splits(subject: Subject, built: Built, dataset: Any) -> dict[str, Tens
             check_context(embedded, fresh, recipe, images, split)
         tensors[what] = embedded.embeddings
         tensors["labels" if split == "test" else f"{split}_labels"] = torch.as_tensor(given.labels)
+    if isinstance(dataset, ClassSplit):
+        tensors["classes"] = torch.as_tensor(dataset.test_classes)
     return tensors

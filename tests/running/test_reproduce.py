@@ -188,19 +188,6 @@ def test_a_forged_confirmation_of_any_size_counts_for_nothing_and_stops_nobody(s
     assert tier(entry, folder) == verify(folder)[0].tier == "checked"
 
 
-def test_trials_of_another_class_split_are_not_trained_on_the_datasets_own(tiny, tmp_path):
-    entry = make(dataset="tiny")
-    moved = entry.model_construct(
-        **{
-            **vars(entry),
-            "trials": [trial.model_copy(update={"split": 2}) for trial in entry.trials],
-            "protocol": entry.protocol.model_copy(update={"name": "zsl-v2"}),
-        }
-    )
-    with pytest.raises(UsageError, match="class split 2"):
-        plan_again(moved, None, tmp_path, load_plugins())
-
-
 def test_fresh_seeds_confirm_a_row_or_tell_that_luck_made_it(tmp_path):
     entry = make(map_at_r=[0.50, 0.51, 0.52], dataset="x")
     folder = write_entry(tmp_path, entry).parent

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import dmlbench
 from dmlbench.data.class_splits import random_half
 from dmlbench.errors import UsageError
+from dmlbench.evaluate.retrieval import retrieval
+from dmlbench.leaderboard.comparison.compare import Located, compare
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.leaderboard.verification.verify import verify
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.reproduce import plan_again
+from dmlbench.statistics.bootstrap import class_difference
 
 
 @pytest.fixture
@@ -96,3 +101,27 @@ def test_labels_and_counts_of_a_split_are_verified(one_epoch, tmp_path):
     assert failures(lambda trial: trial["data"].update(other)) == {"fingerprint"}
     # The labels of split 1 under the name of split 2.
     assert failures(lambda trial: trial.update(split=2)) >= {"fingerprint", "artefacts"}
+
+
+def test_rows_are_compared_over_classes_that_splits_share(one_epoch, tmp_path):
+    one_epoch["seeds"] = 1
+    entries = dmlbench.run(["ms", "triplet"], [], out=tmp_path, splits=3, **one_epoch)
+    folder = tmp_path / "zsl-v2" / "tiny"
+    first, other = (Located(entry, folder) for entry in entries)
+    (found,) = compare(first, [other])
+    assert (found.seeds.num_splits, found.num_queries, found.queries) == (3, 3 * 96, None)
+    names = [f"c{i:03}" for i in range(24)]
+    splits = []
+    for trials in zip(*(entry.trials for entry in entries), strict=True):
+        tensors = [load_file(tmp_path / trial.embeddings.path) for trial in trials]
+        found_again = [retrieval(t["embeddings"], t["labels"]).per_query for t in tensors]
+        scores = [per_query.average_precision_at_r for per_query in found_again]
+        number = trials[0].split
+        tested = names[12:]
+        if number:
+            tested = sorted(set(names) - random_half(names, number, "tiny-dataset:tiny"))
+            assert [names[i] for i in tensors[0]["classes"]] == tested
+        classes = np.array([names.index(name) for name in tested])[tensors[0]["labels"]]
+        splits.append((*(np.asarray(row)[None] for row in scores), classes))
+    expected = class_difference(splits)
+    assert (found.classes.low, found.classes.high) == pytest.approx((expected.low, expected.high))

@@ -34,6 +34,7 @@ def claim_row(claim: Claim) -> dict[str, Any]:
         "embedding_dim": claim.embedding_dim,
         "seeds": 0,
         "failed": 0,
+        "splits": 0,
         **metrics.model_dump(exclude={"recall_at"}),
         "tries": [],
         "tuning": None,

@@ -18,7 +18,7 @@ import numpy as np
 from dmlbench.errors import UsageError, VerificationError
 from dmlbench.leaderboard.comparison.compare_sentence import compare_sentence, doubted
 from dmlbench.leaderboard.comparison.comparison import Comparison, Conclusion
-from dmlbench.leaderboard.comparison.groups import group_key, group_parts
+from dmlbench.leaderboard.comparison.groups import group_parts
 from dmlbench.leaderboard.comparison.outcome import SIGNIFICANCE
 from dmlbench.leaderboard.comparison.queries import query_scores
 from dmlbench.leaderboard.entries.entry import Entry
@@ -54,6 +54,7 @@ def compare(
 ) -> list[Comparison]:
     """Compare one entry with each of the others, corrected for their number.
 
+    Only over trials that both have: of entries on different class splits, those on common ones.
     Raises `UsageError` for a metric that they have not, and for entries of different groups,
     naming what differs.
     """
@@ -77,9 +78,9 @@ def require_same_group(one: Entry, other: Entry) -> None:
     """Raise `UsageError` naming what differs, unless the two may be compared."""
     if one.content_sha256() == other.content_sha256():
         raise UsageError(f"{one.entry_id} is compared with itself; name two entries.")
-    if group_key(one) == group_key(other):
+    a, b = (_flat({**group_parts(entry), "splits": None}) for entry in (one, other))
+    if a == b:
         return
-    a, b = _flat(group_parts(one)), _flat(group_parts(other))
     differing = [
         f"{key} ({plain(str(a.get(key, 'none')), 40)} and {plain(str(b.get(key, 'none')), 40)})"
         for key in sorted(a.keys() | b.keys())
@@ -98,15 +99,15 @@ def _compare(first: Located, other: Located, by: str, labels: Labels, resamples:
     queries = classes = num_queries = no_queries = None
     try:
         if not shared:
-            raise VerificationError("they share no seed")
+            raise VerificationError("they share no trial")
         splits = []
         for split in sorted({key[0] for key in shared}):
             keys = [key for key in shared if key[0] == split]
             ours = query_scores(first.entry, first.leaderboard, by, keys)
             theirs = query_scores(other.entry, other.leaderboard, by, keys)
-            if not np.array_equal(ours.labels, theirs.labels):
+            if not np.array_equal(ours.classes, theirs.classes):
                 raise VerificationError("the two were tested on different queries")
-            splits.append((ours.scores, theirs.scores, ours.labels))
+            splits.append((ours.scores, theirs.scores, ours.classes))
         if len(splits) == 1:
             queries = query_difference(*splits[0][:2], resamples)
         classes = class_difference(splits, resamples)
@@ -134,6 +135,7 @@ def _compare(first: Located, other: Located, by: str, labels: Labels, resamples:
         classes=classes,
         num_queries=num_queries,
         no_queries=no_queries,
+        splits_differ=first.entry.splits != other.entry.splits,
         code_differs=first.entry.code_of_dmlbench != other.entry.code_of_dmlbench,
         first_tries=first.entry.tuning_counts,
         other_tries=other.entry.tuning_counts,

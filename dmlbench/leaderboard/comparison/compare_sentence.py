@@ -27,10 +27,11 @@ _OPENINGS = {
         "{evidence})"
     ),
     "undecided": (
-        "{few} for a conclusion: {first} is {size} {side} {other} there. Run both with more seeds."
+        "{few} for a conclusion: {first} is {size} {side} {other} there. Run both with more "
+        "{units}."
     ),
 }
-_NOTHING_IN_COMMON = "{first} and {other} have no seed in common: no conclusion."
+_NOTHING_IN_COMMON = "{first} and {other} have no trial in common: no conclusion."
 _DOUBTED = (
     "No conclusion: {doubted} {fail} verification. `dmlbench leaderboard verify` says what is "
     "wrong."
@@ -56,13 +57,17 @@ _EVIDENCE: tuple[Clause, ...] = (
 _CLAUSES: tuple[Clause, ...] = (
     (
         lambda c: c.conclusion == "not separated" and c.p_adjusted < SIGNIFICANCE,
-        lambda c: "; the seeds agree, but it may not hold on other test classes",
+        lambda c: (
+            f"; the {'splits' if c.seeds.num_splits > 1 else 'seeds'} agree, but it may not hold "
+            f"on other test classes"
+        ),
     ),
     (
         lambda c: c.no_queries is not None,
         lambda c: f"; not compared over queries, because {plain(c.no_queries, 300)}",
     ),
     (lambda c: True, lambda c: "."),
+    (lambda c: c.splits_differ, lambda c: f" Only {_common(c)}, which both have, is compared."),
     (lambda c: c.first_tier == c.other_tier, lambda c: f" Both are {c.first_tier}."),
     (
         lambda c: c.first_tier != c.other_tier,
@@ -104,10 +109,16 @@ def compare_sentence(c: Comparison) -> str:
     }
     if c.conclusion == "undecided":
         values |= {"few": too_few(c.seeds).capitalize(), "side": "above" if mean >= 0 else "below"}
+        values |= {"units": "class splits" if c.seeds.num_splits > 1 else "seeds"}
         return _OPENINGS["undecided"].format(**values)
     over_trials = f"over {units_text(c.seeds)} {_range(c.seeds)}, {p_text('p', c.seeds.p_value)}"
     values["evidence"] = over_trials + _said(_EVIDENCE, c)
     return _OPENINGS[c.conclusion].format(**values) + _said(_CLAUSES, c)
+
+
+def _common(c: Comparison) -> str:
+    splits = sorted({split for split, _ in c.seeds.trials})
+    return f"class split {listed(list(map(str, splits)))}"
 
 
 def _said(clauses: Sequence[Clause], c: Comparison) -> str:

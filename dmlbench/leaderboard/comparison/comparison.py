@@ -23,6 +23,7 @@ class Comparison:
     queries: paired over queries (bootstrap); None as for `classes`, and over several splits, whose
         queries differ.
     first_tier, other_tier: how far each can be trusted (`dmlbench.leaderboard.verification.tiers`).
+    splits_differ: whether one has class splits that the other does not have.
     first_tries, other_tries: how many settings each tuning record tried.
     conclusion: "above" or "below" where the corrected test over trials separates the two and so
         does the interval over classes and splits, if there is one; "undecided" with fewer than
@@ -45,6 +46,7 @@ class Comparison:
     classes: Difference | None
     num_queries: int | None
     no_queries: str | None
+    splits_differ: bool
     code_differs: bool
     first_tries: Sequence[int]
     other_tries: Sequence[int]

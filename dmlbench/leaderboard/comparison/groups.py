@@ -37,7 +37,7 @@ def group_parts(entry: Entry) -> dict[str, Any]:
     backbone = entry.identity_json()["backbone"]
     recipe = without_defaults(_untuned(entry), field_defaults(Recipe))
     rules = {k: v for k, v in entry.protocol.rules.items() if k not in _DIMENSION_RULES}
-    splits = sorted({trial.split for trial in entry.trials} | {0})
+    splits = entry.splits
     return {
         "dataset": entry.dataset.fingerprint,
         "backbone": [backbone["distribution"], backbone["name"], backbone["params"]],
@@ -46,7 +46,7 @@ def group_parts(entry: Entry) -> dict[str, Any]:
         "protocol": rules,
         "embedding_dim": entry.embedding_dim,
         # The dataset's own split goes without saying.
-        **({"splits": splits} if splits != [0] else {}),
+        **({"splits": splits} if splits not in ([], [0]) else {}),
     }
 
 

@@ -21,10 +21,13 @@ _TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class QueryScores:
-    """Scores (S, Q) of one metric, over some seeds, for the queries with the labels (Q,)."""
+    """Scores (S, Q) of one metric, over some seeds, for queries of the classes (Q,) int64.
+
+    classes: which of all classes of the dataset, the same on all class splits.
+    """
 
     scores: np.ndarray
-    labels: np.ndarray
+    classes: np.ndarray
 
 
 def query_scores(entry: Entry, leaderboard: Path, metric: str, keys: list[Key]) -> QueryScores:
@@ -38,26 +41,26 @@ def query_scores(entry: Entry, leaderboard: Path, metric: str, keys: list[Key]) 
         raise VerificationError(f"{spec.title} is not a mean over queries")
     trials = {trial.key: trial for trial in entry.trials}
     rows: list[np.ndarray | None] = []
-    labels: np.ndarray | None = None
+    classes: np.ndarray | None = None
     for key in keys:
         if trials[key].metrics is None:
             rows.append(None)
             continue
         row, found = _trial_scores(entry, trials[key], leaderboard, metric)
-        if labels is not None and not np.array_equal(labels, found):
+        if classes is not None and not np.array_equal(classes, found):
             raise VerificationError(f"the seeds of {entry.label} were tested on different queries")
-        labels = found
+        classes = found
         rows.append(row)
-    if labels is None:
+    if classes is None:
         raise VerificationError(f"no trial of {entry.label} completed")
-    scores = [np.zeros(len(labels)) if row is None else row for row in rows]
-    return QueryScores(np.stack(scores), labels)
+    scores = [np.zeros(len(classes)) if row is None else row for row in rows]
+    return QueryScores(np.stack(scores), classes)
 
 
 def _trial_scores(
     entry: Entry, trial: Trial, leaderboard: Path, metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One completed trial's scores (Q,) and the labels (Q,) of its queries."""
+    """One completed trial's scores (Q,) and the classes (Q,) of its queries."""
     from dmlbench.evaluate.retrieval import retrieval
 
     spec = metric_spec(metric)
@@ -82,4 +85,4 @@ def _trial_scores(
         raise VerificationError(
             f"{where} do not give its {spec.title}; `dmlbench leaderboard verify` says more"
         )
-    return row.astype(float), stored.labels[result.per_query.query_index]
+    return row.astype(float), stored.classes[stored.labels[result.per_query.query_index]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_interval, values_by_trial
 from dmlbench.leaderboard.verification.tiers import Standing
-from dmlbench.statistics.intervals import by_unit
+from dmlbench.statistics.intervals import FEWEST_PAIRS, by_unit
 from dmlbench.statistics.ranking import (
     FEWEST_RANKED,
     RankRange,
@@ -32,8 +32,8 @@ class GroupRanks:
 def group_ranks(entries: Sequence[Entry], standings: Sequence[Standing], by: str) -> GroupRanks:
     """Rank the entries of one group by a metric, failed trials as 0.
 
-    No rank for fewer than five trials, an entry that fails its checks, or a metric that was not
-    measured in every completed trial.
+    No rank for fewer than five trials, for trials on two class splits alone, for an entry that
+    fails its checks, or for a metric that was not measured in every completed trial.
     """
     ranked = [
         i
@@ -52,4 +52,4 @@ def group_ranks(entries: Sequence[Entry], standings: Sequence[Standing], by: str
 def _can_be_ranked(entry: Entry, by: str) -> bool:
     if len(entry.trials) < FEWEST_RANKED or metric_interval(entry, by) is None:
         return False
-    return len(by_unit(values_by_trial(entry, by))) > 1
+    return len(by_unit(values_by_trial(entry, by))) >= FEWEST_PAIRS

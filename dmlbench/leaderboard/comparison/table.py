@@ -42,8 +42,10 @@ def leaderboard_frame(
     ``_high`` (not clipped to 0 and 1); NaN where there is none. A failed trial counts as 0. Rows
     are sorted by group and by mean, those without a rank last.
     rank_low, rank_high: the range of ranks that a row may have (`dmlbench.statistics.ranking`);
-        missing for fewer than five trials, and for an entry that does not stand its checks.
+        missing for fewer than five trials, for trials on two class splits alone, and for an entry
+        that does not stand its checks.
     position: 1 for the best mean of the ranked rows of a group, 2 for the next, and so on.
+    seeds, failed: how many trials completed and failed; splits: on how many class splits.
     smallest_difference: what the group's ranked rows would have shown with 80 % power.
     standing: gives an entry's tier and concerns; `Tiers(folder).standing` knows the attestations.
     key: the id, with the hash of the content where several claim one configuration; short: as much
@@ -97,7 +99,7 @@ def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataF
 
 _LEADING = ("entry_id", "rank_low", "rank_high", "tier", "losses", "combiner")
 _SETTINGS = ("dataset", "backbone", "pretrained", "recipe", "protocol", "dim_budget")
-_COUNTS = ("embedding_dim", "seeds", "failed")
+_COUNTS = ("embedding_dim", "seeds", "failed", "splits")
 _TRAILING = (
     "position",
     "smallest_difference",
@@ -151,6 +153,7 @@ def _row(
         "embedding_dim": entry.embedding_dim,
         "seeds": len(entry.completed),
         "failed": len(entry.trials) - len(entry.completed),
+        "splits": len(entry.splits),
         **{name: _mean_cost(entry, name) for name in _SECONDS},
         "head_parameters": entry.head_parameters,
         "tries": entry.tuning_counts,

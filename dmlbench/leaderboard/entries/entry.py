@@ -236,6 +236,11 @@ class Entry(Record):
         return f"{self.entry_id}.{self.content_sha256()[:8]}"
 
     @property
+    def splits(self) -> list[int]:
+        """The class splits that it has trials on, in order."""
+        return sorted({trial.split for trial in self.trials})
+
+    @property
     def completed(self) -> list[Trial]:
         """The trials that have metrics, by seed."""
         return [trial for trial in self.trials if trial.status == "completed"]

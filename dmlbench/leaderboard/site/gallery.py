@@ -80,9 +80,10 @@ def gallery(entry: Entry, roots: list[Path], pictures: Pictures) -> Gallery:
 def _embeddings(entry: Entry, roots: list[Path]) -> tuple[str, Mapping[str, np.ndarray]]:
     """The tensors that the first seed with stored embeddings left. Raises `LeftOut`."""
     trials = sorted(entry.completed, key=lambda trial: trial.key)
-    named = [trial for trial in trials if trial.embeddings is not None]
+    # The pictures are those of the dataset's own test classes.
+    named = [trial for trial in trials if trial.embeddings is not None and trial.split == 0]
     if not named:
-        raise LeftOut("The entry names no stored test embeddings.")
+        raise LeftOut("The entry names no stored test embeddings of the dataset's own split.")
     changed = False
     for trial in named:
         for path in _files(trial.embeddings, roots):

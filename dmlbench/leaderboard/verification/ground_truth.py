@@ -21,11 +21,15 @@ MAX_IMAGES = 100_000
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What the dataset itself says. labels, gallery_labels: (N,) int64."""
+    """What the dataset itself says. labels, gallery_labels: (N,) int64.
+
+    classes: of a random split, as `StoredEmbeddings.classes`.
+    """
 
     fingerprint: str
     labels: np.ndarray
     gallery_labels: np.ndarray | None
+    classes: np.ndarray | None = None
 
 
 class GroundTruths:
@@ -91,5 +95,8 @@ def _build(entry: Entry, embedded: bool, split: int) -> GroundTruth | str | Veri
         return f"the dataset cannot be built here: {error}"
     gallery = getattr(dataset, "gallery", None)
     return GroundTruth(
-        fingerprint(dataset), dataset.test.labels, gallery.labels if gallery is not None else None
+        fingerprint(dataset),
+        dataset.test.labels,
+        gallery.labels if gallery is not None else None,
+        dataset.test_classes if split else None,
     )

@@ -35,6 +35,7 @@ class StoredEmbeddings:
 
     embeddings: (N, D) float. labels: (N,) int64. gallery, gallery_labels: the same, or None.
     similarity: how the entry's protocol compares them, as `Protocol.similarity`.
+    classes: (C,) int64, which of all classes of the dataset each label is, the same on all splits.
     """
 
     embeddings: np.ndarray
@@ -42,6 +43,7 @@ class StoredEmbeddings:
     gallery: np.ndarray | None
     gallery_labels: np.ndarray | None
     similarity: str = "cosine"
+    classes: np.ndarray | None = None
 
 
 def stored_embeddings(
@@ -148,16 +150,18 @@ def _read(source: Path | bytes, where: str) -> dict[str, np.ndarray]:
 def _checked(tensors: dict[str, Any], entry: Entry, trial: Trial, where: str) -> StoredEmbeddings:
     dataset = entry.data_of(trial)
     asked = _NAMES | (_GALLERY if dataset.num_gallery_images else set())
+    asked |= {"classes"} if trial.split else set()
     if set(tensors) != asked:
         raise VerificationError(
             f"{where} hold {plain(', '.join(sorted(tensors)))}; asked for are "
             f"{', '.join(sorted(asked))}"
         )
     sizes = {"embeddings": dataset.num_test_images, "gallery": dataset.num_gallery_images}
+    sizes["classes"] = dataset.num_test_classes
     for name in sorted(asked):
         array = tensors[name]
-        num = sizes["gallery" if name in _GALLERY else "embeddings"]
-        is_labels = name.endswith("labels")
+        num = sizes["gallery" if name in _GALLERY else name.replace("labels", "embeddings")]
+        is_labels = name.endswith("labels") or name == "classes"
         shape = (num,) if is_labels else (num, entry.embedding_dim)
         if array.shape != shape or (array.dtype != np.int64) is is_labels:
             raise VerificationError(
@@ -176,7 +180,22 @@ def _checked(tensors: dict[str, Any], entry: Entry, trial: Trial, where: str) ->
         tensors.get("gallery"),
         tensors.get("gallery_labels"),
         similarity_of(entry.protocol.rules),
+        _classes(tensors, entry, where),
     )
+
+
+def _classes(tensors: dict[str, Any], entry: Entry, where: str) -> np.ndarray:
+    """Which of all classes each label is: on the dataset's own split those behind its training."""
+    before, of_test = entry.dataset.num_train_classes, entry.dataset.num_test_classes
+    if "classes" not in tensors:
+        return np.arange(before, before + of_test)
+    classes = tensors["classes"]
+    different = len(np.unique(classes)) == len(classes)
+    if not different or classes.min() < 0 or classes.max() >= before + of_test:
+        raise VerificationError(
+            f"{where} do not say which of the {before + of_test} classes of the dataset each is"
+        )
+    return classes
 
 
 @contextlib.contextmanager

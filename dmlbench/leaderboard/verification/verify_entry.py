@@ -178,6 +178,8 @@ def _verify_labels(
     pairs = [("test", stored.labels, truth.labels)]
     if truth.gallery_labels is not None and stored.gallery is not None:
         pairs.append(("gallery", stored.gallery_labels, truth.gallery_labels))
+    if truth.classes is not None:
+        pairs.append(("class", stored.classes, truth.classes))
     for name, ours, theirs in pairs:
         if not np.array_equal(ours, theirs):
             verified.fail(

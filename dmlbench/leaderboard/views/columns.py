@@ -182,10 +182,11 @@ def group_title(rows: pandas.DataFrame) -> str:
     trials = rows["seeds"] + rows["failed"]
     fewest, most = trials.min(), trials.max()
     count = str(most) if fewest == most else f"{fewest} to {most}"
+    splits = f"{first['splits']} class splits · " if first["splits"] > 1 else ""
     return (
         f"{first['dataset']} · {first['protocol']} · {first['backbone']}, {start} · "
         f"recipe {recipes} · {first['embedding_dim']}-d · "
-        f"{count} trial{'' if count == '1' else 's'}"
+        f"{splits}{count} trial{'' if count == '1' else 's'}"
     )
 
 

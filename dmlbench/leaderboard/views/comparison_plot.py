@@ -23,7 +23,7 @@ def plot_comparisons(comparisons: Sequence[Comparison], file: str | Path) -> Non
     checked_file(file)
     drawn = [comparison for comparison in comparisons if comparison.seeds.mean is not None]
     if not drawn:
-        raise UsageError("There is nothing to draw: the entries have no seed in common.")
+        raise UsageError("There is nothing to draw: the entries have no trial in common.")
     heights = [0.4 + 0.34 * len(_lines(comparison)) for comparison in drawn]
     with figure_for(file, 7.2, 0.55 + sum(heights) + 0.3 * len(drawn)) as figure:
         grid = figure.subplots(

@@ -21,6 +21,7 @@ from dmlbench.leaderboard.entries.tuning import TuningRecord
 from dmlbench.leaderboard.entries.words import failures, recipe_label
 from dmlbench.leaderboard.views.columns import NOTHING, duration, percent
 from dmlbench.leaderboard.views.terminal import Column, least_width, print_columns, say, writable
+from dmlbench.statistics.intervals import Key
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,6 +64,7 @@ def configuration_rows(entry: Entry) -> list[tuple[str, str]]:
             f"fingerprint {dataset.fingerprint[:12]}",
         ),
         *(("", plain(line)) for line in dataset.report),
+        *(("", line) for line in _random_splits(entry)),
         ("backbone", _component(backbone)),
         ("", f"{backbone.num_parameters:,} parameters, {backbone.num_features} features, "
              + _start(entry)),
@@ -83,6 +85,19 @@ def configuration_rows(entry: Entry) -> list[tuple[str, str]]:
     links = {"date": entry.date, "paper": entry.paper, "code at": entry.code}
     rows += [(name, value) for name, value in links.items() if value]
     return rows
+
+
+def _random_splits(entry: Entry) -> list[str]:
+    """What each random class split holds, and what tuning has seen of them."""
+    held = {t.split: t.data for t in entry.trials if t.data is not None}
+    lines = [
+        f"split {split}: train {data.num_train_images} images of {data.num_train_classes} "
+        f"classes; test {data.num_test_images} of {data.num_test_classes}"
+        for split, data in sorted(held.items())
+    ]
+    if held and entry.tuning:
+        lines.append("tuned on split 0, whose training classes are test classes of these in part")
+    return lines
 
 
 def _code(entry: Entry) -> str:
@@ -154,10 +169,9 @@ def _text(value: Any) -> str:
 
 def _metrics(entry: Entry, console: Console) -> None:
     trials = _by_seed(entry.completed)
-    seeds = [trial.number for trial in trials]
     several = len(entry.trials) > 1
     first = [
-        Column("Seed", seeds + ["mean", "±"] * several),
+        *_names(entry, trials, ["mean", "±"] * several),
         Column("Epoch", [_number(trial.best_epoch) for trial in trials] + ["", ""] * several),
         Column(
             "Val", [percent(trial.validation_map_at_r) for trial in trials] + ["", ""] * several
@@ -176,12 +190,12 @@ def _metrics(entry: Entry, console: Console) -> None:
         if least_width([*columns, column]) > console.width:
             print_columns(console, columns, closing=2 * several)
             console.print()
-            columns = first[:1]
+            columns = first[:-2]
         columns.append(column)
     print_columns(console, columns, closing=2 * several)
     text = "Val: MAP@R on held-out training classes, by which the epoch was chosen."
     if several:
-        over = "class splits" if len({trial.split for trial in entry.trials}) > 1 else "trials"
+        over = "the means of class splits" if len(entry.splits) > 1 else "trials"
         text += f" ±: half of the 95 % interval over {over}."
     if several and len(entry.completed) < len(entry.trials):
         text += " In the mean a failed trial counts as 0."
@@ -192,6 +206,17 @@ def _metrics(entry: Entry, console: Console) -> None:
         )
         text += "found."
     say(console, text, style="dim")
+
+
+def _names(entry: Entry, trials: Sequence[Trial], closing: Sequence[str] = ()) -> list[Column]:
+    """The columns that name trials: seeds, behind the class splits where there are others.
+
+    closing: what the last column has in further rows.
+    """
+    seeds = Column("Seed", [*(str(trial.seed) for trial in trials), *closing])
+    if entry.splits in ([], [0]):
+        return [seeds]
+    return [Column("Split", [*(str(trial.split) for trial in trials), *[""] * len(closing)]), seeds]
 
 
 def _weights(entry: Entry, console: Console) -> None:
@@ -205,14 +230,14 @@ def _weights(entry: Entry, console: Console) -> None:
         Column(labels.component(loss), [f"{trial.weights[i]:.3f}" for trial in trials])
         for i, loss in enumerate(entry.losses)
     ]
-    print_columns(console, [Column("Seed", [trial.number for trial in trials]), *columns])
+    print_columns(console, [*_names(entry, trials), *columns])
 
 
 def _costs(entry: Entry, console: Console) -> None:
     trials = _by_seed(entry.trials)
     costs = [trial.cost for trial in trials]
     columns = [
-        Column("Seed", [trial.number for trial in trials]),
+        *_names(entry, trials),
         Column("Status", [trial.status for trial in trials], text=True),
         Column("GPU", [seconds(cost.device_seconds) for cost in costs]),
         Column("CPU", [seconds(cost.process_seconds) for cost in costs]),
@@ -226,15 +251,23 @@ def _costs(entry: Entry, console: Console) -> None:
 
 def environment_lines(entry: Entry) -> list[str]:
     """Each different environment once, with its seeds."""
-    seeds: dict[str, list[str]] = {}
+    keys: dict[str, list[Key]] = {}
     for trial in _by_seed(entry.trials):
         parts = {k: _pairs(v) if isinstance(v, dict) else v for k, v in trial.environment.items()}
         text = "; ".join(f"{plain(key)} {plain(_text(value))}" for key, value in parts.items())
-        seeds.setdefault(text, []).append(trial.number)
-    return [
-        f"seed{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {text}"
-        for text, numbers in seeds.items()
-    ]
+        keys.setdefault(text, []).append(trial.key)
+    return [f"{_trials_text(found)}: {text}" for text, found in keys.items()]
+
+
+def _trials_text(keys: Sequence[Key]) -> str:
+    """``seeds 0, 1``; ``seeds 0, 1 of splits 0, 1``; or else the number of trials."""
+    splits, seeds = (sorted(set(numbers)) for numbers in zip(*keys, strict=True))
+    if len(splits) * len(seeds) != len(keys):
+        return f"{len(keys)} trials"
+    text = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    if splits == [0]:
+        return text
+    return f"{text} of split{'s' * (len(splits) > 1)} {', '.join(map(str, splits))}"
 
 
 def _by_seed(trials: Sequence[Trial]) -> list[Trial]:

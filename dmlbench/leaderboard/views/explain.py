@@ -21,10 +21,10 @@ COLUMNS = {
         "significantly worse (paired over trials, corrected after Holm). Rows whose ranges overlap "
         "can still differ significantly: `dmlbench leaderboard compare A B` tests any two. A row "
         "with fewer than "
-        f"{FEWEST_RANKED} trials, that fails verification, or that did not measure {{by}} in every "
-        "completed trial has no rank. Several submissions of a configuration count as one row. The "
-        "note on missed differences says how far two typical ranked rows must be apart for this "
-        "board to show it with 80 % power."
+        f"{FEWEST_RANKED} trials, with trials on two class splits alone, that fails verification, "
+        "or that did not measure {by} in every completed trial has no rank. Several submissions of "
+        "a configuration count as one row. The note on missed differences says how far two typical "
+        "ranked rows must be apart for this board to show it with 80 % power."
     ),
     "Losses": (
         "the losses that were trained together. Rows with a rank come first, sorted by their mean "

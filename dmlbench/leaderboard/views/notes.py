@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dmlbench.leaderboard.entries.metrics import metric_title
 from dmlbench.plan.protocol import NOT_GUARDED
 from dmlbench.statistics.formatting import points
+from dmlbench.statistics.intervals import FEWEST_PAIRS
 from dmlbench.statistics.ranking import FEWEST_RANKED
 
 if TYPE_CHECKING:
@@ -30,18 +31,19 @@ def notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> list[s
     return [
         *_protocol_note(rows),
         *_rank_note(rows, by),
+        *_splits_note(rows),
         *_problems(rows),
         *_hidden_note(hidden),
     ]
 
 
 def short_notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> list[str]:
-    """The notes of a group in at most three; several problems of rows are only counted."""
+    """The notes of a group in few lines; several problems of rows are only counted."""
     if rows.iloc[0]["source"] is not None:
         return notes(rows, by, hidden)
     problems = _problems(rows)
     if len(problems) == 1 and len(problems[0]) <= _LINE:
-        return [*problems, *_rank_note(rows, by), *_hidden_note(hidden)]
+        return [*problems, *_rank_note(rows, by), *_splits_note(rows), *_hidden_note(hidden)]
     counts = {
         "with failed trials": int(rows["failures"].map(bool).sum()),
         "with verification problems": int(rows["concerns"].map(bool).sum()),
@@ -49,7 +51,7 @@ def short_notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> 
     counted = [f"{count} row{'s' * (count > 1)} {what}" for what, count in counts.items() if count]
     why = "; `leaderboard show --explain` gives the reasons"
     summary = [", ".join(counted) + why] if counted else []
-    return [*summary, *_rank_note(rows, by), *_hidden_note(hidden)]
+    return [*summary, *_rank_note(rows, by), *_splits_note(rows), *_hidden_note(hidden)]
 
 
 def _protocol_note(rows: pandas.DataFrame) -> list[str]:
@@ -85,14 +87,36 @@ def _listed(failures: Sequence[str]) -> str:
     return "; ".join(failures[:_FAILURES]) + (f"; and {more} more" if more > 0 else "")
 
 
+def _splits_note(rows: pandas.DataFrame) -> list[str]:
+    """What several class splits are for the intervals, and for tuning (docs/protocol.md)."""
+    splits = int(rows.iloc[0]["splits"])
+    if splits < 2:
+        return []
+    tuned = (
+        "; tuned rows were tuned on the dataset's own split, whose training classes are among the "
+        "test classes of the others"
+    )
+    text = f"intervals and ranks are over the means of the {splits} class splits"
+    return [text + tuned * bool(rows["tries"].map(bool).any())]
+
+
 def _rank_note(rows: pandas.DataFrame, by: str) -> list[str]:
     """How many rows lack trials for a rank, and how small a difference the others can show."""
+    several = int(rows.iloc[0]["splits"]) > 1
     smallest, ranked = float(rows.iloc[0]["smallest_difference"]), int(rows["rank_low"].count())
-    few = int(((rows["seeds"] + rows["failed"]) < FEWEST_RANKED).sum())
+    few = int(
+        (
+            (rows["seeds"] + rows["failed"] < FEWEST_RANKED)
+            | (several & (rows["splits"] < FEWEST_PAIRS))
+        ).sum()
+    )
     parts = []
     if few:
         which = "no row is" if few == len(rows) else f"{few} of {len(rows)} rows are not"
-        parts.append(f"{which} ranked (needs --seeds {FEWEST_RANKED})")
+        needs = f"--seeds {FEWEST_RANKED}"
+        if several:
+            needs = f"{FEWEST_RANKED} trials, on one class split or on {FEWEST_PAIRS} or more"
+        parts.append(f"{which} ranked (needs {needs})")
     if smallest > 0:  # not where it is missing
         size = f"{points(smallest)} points of {metric_title(by)}"
         between = f"between the {ranked} ranked rows, " if not few else ""
