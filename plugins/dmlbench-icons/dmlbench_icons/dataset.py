@@ -18,10 +18,10 @@ from dmlbench_icons.split import halves
 
 CLASSES = Path(__file__).parent / "classes.txt"
 
-DRAWINGS_SHA256 = "5c8eb97c0f6947a308be5883b79f0f8655b21e81252928fe033a86276ecf6a05"
+DRAWINGS_SHA256 = "2f49f57cb08203aa3bf2f61bd8d32acaedb6ad3456b9be55dfc661129ca76eeb"
 """What `drawings_sha256` gives for the packages that the dataset is made of."""
 
-PIXELS_SHA256 = "d24bafcbd0430541748d233650df50fa795c015420654e908de07464d4a625ba"
+PIXELS_SHA256 = "c96ae612f14ac8e4d5d37ffdb8982bd0b430e2f54ae9514f5ad5814a9313a350"
 """The sha256 of ``Icons(image_size=64)``: of the two hex digests of training and test images."""
 
 _RENDERER = ("resvg-py", "0.5.0")

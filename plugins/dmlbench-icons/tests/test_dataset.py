@@ -14,7 +14,7 @@ from dmlbench_icons.sets import SETS, require
 from dmlbench.data.images import DatasetError, check_dataset, fingerprint
 from dmlbench.data.training_phase import DatasetRefused, training_phase
 
-FINGERPRINT = "b76b47e501844678d5417062ea1a1a621b52f177241d72b946f55a9a168f188d"
+FINGERPRINT = "028305faafe330a409a238af27624f3420b866d95378fa1cf0e64dcfee6e3e99"
 
 
 @pytest.fixture(autouse=True)
