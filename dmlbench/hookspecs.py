@@ -134,6 +134,8 @@ class TrialEvent:
     kind: "features_progress" (a frozen backbone's pass over the images), "trial_started",
         "epoch_finished", "trial_finished" or "trial_failed".
     seed, split: of the trial; split 0 is the dataset's own.
+    settings: the configuration as JSON values: ``losses``, ``combiner``, ``dataset``, ``backbone``
+        (each with ``distribution``, ``name``, ``params``), ``recipe`` and ``protocol``.
     values: JSON values, among them (where known) ``epoch``, ``loss``, ``losses``, ``weights``,
         ``validation_map_at_r``, ``seconds``, ``images_done`` of ``images`` and, at the end,
         ``metrics`` or ``reason``.
@@ -145,6 +147,7 @@ class TrialEvent:
     seed: int
     split: int = 0
     values: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Hooks:

@@ -42,6 +42,28 @@ timeout_option = click.option(
     type=click.FloatRange(1),
     help="End a trial that shows no progress for so long; it leaves no result.  [default: never]",
 )
+
+
+def verbosity_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How much a run says on stderr, as `verbosity`: -1, 0 or 1."""
+    for option in (
+        click.option(
+            "-q",
+            "--quiet",
+            "verbosity",
+            flag_value=-1,
+            type=int,
+            default=0,
+            help="Show no progress.",
+        ),
+        click.option(
+            "-v", "--verbose", "verbosity", flag_value=1, type=int, help="Print a line per epoch."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 

@@ -14,6 +14,7 @@ from dmlbench.cli.options import (
     read_splits,
     timeout_option,
     unconfined_option,
+    verbosity_options,
     without_option,
 )
 from dmlbench.cli.renamed import RenamedOption
@@ -71,6 +72,7 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
 )
 @unconfined_option
 @without_option
+@verbosity_options
 @json_option
 def reproduce_command(
     entry: str,
@@ -87,6 +89,7 @@ def reproduce_command(
     scratch: Path | None,
     unconfined: bool,
     without: tuple[str, ...],
+    verbosity: int,
     as_json: bool,
 ) -> int:
     """Train ENTRY again with the same configuration and compare the results.
@@ -146,7 +149,7 @@ def reproduce_command(
             kind = "confirmed"
             fresh_keys = [(0, seed) for seed in fresh_seeds(found, salt, fresh)]
             plan = plan_trials(found, fresh_keys, place, registry)
-        with watch_run(plan, False) as watch:
+        with watch_run(plan, verbosity=verbosity) as watch:
             result = reproduce(
                 found,
                 plan,

@@ -7,13 +7,20 @@ from typing import Any
 
 import click
 
-from dmlbench.cli.options import json_option, read_request, request_options, resource_options
+from dmlbench.cli.options import (
+    json_option,
+    read_request,
+    request_options,
+    resource_options,
+    verbosity_options,
+)
 from dmlbench.cli.renamed import RenamedOption
 
 
 @click.command("run")
 @request_options
 @resource_options
+@verbosity_options
 @click.option(
     "--clustering/--no-clustering",
     default=True,
@@ -75,7 +82,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
             err=True,
         )
     try:
-        with watch_run(plan, options["retry_failed"]) as watch:
+        with watch_run(plan, options["retry_failed"], options["verbosity"]) as watch:
             outcome = execute_plan(
                 plan,
                 registry,

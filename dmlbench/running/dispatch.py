@@ -32,6 +32,7 @@ class EventDispatcher:
             split=trial.split,
             seed=trial.seed,
             values=values,
+            settings=trial.configuration.to_json(),
         )
         if self.watch is not None:
             try:

@@ -143,10 +143,14 @@ def run_arguments(tiny: dict, out) -> list[str]:
     ]
 
 
-def test_run_shows_a_table_and_a_sentence_and_is_quiet_without_a_terminal(call, tiny, tmp_path):
+def test_run_shows_a_table_and_a_sentence_and_tells_of_each_trial_without_a_terminal(
+    call, tiny, tmp_path
+):
     arguments = [*run_arguments(tiny, tmp_path), "--losses", "triplet,ms", "--seeds", "2"]
     code, out, err = call(*arguments)
-    assert code == 0 and err == ""
+    lines = err.splitlines()
+    assert code == 0 and len(lines) >= 6 and lines[-1].startswith("6 of 6 trials done"), err
+    assert any("triplet, seed 1 finished: MAP@R" in line for line in lines)
     assert "wedl" in out and "multi-similarity" in out and "best single loss" in out
     code, out, err = call(*arguments, "--json")
     document = json.loads(out)
@@ -205,7 +209,7 @@ def test_trials_that_make_no_entry_are_told_at_the_end_of_a_run(call, tiny, tmp_
     changed["facts"]["dataset"]["fingerprint"] = "0" * 64
     result.write_text(json.dumps(changed))
     code, _, err = call(*arguments, "2")
-    assert code == 1 and "No entry: multi-similarity: the trials of seeds 0 and 1" in err
+    assert code == 1 and "No entry: multi-similarity: the trials of seed 0 and seed 1" in err
 
 
 def test_ctrl_c_leaves_a_resumable_state_and_says_how_to_go_on(tiny, tmp_path, on_a_terminal):

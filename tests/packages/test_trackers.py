@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -182,8 +183,13 @@ def test_wandb_offline(tracking, tmp_path):
     from wandb.proto import wandb_internal_pb2
 
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    # Its service writes beside the process, and may end a little later.
+    for _ in range(100):
+        if len(written := list(log_records(file.read_bytes()))) > 8:
+            break
+        time.sleep(0.1)
     history, summary, config = [], {}, {}
-    for data in log_records(file.read_bytes()):
+    for data in written:
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
@@ -210,3 +216,5 @@ def test_a_real_run_is_tracked(tracking, tmp_path, tiny):
     assert [s.step for s in found.Scalars("train/objective")] == [1, 2]
     (scalar,) = found.Scalars("test/map_at_r")
     assert scalar.value == pytest.approx(entry.trials[0].metrics.map_at_r)
+    (text,) = found.Tensors("configuration/text_summary")
+    assert b'"recipe.epochs": 2' in text.tensor_proto.string_val[0]

@@ -8,7 +8,12 @@ from typing import Any
 
 import click
 
-from dmlbench.cli.options import leaderboards_option, resource_options, without_option
+from dmlbench.cli.options import (
+    leaderboards_option,
+    resource_options,
+    verbosity_options,
+    without_option,
+)
 from dmlbench.cli.tune import report_trial
 
 
@@ -24,6 +29,7 @@ from dmlbench.cli.tune import report_trial
 )
 @without_option
 @resource_options
+@verbosity_options
 @click.option("--retry-failed", is_flag=True, help="Train failed trials again.")
 @click.option("--name", "submitter", metavar="NAME", help="Name of who submits the entries.")
 def run_command(
@@ -60,7 +66,7 @@ def run_command(
         tune_rows(study, rows, registry, resources, without, report_trial)
         failed = False
         for plan in plan_rows(rows, registry):
-            with watch_run(plan, options["retry_failed"]) as watch:
+            with watch_run(plan, options["retry_failed"], options["verbosity"]) as watch:
                 outcome = execute_plan(
                     plan,
                     registry,

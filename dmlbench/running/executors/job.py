@@ -6,6 +6,7 @@ trial prints goes to its log file. Every finished epoch is on disk, so the proce
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -117,6 +118,9 @@ class Job:
             stage=_stage(kind, values),
             patient=waiting,
         )
+        if kind == "epoch_finished":
+            with contextlib.suppress(OSError):  # a full disk: the log is no reason to fail
+                print(_log_line(values), flush=True)
 
     def _prepare(self) -> dict[str, Any]:
         from dmlbench.evaluate.clustering import obstacles
@@ -193,6 +197,13 @@ def _stage(kind: str, values: Mapping[str, Any]) -> str:
     if kind == "features_progress":
         return "waiting for features" if values.get("waiting") else "computing features"
     return "training"
+
+
+def _log_line(values: Mapping[str, Any]) -> str:
+    """What a trial's log says of an epoch."""
+    score = values["validation_map_at_r"]
+    validated = "" if score is None else f", validation MAP@R {score:.4f}"
+    return f"epoch {values['epoch']}: objective {values['objective']:.5f}{validated}"
 
 
 def _source(configuration: Configuration, registry: Any, split: int) -> DataSource:

@@ -10,14 +10,14 @@ from dmlbench.hookspecs import TrialEvent
 
 def trial_name(event: TrialEvent) -> str:
     """One name for each trial, such as ``triplet seed 3`` or ``triplet split 1 seed 3``."""
-    split = getattr(event, "split", 0)
-    return f"{event.configuration}{f' split {split}' if split else ''} seed {event.seed}"
+    return (
+        f"{event.configuration}{f' split {event.split}' if event.split else ''} seed {event.seed}"
+    )
 
 
 def trial_key(event: TrialEvent) -> str:
     """What tells a trial from all others, fit for a file name."""
-    split = getattr(event, "split", 0)
-    return f"{event.entry_id}{f'-split{split}' if split else ''}-seed{event.seed}"
+    return f"{event.entry_id}{f'-split{event.split}' if event.split else ''}-seed{event.seed}"
 
 
 def epoch_scalars(event: TrialEvent) -> Iterator[tuple[str, float]]:
@@ -49,7 +49,7 @@ def test_scalars(event: TrialEvent) -> Iterator[tuple[str, float]]:
 def settings(event: TrialEvent) -> dict[str, Any]:
     """The configuration as flat text: ``losses.0.name``, ``recipe.epochs``, ..."""
     flat = {"configuration": event.configuration, "entry_id": event.entry_id, "seed": event.seed}
-    return flat | dict(_flat(getattr(event, "settings", {})))
+    return flat | dict(_flat(event.settings))
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

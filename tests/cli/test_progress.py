@@ -1,0 +1,82 @@
+"""What is said while trials run: lines where there is no terminal, nothing if so wished."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmlbench.cli.progress import watch_run
+from dmlbench.cli.progress_lines import PAUSE, ProgressLines
+from dmlbench.cli.run_view import RunView
+from dmlbench.hookspecs import TrialEvent
+from dmlbench.plan.request import Request
+from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.planning import make_plan
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return make_plan(Request(losses=["triplet"], seeds=2, out=tmp_path), load_plugins())
+
+
+def event(plan, kind, seed=0, **values):
+    entry_id = plan.configurations[0].entry_id
+    return TrialEvent(
+        kind=kind, entry_id=entry_id, configuration="triplet", split=0, seed=seed, values=values
+    )
+
+
+def told(plan, every_epoch=False, step=1.0):
+    """The lines of a run whose epochs take `step` seconds each; the second trial fails."""
+    clock, lines = Clock(), []
+    view = ProgressLines(RunView(plan, False, clock), every_epoch, lines.append)
+    for seed in (0, 1):
+        view.take(event(plan, "trial_started", seed, epoch=0, epochs=25))
+        for epoch in range(1, 26):
+            clock.now += step
+            score = 0.25 if epoch % 5 == 0 else None
+            view.take(
+                event(
+                    plan, "epoch_finished", seed, epoch=epoch, objective=1 / epoch, losses=[1.0],
+                    weights=None, validation_map_at_r=score, learning_rate=1e-3,
+                )
+            )  # fmt: skip
+        if seed == 0:
+            view.take(event(plan, "trial_finished", metrics={"map_at_r": 0.432}, seconds=25.0))
+    view.take(event(plan, "trial_failed", 1, reason="NaN at step 3"))
+    return lines
+
+
+def test_a_line_for_each_trial_that_ends(plan):
+    assert told(plan, step=0.5) == [
+        "1 of 2 trials done, about 0:12 left; triplet, seed 0 finished: MAP@R 43.2 %",
+        "2 of 2 trials done, 1 failed, about 0:00 left; triplet, seed 1 failed: NaN at step 3",
+    ]
+
+
+def test_a_line_every_half_minute_where_epochs_are_slow(plan):
+    lines = told(plan, step=PAUSE / 3)
+    between = [line for line in lines if " done" in line and ": epoch" in line]
+    assert len(between) == 16 and between[0].endswith("; triplet, seed 0: epoch 3/25")
+    assert "about 7:50 left" in between[0]
+
+
+def test_verbose_has_a_line_per_epoch(plan):
+    lines = told(plan, every_epoch=True)
+    assert len(lines) == 52
+    assert lines[4] == "triplet, seed 0: epoch 5/25, objective 0.2000, validation MAP@R 25.0 %"
+    assert lines[5] == "triplet, seed 0: epoch 6/25, objective 0.1667"
+
+
+def test_quiet_is_quiet(plan, capsys):
+    with watch_run(plan, verbosity=-1) as watch:
+        assert watch is None
+    with watch_run(plan) as watch:
+        watch(event(plan, "trial_failed", reason="NaN"))
+    assert "failed: NaN" in capsys.readouterr().err
