@@ -14,6 +14,7 @@ from dmlbench.cli.options import (
     resource_options,
     tuning_options,
 )
+from dmlbench.plan.search_space import BUDGET, TUNING_SEEDS
 
 
 @click.command("tune")
@@ -21,15 +22,15 @@ from dmlbench.cli.options import (
 @click.option(
     "--budget",
     type=click.IntRange(1),
-    default=16,
+    default=BUDGET,
     show_default=True,
     help="Tuning trials per configuration, the default values first.",
 )
 @click.option(
     "--seeds",
     metavar="N|LIST",
-    default="1000,",
-    show_default="1000",
+    default=",".join([*map(str, TUNING_SEEDS), ""]),
+    show_default=", ".join(map(str, TUNING_SEEDS)),
     help="Train every tuning trial once with each of these seeds.",
 )
 @resource_options
@@ -94,17 +95,8 @@ def report_trial(setting: Any, trial: Any, number: int) -> None:
 
 def _name(setting: Any) -> str:
     """The configuration with the parameters that were given, which tell two settings apart."""
-    from dmlbench.plan.writing import write_call
-
-    def component(owner: str, part: Any) -> str:
-        given = (key.removeprefix(f"{owner}.") for key in setting.fixed if key.startswith(owner))
-        return write_call(part.name, {name: part.params[name] for name in given})
-
-    configuration = setting.configuration
-    losses = [component(f"losses[{i}]", loss) for i, loss in enumerate(configuration.losses)]
-    if configuration.combiner is None:
-        return losses[0]
-    return f"{component('combiner', configuration.combiner)} of {' + '.join(losses)}"
+    losses, combiner = setting.as_given()
+    return losses[0] if combiner is None else f"{combiner} of {' + '.join(losses)}"
 
 
 def _show(settings: list[Any], records: list[Any]) -> None:

@@ -17,6 +17,10 @@ from dmlbench.plan.conditions import Condition, condition_of, left_open, simplif
 from dmlbench.plan.config import Component, Configuration
 from dmlbench.plugins.registry import Registry
 
+#: Tuning trials of a configuration, where nothing else is said.
+BUDGET = 16
+#: Apart from the seeds 0, 1, ... of a run, so no validation split decides twice.
+TUNING_SEEDS = (1000,)
 #: A learning rate is searched from the recipe's value divided by this to its multiple by this.
 RATE_FACTOR = 10.0
 #: Published optima of the learning rate of proxies reach from 7e-6 to 2e-1 (Musgrave et al. 2020).

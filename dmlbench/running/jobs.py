@@ -159,7 +159,5 @@ def still_message(name: str, values: Mapping[str, Any], trial: PlannedTrial | No
     seconds = values["seconds"]
     since = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
     log = "" if trial is None else f" Its log: {trial.folder.log_file}."
-    return (
-        f"{name} has shown no progress for {since} while {values['stage']}.{log} "
-        f"--trial-timeout SECONDS would end such a trial."
-    )
+    advice = " --trial-timeout SECONDS would end such a trial." if values["lacks_limit"] else ""
+    return f"{name} has shown no progress for {since} while {values['stage']}.{log}{advice}"

@@ -14,9 +14,10 @@ from dmlbench.data.cache import cache_dir
 from dmlbench.errors import UsageError
 from dmlbench.files import require_writable
 from dmlbench.hookspecs import TrialEvent
-from dmlbench.leaderboard.entries.attestation import Attestation, AttestedTrial, Kind, now
+from dmlbench.leaderboard.entries.attestation import Attestation, AttestedTrial, Kind
 from dmlbench.leaderboard.entries.code import entry_code
 from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.origin import now
 from dmlbench.leaderboard.entries.record import check_name
 from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.verification.agreement import (

@@ -22,6 +22,7 @@ from dmlbench.errors import TrialFailure, UsageError
 from dmlbench.leaderboard.entries.trial_result import ValidationResult
 from dmlbench.leaderboard.entries.tuning import TuningRecord, TuningTrial
 from dmlbench.plan.code import code_sha256
+from dmlbench.plan.search_space import BUDGET, TUNING_SEEDS
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.executors.local import LocalExecutor
 from dmlbench.running.jobs import (
@@ -35,11 +36,8 @@ from dmlbench.running.studies import Study, require_optuna
 from dmlbench.running.tuning_records import Setting
 from dmlbench.training.trial_folder import TRIALS, make_folder
 
-#: Apart from the seeds 0, 1, ... of a run, so no validation split decides twice.
-TUNING_SEEDS = (1000,)
 #: One configuration has one set of values, so they are chosen once: on the dataset's own split.
 TUNING_SPLIT = 0
-BUDGET = 16
 
 Watch = Callable[[Setting, TuningTrial, int], None]
 

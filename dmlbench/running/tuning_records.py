@@ -7,6 +7,7 @@ were tried, so a record speaks for exactly the runs that share it.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ from pydantic import ValidationError
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.tuning import TuningRecord
 from dmlbench.plan.conditions import effective
-from dmlbench.plan.config import Configuration
+from dmlbench.plan.config import Component, Configuration
 from dmlbench.plan.identity import same, sha256_of
 from dmlbench.plan.search_space import fixed_identity, search_space, values_of, with_values
+from dmlbench.plan.writing import write_call, write_copies
 from dmlbench.plugins.registry import Registry
 from dmlbench.training.trial_folder import TRIALS
 
@@ -43,6 +45,19 @@ class Setting:
     def effective(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the whole space, those without an effect beside others as at the start."""
         return effective(self.space, values, self.start())
+
+    def as_given(self) -> tuple[list[str], str | None]:
+        """Losses and combiner (None: none) with the parameters that the user gave."""
+
+        def text(owner: str, part: Component) -> str:
+            start = f"{owner}."
+            given = (key.removeprefix(start) for key in self.fixed if key.startswith(start))
+            return write_call(part.name, {name: part.params[name] for name in given})
+
+        configuration = self.configuration
+        losses = [text(f"losses[{i}]", loss) for i, loss in enumerate(configuration.losses)]
+        combiner = configuration.combiner
+        return losses, None if combiner is None else text("combiner", combiner)
 
     def at(self, values: Mapping[str, Any]) -> Configuration:
         """The configuration with some of the searched values changed."""
@@ -86,12 +101,12 @@ def tuned(
         return configuration
     record = setting.read(out)
     if record is None or record.best is None:
-        losses = ",".join(loss.name for loss in configuration.losses)
-        combiner = configuration.combiner.name if configuration.combiner else "none"
+        losses, combiner = setting.as_given()
+        named = ("--losses", ",".join(write_copies(losses)), "--combiner", combiner or "none")
         raise UsageError(
             f"--tuned: {configuration.label()} has not been tuned in {out} for this dataset, "
-            f"backbone, recipe and protocol. First: dmlbench tune --losses '{losses}' "
-            f"--combiner {combiner}, with the other options as here."
+            f"backbone, recipe and protocol. First: dmlbench tune {shlex.join(named)}, "
+            f"with the other options as here."
         )
     return setting.at(record.best.params)
 

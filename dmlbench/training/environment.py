@@ -6,7 +6,6 @@ import os
 import platform
 import resource
 import sys
-from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -31,11 +30,6 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
         "packages": versions(),
     }
-
-
-def now() -> str:
-    """The present instant as entries write it: ISO 8601, UTC, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def available_cores() -> int:

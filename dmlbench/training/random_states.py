@@ -18,10 +18,14 @@ def seed_for(seed: int, name: str) -> None:
     What one part of a trial draws then moves no other, so configurations of one seed share
     the first weights of all that they share.
     """
-    words = _words(seed, name)
-    torch.manual_seed(words[0])
-    np.random.seed(words[1])
-    random.seed(words[2])
+    _set(_words(seed, name))
+
+
+def seed_epoch(seed: int, epoch: int, device: torch.device) -> torch.Generator:
+    """Set the global random states for an epoch; gives a generator for its augmentation."""
+    *words, word = np.random.SeedSequence([seed, epoch]).generate_state(4, np.uint32).tolist()
+    _set(words)
+    return torch.Generator(device=device).manual_seed(word)
 
 
 def seed_step(seed: int, name: str, step: int) -> None:
@@ -35,6 +39,12 @@ def seed_step(seed: int, name: str, step: int) -> None:
     torch.default_generator.manual_seed(words[0])
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(words[0])
+    np.random.seed(words[1])
+    random.seed(words[2])
+
+
+def _set(words: list[int]) -> None:
+    torch.manual_seed(words[0])
     np.random.seed(words[1])
     random.seed(words[2])
 

@@ -9,7 +9,6 @@ Legend: B batch, F feature width, D embedding width, M losses.
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ from dmlbench.training.embed import embed_images
 from dmlbench.training.failures import own_work
 from dmlbench.training.optimizers import build_auxiliary_optimizer, build_optimizer
 from dmlbench.training.parts import TrainingModules
-from dmlbench.training.random_states import seed_step
+from dmlbench.training.random_states import seed_epoch, seed_step
 from dmlbench.training.step import choose_backward, forward, objective_of
 
 
@@ -90,8 +89,8 @@ class Trainer:
     def run(self) -> Iterator[dict[str, Any]]:
         """Train the epochs that are left, yielding each epoch's record once it is finished.
 
-        Raises `NotFinite` when a loss becomes NaN or infinite, and `TrialFailure` after the last
-        epoch where no batch ever gave a gradient.
+        Raises `NotFinite` when a loss becomes NaN or infinite, and `TrialFailure` in place of the
+        last record where the objective was 0 in every epoch and no batch gave a gradient.
         """
         while self.progress.epoch < self.recipe.epochs:
             started, used = time.perf_counter(), time.process_time()
@@ -131,7 +130,7 @@ class Trainer:
         self.progress = TrainingProgress(**state["progress"])
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
-        generator = _seed_everything(self.seed, epoch, self.parts.device)
+        generator = seed_epoch(self.seed, epoch, self.parts.device)
         with own_work():
             for module in self.parts.modules().values():
                 module.train()
@@ -276,12 +275,3 @@ def _sampler(recipe: Recipe, labels: np.ndarray, seed: int) -> ClassBalancedSamp
     if batch.sampler == "random":
         return RandomSampler(labels, batch.classes * batch.images, seed)
     return ClassBalancedSampler(labels, batch.classes, batch.images, seed)
-
-
-def _seed_everything(seed: int, epoch: int, device: torch.device) -> torch.Generator:
-    """Set every global random state from (seed, epoch); the generator is for the augmentation."""
-    words = np.random.SeedSequence([seed, epoch]).generate_state(4, np.uint32).tolist()
-    torch.manual_seed(words[0])
-    np.random.seed(words[1])
-    random.seed(words[2])
-    return torch.Generator(device=device).manual_seed(words[3])

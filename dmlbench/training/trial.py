@@ -14,6 +14,7 @@ from dmlbench.data.training_data import TrainingData
 from dmlbench.data.training_phase import training_phase
 from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
 from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
+from dmlbench.leaderboard.entries.origin import now
 from dmlbench.leaderboard.entries.trial import Cost, Trial
 from dmlbench.leaderboard.entries.trial_result import TrialFacts, TrialResult, ValidationResult
 from dmlbench.plan.config import Configuration
@@ -24,7 +25,6 @@ from dmlbench.training.data_source import DataSource
 from dmlbench.training.embed_splits import Subject
 from dmlbench.training.environment import (
     describe_environment,
-    now,
     peak_memory_bytes,
     reset_peak_memory,
 )
@@ -117,6 +117,7 @@ def evaluate_trial(
             "on those that are there now."
         )
     subject = Subject(configuration, registry, data, seed, device, trained.state)
+    heartbeat.enter("loading data", patient=True)
     dataset = source.whole()
     heartbeat.enter("embedding the test images")
     try:

@@ -19,6 +19,7 @@ from dmlbench.running.executors import channel, fork_server, job, launchers, loc
 from dmlbench.running.executors.channel import JobEnd, RunEnd
 from dmlbench.running.executors.local import LocalExecutor
 from dmlbench.running.executors.watchdog import Watchdog
+from dmlbench.running.jobs import still_message
 from dmlbench.training import heartbeat
 from dmlbench.training.failures import own_work
 
@@ -192,11 +193,48 @@ def test_a_log_that_cannot_be_written_hides_no_error(monkeypatch, error):
         1 / 0  # noqa: B018
 
 
-def test_what_breaks_while_it_is_imported_early_stops_no_trial(monkeypatch, tmp_path):
+def test_what_breaks_while_it_is_imported_early_is_named_and_stops_no_trial(
+    monkeypatch, tmp_path, capsys
+):
     (tmp_path / "broken_early.py").write_text("raise RuntimeError('wrong version')")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(fork_server, "PRELOADED", ("broken_early", "not_installed", "json"))
     fork_server.preload()
+    assert (
+        capsys.readouterr().err == "broken_early cannot be imported: RuntimeError: wrong version\n"
+    )
+
+
+def test_a_child_whose_error_cannot_be_printed_ends_all_the_same(monkeypatch):
+    """Otherwise there would be two servers on one socket."""
+
+    class Ended(BaseException):
+        pass
+
+    def end(code):
+        raise Ended(code)
+
+    monkeypatch.setattr(os, "setsid", lambda: 1 / 0)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(sys, "excepthook", lambda *given: open("/nonexistent/full disk"))
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(Ended, match="1"):
+        fork_server.Server(ours)._become_job(theirs.fileno())
+
+
+def test_only_a_limit_that_would_hold_is_recommended():
+    watchdog = Watchdog(limit=None, warn=10.0, clock=lambda: 0.0)
+    watchdog.begin("a")
+    assert watchdog.lacks_limit("a")
+    watchdog.moved("a", "loading data", patient=True)
+    assert not watchdog.lacks_limit("a")
+    told = {"seconds": 700.0, "stage": "loading data", "lacks_limit": False}
+    assert still_message("x", told) == "x has shown no progress for 12 min while loading data."
+    told["lacks_limit"] = True
+    assert still_message("x", told).endswith("--trial-timeout SECONDS would end such a trial.")
+    limited = Watchdog(limit=5.0, warn=10.0, clock=lambda: 0.0)
+    limited.begin("a")
+    assert not limited.lacks_limit("a")
 
 
 def test_what_a_job_forks_cannot_speak_for_it():

@@ -146,7 +146,8 @@ def test_a_given_value_stays_and_an_untuned_row_is_refused(tiny, tmp_path):
         assert not {"recipe.optimizer.head_lr"} & set(setting.space)
         assert "losses[0].margin" not in setting.space or setting.fixed[:1] != ("losses[0].margin",)
     tuned = dataclasses.replace(request, tuned=True, combiners=["wedl"], singles=False)
-    command = r"dmlbench tune --losses 'triplet,multi-similarity' --combiner wedl"
+    # With the parameters that were given: without them it would tune another setting.
+    command = r"dmlbench tune --losses 'triplet\(margin=0.3\),multi-similarity' --combiner wedl,"
     with pytest.raises(UsageError, match=command):
         configurations_of(tuned, registry, tuned_in(tmp_path, registry))
     everything = {**given, "recipe.optimizer.backbone_lr": 0.01}

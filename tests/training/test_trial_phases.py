@@ -49,7 +49,7 @@ def test_only_loading_and_metrics_may_take_long_without_a_sign(arguments, monkey
         train_trial(*arguments) is None and evaluate_trial(*arguments).trial.status == "completed"
     )
     assert during == {"stage": "embedding the test images", "patient": False}
-    assert stages == ["embedding the test images", "computing metrics"]
+    assert stages == ["loading data", "embedding the test images", "computing metrics"]
 
 
 def test_a_reduction_is_fitted_once_while_test_images_are_out_of_reach(arguments, monkeypatch):

@@ -7,7 +7,6 @@ never a judgement: whether they agree with the entry's is computed whenever it i
 
 from __future__ import annotations
 
-import datetime
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,11 +111,6 @@ class Attestation(Record):
 def _person(name: str) -> str:
     """A name in one form, whatever its case, spaces and lookalike letters of one kind."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def now() -> str:
-    """The time of an attestation that is made now, UTC."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def require_room(leaderboard: Path) -> None:

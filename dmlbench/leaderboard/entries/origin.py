@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 _INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 _LONGEST_LINK = 500
+
+
+def now() -> str:
+    """The present instant as records write it: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).strftime(_INSTANT)
 
 
 def check_instant(text: str) -> str:

@@ -8,10 +8,10 @@ from dmlbench.leaderboard.entries.attestation import (
     Attestation,
     AttestedTrial,
     attestation_files,
-    now,
     read_attestations,
     write_attestation,
 )
+from dmlbench.leaderboard.entries.origin import now
 from dmlbench.leaderboard.verification.agreement import recomputed
 from dmlbench.leaderboard.verification.verify_entry import Verified
 

@@ -17,8 +17,8 @@ from typing import Any
 
 #: Above what programs open, close or duplicate by counting upwards.
 _OUT_OF_THE_WAY = 200
-#: Bytes; a longer line is not a message. The longest ones hold a record per epoch.
-_LONGEST = 1 << 24
+#: Bytes; a longer line is not a message. The longest ones hold a record per epoch, as entries do.
+_LONGEST = 1 << 26
 #: The values that the run needs from an event. Those of other events may all be missing.
 _NEEDED: Mapping[str, Mapping[str, type]] = {
     "done": {"result": dict},

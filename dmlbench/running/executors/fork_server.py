@@ -126,16 +126,27 @@ class Server:
 
             job.serve(channel)
         except BaseException:
-            sys.excepthook(*sys.exc_info())
-            os._exit(1)
+            try:
+                sys.excepthook(*sys.exc_info())
+            finally:  # even where it cannot be printed: this process must not go on as the server
+                os._exit(1)
         os._exit(0)
 
 
 def preload() -> None:
-    """Import what trials import, as far as it can be: a trial that needs more says what fails."""
+    """Import what trials import, as far as it is installed.
+
+    What fails in another way is named on stderr and stops nothing: a trial that needs it says so.
+    """
     for name in PRELOADED:
-        with contextlib.suppress(Exception):
+        try:
             importlib.import_module(name)
+        except ImportError:
+            pass
+        except Exception as error:
+            what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            with contextlib.suppress(OSError, ValueError):
+                print(f"{name} cannot be imported: {what}", file=sys.stderr, flush=True)
 
 
 def main() -> None:

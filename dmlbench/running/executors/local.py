@@ -219,7 +219,8 @@ class LocalExecutor:
     def _look_for_still_jobs(self) -> Iterator[Event]:
         for name, seconds, stage, overdue in self._watchdog.still():
             running = self._running[name]
-            values = {"seconds": seconds, "stage": stage}
+            lacks_limit = self._watchdog.lacks_limit(name)
+            values = {"seconds": seconds, "stage": stage, "lacks_limit": lacks_limit}
             if overdue:
                 self._launcher.kill(name)
                 self._watchdog.limit_to(name, _GRACE_SECONDS)

@@ -14,11 +14,13 @@ class Movement:
     """When a job last gave a sign, and of what.
 
     stage: what it does, in words. limit: seconds; None for as long as it takes.
+    patient: whether the stage may take long without a sign, so no limit would hold.
     """
 
     last: float
     stage: str = "starting"
     limit: float | None = None
+    patient: bool = False
     next_warning: float = WARN_SECONDS
 
 
@@ -49,12 +51,16 @@ class Watchdog:
         job.last, job.next_warning = self.clock(), self.warn
         job.stage = job.stage if stage is None else stage
         if patient is not None:
-            job.limit = None if patient else self.limit
+            job.limit, job.patient = None if patient else self.limit, patient
 
     def limit_to(self, name: str, seconds: float) -> None:
         """Hold a job to a limit of its own from now on."""
         job = self._jobs[name]
         job.last, job.limit = self.clock(), seconds
+
+    def lacks_limit(self, name: str) -> bool:
+        """Whether a limit, had there been one, would hold for what a job does."""
+        return self.limit is None and not self._jobs[name].patient
 
     def seconds_to_wait(self) -> float | None:
         """How long nothing can become due; None where nothing ever does."""
