@@ -9,10 +9,10 @@ is that of the untuned rows of the same recipe.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.words import recipe_label
 from dmlbench.plan.config import sha256_of
 from dmlbench.plan.identity import field_defaults, without_defaults
@@ -92,6 +92,32 @@ def tuning_label(entry: Entry) -> str | None:
         key.removeprefix(_RATES) in rates for key in _rates(entry.recipe_overrides)
     )
     return "untuned parameters" if chosen else "defaults"
+
+
+def tuned_as_a_row(entry: Entry) -> bool:
+    """Whether all values of the configuration were searched together."""
+    return any(record.kind == "row" for record in entry.tuning)
+
+
+def untuned_components(entry: Entry) -> tuple[list[ComponentRecord], ComponentRecord | None]:
+    """Losses and combiner of an entry without the parameters that its tuning searched.
+
+    What is left says which component it is whatever values were found: those found on one dataset,
+    or beside other losses, are not those found on another.
+    """
+    searched = {key for record in entry.tuning if record.kind == "row" for key in record.space}
+    losses = []
+    for i, loss in enumerate(entry.losses):
+        # The copies of a loss are searched as one, under the index of the first.
+        first = next(j for j in range(i + 1) if entry.losses[j] == loss)
+        losses.append(_without(loss, f"losses[{first}].", searched))
+    combiner = entry.combiner
+    return losses, None if combiner is None else _without(combiner, "combiner.", searched)
+
+
+def _without(record: ComponentRecord, prefix: str, keys: Collection[str]) -> ComponentRecord:
+    kept = {name: value for name, value in record.params.items() if prefix + name not in keys}
+    return record.model_copy(update={"params": kept})
 
 
 def _untuned(entry: Entry) -> Mapping[str, Any]:

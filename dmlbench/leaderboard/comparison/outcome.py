@@ -30,6 +30,7 @@ class Verdict:
     missing: the losses that were not run alone in this group, or on fewer common seeds.
     left_out: the rows that would be compared but do not stand their checks: the combiner row
         itself, or single losses of which no other row does.
+    tuned: whether the combiner row was tuned as a whole, so that it compares with such rows alone.
     tuning_trials, single_tuning_trials: how many settings were tried in all for each of the two.
     code_differs: whether the shared loss's code is not the same in the two entries.
     """
@@ -54,6 +55,7 @@ class Verdict:
     code_differs: bool
     tuning_trials: int
     single_tuning_trials: int
+    tuned: bool
     sentence: str
 
     @property

@@ -20,8 +20,8 @@ def sentence(verdict: Verdict) -> str:
     text = _comparison(verdict)
     if verdict.missing:
         text += (
-            f" Missing: {listed(verdict.missing)} {_be(verdict.missing)} not run alone here, or on "
-            f"fewer seeds, so the best single loss may be another."
+            f" Missing: {listed(verdict.missing)} {_be(verdict.missing)} not {_run(verdict)} here, "
+            f"or on fewer seeds, so the best single loss may be another."
         )
     if verdict.left_out:
         text += f" Left out: {_fail(verdict)}, so the best single loss may be another."
@@ -51,13 +51,18 @@ def _no_single(verdict: Verdict) -> str:
         return f"{start} this row fails verification."
     if not verdict.left_out:
         return (
-            f"{start} none of its losses ({listed(verdict.missing)}) was run alone on the same "
-            f"seeds, dataset, backbone, recipe and dimension."
+            f"{start} none of its losses ({listed(verdict.missing)}) was {_run(verdict)} on the "
+            f"same seeds, dataset, backbone, recipe and dimension."
         )
     text = f"{start} of its losses run alone, {_fail(verdict)}"
     if verdict.missing:
         text += f", and {listed(verdict.missing)} {_be(verdict.missing)} not run"
     return f"{text}."
+
+
+def _run(verdict: Verdict) -> str:
+    """What is asked of a single loss: the row of one that was not tuned is no rival of a tuned."""
+    return "tuned and run alone" if verdict.tuned else "run alone"
 
 
 def _fail(verdict: Verdict) -> str:

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dmlbench.leaderboard.comparison.groups import group_parts
+from dmlbench.leaderboard.comparison.groups import (
+    group_parts,
+    tuned_as_a_row,
+    tuning_trials,
+    untuned_components,
+)
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
@@ -22,7 +27,7 @@ from dmlbench.leaderboard.entries.metrics import (
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.words import recipe_label
 from dmlbench.leaderboard.verification.checks import check_entry
-from dmlbench.plan.config import sha256_of
+from dmlbench.plan.identity import one_form, sha256_of
 from dmlbench.plan.protocol import dim_budget_of
 from dmlbench.plan.writing import write_copies
 from dmlbench.statistics.intervals import Interval, Key, by_unit, mean_interval
@@ -94,11 +99,13 @@ def _row(places: Sequence[Sequence[Entry]], by: str, labels: Labels) -> SummaryR
     first = next(entries[0] for entries in places if entries)
     cells = tuple(_cell(entries, by) for entries in places)
     budget = plain(str(dim_budget_of(first.protocol.rules)))
+    losses, combiner = untuned_components(first)
+    tuned = f", tuned with {tuning_trials(first)} trials" if tuned_as_a_row(first) else ""
     return SummaryRow(
-        losses=" + ".join(write_copies(labels.component(loss) for loss in first.losses)),
-        combiner=labels.component(first.combiner) if first.combiner else None,
+        losses=" + ".join(write_copies(labels.component(loss) for loss in losses)),
+        combiner=labels.component(combiner) if combiner else None,
         setting=f"{labels.component(first.backbone)}, {recipe_label(first)}, "
-        f"{first.embedding_dim}-d ({budget})",
+        f"{first.embedding_dim}-d ({budget}){tuned}",
         cells=cells,
         mean=_mean(places, cells, by),
     )
@@ -149,7 +156,15 @@ def _configuration(entry: Entry) -> str:
     del parts["dataset"]
     rules = {k: v for k, v in entry.protocol.rules.items() if k != "recall_at"}
     identity = entry.identity_json()
-    return sha256_of([identity["losses"], identity["combiner"], {**parts, "protocol": rules}])
+    components = [identity["losses"], identity["combiner"]]
+    if tuned_as_a_row(entry):
+        # Each dataset has its own best values of what was searched.
+        losses, combiner = untuned_components(entry)
+        components = [
+            [x and [x.distribution, x.name, one_form(x.params)] for x in (*losses, combiner)],
+            tuning_trials(entry),
+        ]
+    return sha256_of([*components, {**parts, "protocol": rules}])
 
 
 def _titles(datasets: Sequence[tuple[str, str]]) -> tuple[str, ...]:

@@ -11,7 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from dmlbench.leaderboard.comparison.groups import grouped, tuning_trials
+from dmlbench.leaderboard.comparison.groups import (
+    grouped,
+    tuned_as_a_row,
+    tuning_trials,
+    untuned_components,
+)
 from dmlbench.leaderboard.comparison.outcome import Outcome, Verdict
 from dmlbench.leaderboard.comparison.sentence import sentence
 from dmlbench.leaderboard.entries.entry import Entry
@@ -24,7 +29,7 @@ from dmlbench.leaderboard.entries.metrics import (
     values_by_trial,
 )
 from dmlbench.leaderboard.verification.tiers import Standing, checked_standing
-from dmlbench.plan.config import canonical_json
+from dmlbench.plan.identity import canonical_json, one_form
 from dmlbench.statistics.intervals import (
     FEWEST_PAIRS,
     PairedDifference,
@@ -114,6 +119,7 @@ def _compare(
         code_differs=best is not None and not _same_code(entry, best),
         tuning_trials=tuning_trials(entry),
         single_tuning_trials=tuning_trials(best) if best else 0,
+        tuned=tuned_as_a_row(entry),
         sentence="",
     )
 
@@ -171,14 +177,14 @@ def _identities(entry: Entry) -> list[str]:
     """What tells each loss of an entry from others, in their order.
 
     Of a row that was tuned as a whole, a loss has the parameters that are best in that row: it is
-    the same loss as that of another tuned row.
+    the same loss as that of another tuned row if they agree in what was not searched.
     """
-    losses = entry.identity_json()["losses"]
-    if any(record.kind == "row" for record in entry.tuning):
-        losses = [
-            {k: loss[k] for k in ("distribution", "name")} | {"tuned": True} for loss in losses
-        ]
-    return [canonical_json(loss) for loss in losses]
+    if not tuned_as_a_row(entry):
+        return [canonical_json(loss) for loss in entry.identity_json()["losses"]]
+    return [
+        canonical_json([loss.distribution, loss.name, one_form(loss.params), "tuned"])
+        for loss in untuned_components(entry)[0]
+    ]
 
 
 def _same_code(entry: Entry, single: Entry) -> bool:

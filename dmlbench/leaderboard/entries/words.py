@@ -12,9 +12,14 @@ from dmlbench.plan.identity import canonical_json, one_form
 
 
 def recipe_label(entry: Entry) -> str:
-    """The recipe's name with what was changed in it, such as ``quick(epochs=4)``."""
+    """The recipe's name with what was changed in it, such as ``quick(epochs=4)``.
+
+    Without what a row's tuning searched: rows that differ in that alone are in one group.
+    """
     name = entry.recipe.get("name")
-    return plain(name if isinstance(name, str) else "unnamed") + in_brackets(entry.recipe_overrides)
+    searched = {key for record in entry.tuning if record.kind == "row" for key in record.space}
+    changed = {k: v for k, v in entry.recipe_overrides.items() if f"recipe.{k}" not in searched}
+    return plain(name if isinstance(name, str) else "unnamed") + in_brackets(changed)
 
 
 def distributions(entry: Entry) -> list[str]:

@@ -23,7 +23,7 @@ def charts(entry: Entry) -> list[dict[str, Any]]:
     """One chart per quantity, as `views.training_curves` draws them; empty without a history.
 
     Each: ``title``, ``unit``, ``text`` (what a reader without eyes is told), ``lines`` with a
-    ``name``, the points ``[epoch, value]`` of each seed and of the mean over completed seeds, and
+    ``name``, the points ``[epoch, value]`` of each trial and of the mean over completed trials, and
     ``best``, the points of the tested epochs.
     """
     trials = [trial for trial in entry.trials if trial.history]
@@ -32,7 +32,7 @@ def charts(entry: Entry) -> list[dict[str, Any]]:
 
 
 def epoch_table(entry: Entry) -> tuple[list[str], list[list[str]]]:
-    """Titles and rows of a table: the mean over completed seeds of every quantity, by epoch."""
+    """Titles and rows of a table: the mean over completed trials of every quantity, by epoch."""
     completed = [trial for trial in entry.completed if trial.history]
     columns: list[tuple[str, dict[int, float]]] = []
     for panel in entry_panels(entry) if completed else []:
@@ -62,9 +62,8 @@ def _chart(panel: Panel, trials: Sequence[Trial], completed: Sequence[Trial]) ->
 def _line(line: Line, trials: Sequence[Trial], completed: Sequence[Trial]) -> dict[str, Any]:
     return {
         "name": line.name,
-        "seeds": [
+        "trials": [
             {
-                "seed": trial.seed,
                 "failed": trial.status == "failed",
                 "points": _points(*course(trial, line.value)),
             }
@@ -75,7 +74,7 @@ def _line(line: Line, trials: Sequence[Trial], completed: Sequence[Trial]) -> di
 
 
 def _tested(panel: Panel, completed: Sequence[Trial]) -> list[list[float]]:
-    """The value at the epoch that each completed seed was tested at."""
+    """The value at the epoch that each completed trial was tested at."""
     if not panel.marks_best:
         return []
     found = []
@@ -87,7 +86,7 @@ def _tested(panel: Panel, completed: Sequence[Trial]) -> list[list[float]]:
 
 
 def _words(panel: Panel, completed: Sequence[Trial]) -> str:
-    """``Weights of the losses over epochs 1 to 20, mean of 3 seeds: triplet from 0.5 to 0.61``."""
+    """``Weights of the losses over epochs 1 to 20, mean of 3 trials: triplet from 0.5 to 0.61``."""
     parts, seen = [], []
     for line in panel.lines:
         epochs, values = mean_course(completed, line.value)
@@ -96,10 +95,10 @@ def _words(panel: Panel, completed: Sequence[Trial]) -> str:
             name = f"{line.name} " if line.name else ""
             parts.append(f"{name}from {values[0]:.3g} to {values[-1]:.3g}")
     if not parts:
-        return f"{panel.title}: no completed seed has a course."
-    seeds = f"mean of {len(completed)} seeds" if len(completed) > 1 else "one seed"
+        return f"{panel.title}: no completed trial has a course."
+    trials = f"mean of {len(completed)} trials" if len(completed) > 1 else "one trial"
     return (
-        f"{panel.title} ({panel.unit}) over epochs {min(seen)} to {max(seen)}, {seeds}: "
+        f"{panel.title} ({panel.unit}) over epochs {min(seen)} to {max(seen)}, {trials}: "
         f"{'; '.join(parts)}."
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmlbench.leaderboard.comparison.groups import group_key, tuning_label
+from dmlbench.leaderboard.comparison.summary import summarise
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.trial import Trial
@@ -83,6 +84,52 @@ def test_a_lead_after_more_tuning_is_no_finding(make_entry, budget, outcome):
     untuned = [make_entry(name, LOW) for name in ("ms", "triplet")]
     (verdict,) = verdicts([*untuned, ensemble])
     assert verdict.best_single is None and verdict.outcome == "undecided"
+    assert "none of its losses (ms and triplet) was tuned and run alone" in verdict.sentence
+
+
+def loss(entry, **params):
+    """The only loss of an entry, with parameters, as `make_entry` takes it."""
+    return [entry.losses[0].model_dump() | {"params": params}]
+
+
+def margin_record(margin, count=5):
+    return record(count, start={"losses[0].margin": margin}, **{"losses[0].margin": {}})
+
+
+def test_a_tuned_loss_is_told_by_what_was_not_searched(make_entry):
+    made = make_entry("ms")
+    two = 2 * loss(made, margin=0.1, mining="hard")
+    ensemble = make_entry(two, HIGH, combiner="wedl", tuning=[margin_record(0.1)])
+    same, other = (
+        make_entry(loss(made, mining=mining, margin=0.3), LOW, tuning=[margin_record(0.3)])
+        for mining in ("hard", "all")
+    )
+    (verdict,) = verdicts([ensemble, same, other])
+    assert verdict.best_single_id == same.entry_id and verdict.num_singles == 1
+    (verdict,) = verdicts([ensemble, other])
+    assert verdict.best_single is None
+
+
+def test_the_title_of_a_group_has_no_rate_of_its_tuned_rows(make_entry):
+    tuning = record(start={RATE: 0.004}, **{RATE: {"low": 1e-4, "high": 1.0, "log": True}})
+    changed = {"optimizer.head_lr": 0.123, "epochs": 3}
+    entries = [
+        rated(make_entry, 0.004, overrides={"epochs": 3}),
+        rated(make_entry, 0.123, tuning=[tuning], overrides=changed),
+    ]
+    assert set(leaderboard_frame(entries)["recipe"]) == {"quick(epochs=3)"}
+
+
+def test_a_loss_that_was_tuned_on_each_dataset_is_one_row_over_datasets(make_entry):
+    made = make_entry("ms")
+    entries = [
+        make_entry(loss(made, margin=margin), LOW, dataset=name,
+                   tuning=[margin_record(margin, count)])
+        for name, margin, count in (("a", 0.1, 5), ("b", 0.3, 5), ("b", 0.4, 9))
+    ]  # fmt: skip
+    more, one = sorted(summarise(entries).rows, key=lambda row: row.num_missing, reverse=True)
+    assert one.num_missing == 0 and one.losses == "ms" and "tuned with 5 trials" in one.setting
+    assert more.num_missing == 1 and "tuned with 9 trials" in more.setting
 
 
 def test_rows_say_how_their_parameters_were_chosen(make_entry):

@@ -19,7 +19,7 @@ def test_charts_hold_every_seed_and_the_mean(entry):
     ]  # fmt: skip
     histories = [trial.history for trial in entry.trials]
     line = drawn["ms"]["lines"][0]
-    for seed, history in zip(line["seeds"], histories, strict=True):
+    for seed, history in zip(line["trials"], histories, strict=True):
         assert seed["points"] == [[r.epoch, pytest.approx(r.losses[1], rel=1e-4)] for r in history]
     assert line["mean"][2] == [
         3, pytest.approx(sum(h[2].losses[1] for h in histories) / 2, rel=1e-4),
@@ -27,7 +27,7 @@ def test_charts_hold_every_seed_and_the_mean(entry):
     assert [p[0] for p in drawn["Held-out classes"]["best"]] == [4, 4]
     weights = drawn["Weights of the losses"]
     assert weights["text"] == (
-        "Weights of the losses (weight) over epochs 1 to 4, mean of 2 seeds: "
+        "Weights of the losses (weight) over epochs 1 to 4, mean of 2 trials: "
         "triplet from 0.51 to 0.54; ms from 0.49 to 0.46."
     )
 

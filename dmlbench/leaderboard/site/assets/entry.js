@@ -14,9 +14,9 @@
 
   function draw(place, chart, width) {
     const marks = [];
-    for (const { name, seeds, mean } of chart.lines) {
+    for (const { name, trials, mean } of chart.lines) {
       const stroke = colourOf(name || chart.title);
-      for (const { points, failed } of seeds) {
+      for (const { points, failed } of trials) {
         marks.push(Plot.line(points, {
           stroke, strokeWidth: 1, strokeOpacity: 0.45, strokeDasharray: failed ? "1 3" : null,
         }));
@@ -29,7 +29,7 @@
     marks.push(Plot.dot(chart.best, {
       fill: "var(--combined)", stroke: "var(--page)", symbol: "star", r: 5,
     }));
-    const epochs = chart.lines.flatMap((line) => line.seeds.flatMap((s) => s.points.map((p) => p[0])));
+    const epochs = chart.lines.flatMap((line) => line.trials.flatMap((t) => t.points.map((p) => p[0])));
     const most = Math.max(...epochs, 1);
     const svg = Plot.plot({
       width, height: 210,
