@@ -22,6 +22,8 @@ COMMANDS = {
     "info": "Show one loss, combiner, dataset, backbone, recipe or entry.",
     "data": "Download and verify datasets, and show where they are stored.",
     "plugin": "List, create and check plugins.",
+    "embed": "Embed a folder of images by a trained model.",
+    "export": "Export a trained model as TorchScript or ONNX.",
     "evaluate": "Compute every metric of embeddings in a file.",
     "leaderboard": "Show, compare and check leaderboards, and add to them.",
     "study": "Run and evaluate studies whose design is written before the runs.",

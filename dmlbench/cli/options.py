@@ -67,6 +67,26 @@ def verbosity_options(command: Callable[..., Any]) -> Callable[..., Any]:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 
+def trial_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which trial of an entry: its seed and class split."""
+    for option in (
+        click.option(
+            "--split",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Class split of the trial; 0 is the dataset's own.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(0),
+            help="Seed of the trial.  [default: the first that was completed]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what is compared, the same for run and plan."""
     for option in reversed([*_LOSSES, *_ROWS, *_REPEATED, *_SURROUNDINGS]):

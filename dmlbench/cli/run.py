@@ -32,7 +32,7 @@ from dmlbench.cli.renamed import RenamedOption
     "--keep-weights/--no-keep-weights",
     default=True,
     show_default=True,
-    help="Keep the weights of each trained model, for `dmlbench.load_model`.",
+    help="Keep the weights of each trained model, for `dmlbench embed` and `export`.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train failed trials again.")
 @click.option(

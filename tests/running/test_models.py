@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 import dmlbench
+from dmlbench.cli import cli
 from dmlbench.data.transforms import batch_of
 from dmlbench.datasets.folder import Folder
-from dmlbench.errors import UsageError, VerificationError
+from dmlbench.errors import DmlbenchError, UsageError, VerificationError
 from dmlbench.plan.recipe import Input
+from dmlbench.running import export
 from dmlbench.training.network import ImageTransform
 from dmlbench.training.random_states import moved_since, random_states
 
@@ -154,3 +159,135 @@ def test_a_frozen_backbone_is_built_from_its_own_weights(module_tiny, tmp_path):
     np.testing.assert_allclose(found, unit(evaluated(tmp_path, entry.trials[0])), atol=1e-5)
     (weights,) = tmp_path.rglob("weights.safetensors")
     assert not any("backbone" in name for name in load_file(weights))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes of three pictures, a broken one, and what is no picture."""
+    folder = tmp_path / "photos"
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True)
+        for number in range(3):
+            pixels = rng.integers(0, 256, (20 + number, 30, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+    (folder / "dog" / "broken.jpg").write_bytes(b"no image")
+    (folder / "cat" / "notes.txt").write_text("no image either")
+    (folder / ".hidden.png").write_text("")
+    return folder
+
+
+def command(*arguments):
+    found = CliRunner().invoke(cli, [str(one) for one in arguments], standalone_mode=False)
+    if isinstance(found.exception, DmlbenchError):
+        raise found.exception
+    return found
+
+
+def test_a_folder_is_embedded_with_its_paths_and_classes(trained, photos, tmp_path):
+    entry, out = trained
+    given = (entry.entry_id, photos, "--leaderboards", out, "--device", "cpu")
+    done = command("embed", *given, "--out", tmp_path / "new" / "e.safetensors", "--json")
+    assert done.return_value == 1 and "dog/broken.jpg is left out: not an image" in done.stderr
+    found = json.loads(done.stdout)
+    names = [f"{label}/{number}.png" for label in ("cat", "dog") for number in range(3)]
+    assert found["left_out"] == {"dog/broken.jpg": "not an image"} and found["num_images"] == 6
+    with safe_open(tmp_path / "new" / "e.safetensors", "np") as file:
+        metadata, rows = file.metadata(), file.get_tensor("embeddings")
+        assert file.get_tensor("labels").tolist() == [0, 0, 0, 1, 1, 1]
+    assert json.loads(metadata["files"]) == names and json.loads(metadata["class_names"]) == [
+        "cat",
+        "dog",
+    ]
+    model = dmlbench.load_model(entry.entry_id, leaderboards=out)
+    with torch.no_grad():
+        alone = model(torch.stack([model.transform(photos / name) for name in names]))
+    np.testing.assert_allclose(rows, alone.numpy(), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+
+
+def test_what_embed_writes_is_what_evaluate_reads(trained, photos, tmp_path):
+    entry, out = trained
+    (photos / "dog" / "broken.jpg").unlink()
+    given = (entry.entry_id, photos, "--leaderboards", out, "--device", "cpu", "--seed", 1)
+    done = command("embed", *given, "--out", tmp_path / "e.npy")
+    assert (
+        done.return_value == 0 and "6 images of 2 classes, 3 dimensions, by seed 1" in done.output
+    )
+    one = command("evaluate", tmp_path / "e.npy", "--labels", tmp_path / "e.csv", "--json")
+    command("embed", *given, "--out", tmp_path / "e.safetensors")
+    other = command("evaluate", tmp_path / "e.safetensors", "--json")
+    assert json.loads(one.stdout)["metrics"] == json.loads(other.stdout)["metrics"]
+
+
+def test_pictures_beside_the_classes_leave_no_labels(trained, photos, tmp_path):
+    entry, out = trained
+    (photos / "cat" / "0.png").rename(photos / "0.png")
+    given = (entry.entry_id, photos, "--leaderboards", out, "--device", "cpu")
+    command("embed", *given, "--out", tmp_path / "e.npy")
+    assert (tmp_path / "e.csv").read_text().splitlines()[:2] == ["path", "0.png"]
+
+
+@pytest.mark.parametrize(
+    "folder, out, message",
+    [
+        ("photos", "e.txt", r"--out .*e.txt must end in .safetensors or .npy"),
+        ("nothing", "e.npy", "nothing is not a folder of images"),
+        ("empty", "e.npy", "empty holds no image"),
+        (
+            "broken",
+            "e.npy",
+            "No image of .*broken can be decoded; the first is a.png: not an image",
+        ),
+    ],
+)
+def test_what_embed_cannot_do_is_refused(trained, photos, tmp_path, folder, out, message):
+    entry, board = trained
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_text("no image")
+    given = (entry.entry_id, tmp_path / folder, "--leaderboards", board, "--device", "cpu")
+    with pytest.raises(UsageError, match=message):
+        command("embed", *given, "--out", tmp_path / out)
+    assert not (tmp_path / out).exists()
+
+
+@pytest.mark.parametrize("kind", ["torchscript", "onnx"])
+def test_an_export_gives_the_embeddings_of_the_model(trained, tmp_path, kind):
+    if kind == "onnx":
+        for package in ("onnx", "onnxruntime", "onnxscript"):
+            pytest.importorskip(package)
+    entry, out = trained
+    file = tmp_path / "model"
+    done = command(
+        "export", entry.entry_id, "--format", kind, "--out", file, "--leaderboards", out, "--json"
+    )
+    found = json.loads(done.stdout)
+    assert found["difference"] < 1e-5 and found["size"] == 16 and found["dimension"] == 3
+    stored = torch.randint(0, 256, (7, 3, 16, 16), dtype=torch.uint8)
+    model = dmlbench.load_model(entry.entry_id, leaderboards=out)
+    with torch.no_grad():
+        wanted = model(model.transform.batch(stored)).numpy()
+    if kind == "torchscript":
+        notes = {"dmlbench.json": ""}
+        given = torch.jit.load(file, _extra_files=notes)(stored / 255).numpy()
+        about = json.loads(notes["dmlbench.json"])
+    else:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(file)
+        (given,) = session.run(None, {"images": (stored / 255).numpy()})
+        about = json.loads(session.get_modelmeta().custom_metadata_map["dmlbench.json"])
+    np.testing.assert_allclose(given, wanted, atol=1e-5)
+    assert about["entry_id"] == entry.entry_id and about["resize"] == 16
+
+
+def test_an_export_that_gives_other_embeddings_is_not_kept(trained, tmp_path, monkeypatch):
+    entry, out = trained
+    load = export._load_torchscript
+    wrong = (export._write_torchscript, lambda path: lambda images: load(path)(images) + 0.01)
+    monkeypatch.setitem(export._KINDS, "torchscript", wrong)
+    given = ("--format", "torchscript", "--out", tmp_path / "model", "--leaderboards", out)
+    with pytest.raises(export.ExportFailed, match="gives other embeddings than the model"):
+        command("export", entry.entry_id, *given)
+    assert not (tmp_path / "model").exists()

@@ -127,7 +127,7 @@ class Job:
         from dmlbench.training.readiness import check_blaming, loading
 
         job = self.message
-        device = _device(job["device"])
+        device = found_device(job["device"])
         configuration, registry = self._configuration(), load_plugins(job["without"])
         heartbeat.enter("loading data", patient=True)
         with loading(configuration):
@@ -183,7 +183,7 @@ class Job:
         source = _source(configuration, registry, job["split"])
         source.training()
         heartbeat.enter("building the components")
-        device = torch.device(_device(job["device"]))
+        device = torch.device(found_device(job["device"]))
         return configuration, job["seed"], registry, source, folder, device, self._emit
 
     def _configuration(self) -> Configuration:
@@ -212,7 +212,7 @@ def _source(configuration: Configuration, registry: Any, split: int) -> DataSour
     return DataSource(configuration, registry, split)
 
 
-def _device(name: str) -> str:
+def found_device(name: str) -> str:
     """The device that "auto" means here. Raises `UsageError` for one that is not there."""
     import torch
 
