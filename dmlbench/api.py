@@ -65,8 +65,8 @@ def run(
     splits: class splits, how many or which; each is trained with every seed. 0 is the dataset's
         own, the others are random halves of all its classes.
     out: folder of the leaderboards; what is there already is not trained again.
-    overrides: values by dotted key, such as ``{"recipe.epochs": 4}`` or
-        ``{"protocol.dim_budget": "per-loss"}``.
+    overrides: values by dotted key, such as ``{"recipe.epochs": 4}``,
+        ``{"protocol.dim_budget": "per-loss"}`` or ``{"protocol.refit": True}``.
     tuned: take the parameters that `dmlbench tune` found in `out`.
     clustering: whether to compute NMI and AMI, which can cost more than all retrieval metrics.
     keep_weights: whether to keep the weights of each trained model, for `load_model`.

@@ -132,7 +132,8 @@ class TrialEvent:
     """Something that happened in a trial. Read-only; no listener can change a run.
 
     kind: "features_progress" (a frozen backbone's pass over the images), "trial_started",
-        "epoch_finished", "trial_finished" or "trial_failed".
+        "epoch_finished", "refit_started" and "refit_epoch_finished" (of a second training, on all
+        training classes), "trial_finished" or "trial_failed".
     seed, split: of the trial; split 0 is the dataset's own.
     settings: the configuration as JSON values: ``losses``, ``combiner``, ``dataset``, ``backbone``
         (each with ``distribution``, ``name``, ``params``), ``recipe`` and ``protocol``.

@@ -122,6 +122,10 @@ def read_request(values: dict[str, Any]) -> Any:
             raise UsageError(
                 f"--dim-budget {budget} and --set protocol.dim_budget={given} differ; give one."
             )
+    if values["refit"]:
+        given = overrides.setdefault("protocol.refit", True)
+        if given is not True:
+            raise UsageError("--refit and --set protocol.refit=false differ; give one.")
     return Request(
         losses=split_list(values["losses"]),
         combiners=_combiners(values["combiners"]),
@@ -217,6 +221,12 @@ _ROWS = [
 ]
 
 _REPEATED = [
+    click.option(
+        "--refit",
+        is_flag=True,
+        help="Once the epoch is chosen on held-out training classes, train again on all training "
+        "classes for as many epochs, and test that; ranked separately.",
+    ),
     click.option(
         "--tuned",
         is_flag=True,

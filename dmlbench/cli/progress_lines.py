@@ -36,8 +36,12 @@ class ProgressLines:
         name = f"{event.configuration}, {trial_title(event.split, event.seed)}"
         if event.kind in ("trial_finished", "trial_failed"):
             self._write(f"{self.view.summary()}; {name} {_outcome(event)}")
-        elif event.kind == "epoch_finished" and self.every_epoch:
-            self._write(f"{name}: {epoch_line(event, self.view.epochs)}")
+        elif event.kind in ("epoch_finished", "refit_epoch_finished") and self.every_epoch:
+            again = event.kind != "epoch_finished"
+            key = event.entry_id, event.split, event.seed
+            epochs = self.view.running[key]["refit"][1] if again else self.view.epochs
+            what = "on all classes, " if again else ""
+            self._write(f"{name}: {what}{epoch_line(event, epochs)}")
         elif self.view.clock() - self.last >= PAUSE:
             self._write(f"{self.view.summary()}; {self._at_work()}")
 

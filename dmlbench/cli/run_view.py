@@ -20,7 +20,10 @@ class RunView:
     ) -> None:
         self.total = len(plan.trials)
         self.pending = len(list(plan.pending(retry_failed)))
-        self.epochs = plan.configurations[0].recipe.epochs
+        first = plan.configurations[0]
+        self.epochs = first.recipe.epochs
+        # A second training has at most as many epochs, and how many shows after the first.
+        self.most_epochs = self.epochs * (2 if first.protocol.refit else 1)
         self.names = {c.entry_id: [loss.name for loss in c.losses] for c in plan.configurations}
         self.running: dict[tuple[str, int, int], dict[str, Any]] = {}
         self.splits = any(trial.split for trial in plan.trials)
@@ -37,6 +40,14 @@ class RunView:
                 self.started = self.clock()
             epoch = event.values["epoch"]
             self.running[key] = {"label": event.configuration, "epoch": epoch, "from": epoch}
+        elif event.kind == "refit_started":
+            trial = self.running.setdefault(key, {"label": event.configuration, "epoch": 0})
+            trial["refit"] = event.values["epoch"], event.values["epochs"]
+        elif event.kind == "refit_epoch_finished":
+            self.epochs_done += 1
+            trial = self.running[key]
+            trial |= {name: event.values[name] for name in ("objective", "weights")}
+            trial["refit"] = event.values["epoch"], trial["refit"][1]
         elif event.kind == "features_progress":
             self.running.setdefault(key, {"label": event.configuration, "epoch": 0})
             self.running[key]["features"] = event.values
@@ -54,8 +65,11 @@ class RunView:
             return None
         skipped = sum(trial.get("from", 0) for trial in self.running.values())
         ended = self.finished + self.failed
-        of_running = sum(trial["epoch"] - trial.get("from", 0) for trial in self.running.values())
-        left = (self.pending - ended) * self.epochs - of_running - skipped
+        of_running = sum(
+            trial["epoch"] - trial.get("from", 0) + trial.get("refit", (0, 0))[0]
+            for trial in self.running.values()
+        )
+        left = (self.pending - ended) * self.most_epochs - of_running - skipped
         return max(0, left) * (self.clock() - self.started) / self.epochs_done
 
     def __rich__(self) -> Any:
@@ -102,6 +116,8 @@ def stage(trial: dict[str, Any], epochs: int) -> str:
     """The epoch, or how far the pass over the images has come for a frozen backbone."""
     features = trial.get("features")
     if features is None or features.get("images_done") == features.get("images", 0):
+        if "refit" in trial:
+            return f"{trial['refit'][0]}/{trial['refit'][1]} on all classes"
         return f"{trial['epoch']}/{epochs}"
     if features.get("waiting"):
         return "features: another trial's"

@@ -30,6 +30,16 @@ _EMBEDDING = {
     "euclidean": "as it is, Euclidean distance",
 }
 
+#: `Protocol.refit` -> what is tested, in words.
+_SELECTION = {
+    False: "checkpoint with the best MAP@R on held-out training classes",
+    True: (
+        "number of epochs with the best MAP@R on held-out training classes; then a second training "
+        "from scratch on all training classes for as many epochs, each at the learning rates that "
+        "it had in the first; its last state"
+    ),
+}
+
 PROTOCOLS = (*NOT_GUARDED, PROTOCOL)
 
 
@@ -45,6 +55,8 @@ class Protocol:
         they are, the nearer the more similar.
     transductive: whether an embedding may depend on the other images of its batch, as the specs of
         the components say.
+    refit: whether to test what a second training on all training classes gives, for as many epochs
+        as the best state of the training without the held-out ones had, instead of that state.
     """
 
     name: str = PROTOCOL
@@ -53,6 +65,7 @@ class Protocol:
     recall_at: tuple[int, ...] = (1, 2, 4, 8)
     similarity: Literal["cosine", "euclidean"] = "cosine"
     transductive: bool = False
+    refit: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in PROTOCOLS:
@@ -79,7 +92,7 @@ class Protocol:
             **self._dimension_rule(),
             "validation_fraction": self.validation_fraction,
             "recall_at": list(self.recall_at),
-            "selection": "checkpoint with the best MAP@R on held-out training classes",
+            "selection": _SELECTION[self.refit],
             "selection_classes": "drawn by the trial's seed",
             "embedding": _EMBEDDING[self.similarity],
             "ties": "equal similarities count against the query",
@@ -87,6 +100,7 @@ class Protocol:
             "clustering": "faiss k-means, k = test classes; arithmetic NMI and AMI",
             # Rules from before there was another way do not say.
             **({} if self.similarity == "cosine" else {"similarity": self.similarity}),
+            **({"refit": True} if self.refit else {}),
             **(self._since_v2() if self.name != "zsl-v1" else _OF_V1),
         }
 
@@ -136,6 +150,11 @@ def dim_budget_of(rules: Mapping[str, Any]) -> Any:
     return next((new for new, old in _WIDTH_OF_V1.items() if old == width), width)
 
 
+def refits(rules: Mapping[str, Any]) -> bool:
+    """Whether an entry's trials were trained a second time, on all training classes."""
+    return rules.get("refit") is True
+
+
 def protocol_from_json(rules: Mapping[str, Any]) -> Protocol:
     """The protocol whose `Protocol.to_json` gave `rules`.
 
@@ -147,5 +166,12 @@ def protocol_from_json(rules: Mapping[str, Any]) -> Protocol:
         validation_fraction=rules["validation_fraction"],
         recall_at=tuple(rules["recall_at"]),
         similarity=similarity_of(rules),
-        **({} if rules["name"] == "zsl-v1" else {"transductive": rules["transductive"]}),
+        **({} if rules["name"] == "zsl-v1" else _read_since_v2(rules)),
     )
+
+
+def _read_since_v2(rules: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "transductive": rules["transductive"],
+        "refit": refits(rules),
+    }

@@ -260,7 +260,12 @@ def _refuse_random_features(request: Request, item: Registered) -> None:
 
 def _protocol(request: Request, dataset: Registered) -> Protocol:
     values = _overrides(request, "protocol")
-    allowed = {"dim_budget": str, "validation_fraction": float, "similarity": str}
+    allowed = {
+        "dim_budget": str,
+        "validation_fraction": float,
+        "similarity": str,
+        "refit": bool,
+    }
     for key, value in values.items():
         if key not in allowed:
             raise UsageError(

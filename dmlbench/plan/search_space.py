@@ -131,8 +131,10 @@ def with_values(configuration: Configuration, values: Mapping[str, Any]) -> Conf
 
 
 def fixed_identity(configuration: Configuration, keys: Collection[str]) -> dict[str, Any]:
-    """The identity of the configuration without the values of these keys."""
+    """The identity of the configuration without the values of these keys and what is tested."""
     identity = configuration.identity()
+    # Values are scored on held-out classes, whatever is trained and tested with them.
+    identity["protocol"].pop("refit", None)
     for key in keys:
         if match := _LOSS_KEY.fullmatch(key):
             for index in _copies(configuration, int(match[1])):

@@ -60,10 +60,12 @@ def build(
     device: torch.device,
     seed: int,
     emit: Emit = lambda kind, values: None,
+    refit: bool = False,
 ) -> Built:
     """Build everything that a configuration names. Raises `DmlbenchError`.
 
     emit: told how a pass over the images goes on.
+    refit: for a training on all training classes, none of them held out.
     """
     recipe = configuration.recipe
     seed_for(seed, "backbone")
@@ -74,7 +76,7 @@ def build(
     pretrained = bool(given.get("pretrained") or given.get("weights"))
     weights = weights_sha256(backbone) if pretrained or recipe.frozen else None
     combiner, losses, head_dims = build_objective(
-        configuration, registry, data, seed, backbone.num_features
+        configuration, registry, data, seed, backbone.num_features, refit
     )
     shape = (recipe.input.size, backbone.mean, backbone.std, recipe.channels_last)
     test_transform = TestTransform(*shape)
@@ -127,11 +129,12 @@ def build_objective(
     data: TrainingData,
     seed: int,
     num_features: int,
+    refit: bool = False,
 ) -> tuple[nn.Module, list[nn.Module], list[int]]:
     """The combiner, the M losses, and the widths of the heads that they see."""
     num_losses = len(configuration.losses)
     combiner, head_dims = build_combiner(configuration, registry, seed)
-    train, _ = training_split(configuration, data.train, seed)
+    train = data.train if refit else training_split(configuration, data.train, seed)[0]
     num_classes = len(train.class_names)
     dims = head_dims * num_losses if len(head_dims) == 1 else head_dims
     losses = []

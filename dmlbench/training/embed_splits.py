@@ -41,7 +41,10 @@ class Subject:
 
     def built(self, emit: Emit = lambda kind, values: None) -> Built:
         """The tested state in modules that nothing was embedded by yet."""
-        built = build(self.configuration, self.registry, self.data, self.device, self.seed, emit)
+        refit = self.configuration.protocol.refit
+        built = build(
+            self.configuration, self.registry, self.data, self.device, self.seed, emit, refit
+        )
         with own_work():
             for name, module in built.parts.modules().items():
                 module.load_state_dict(self.state[name])

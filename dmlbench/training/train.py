@@ -60,7 +60,11 @@ class Trainer:
     """Trains `parts` on a set of images and keeps the state with the best validation MAP@R.
 
     train: training images with labels in [0, C).
-    validate: number of finished epochs -> MAP@R of the current state on held-out classes.
+    validate: number of finished epochs -> MAP@R of the current state on held-out classes; None
+        where none are held out, and the last state is kept.
+    again: the first training, of which this one repeats the epochs up to its best; None for a first
+        one. Learning rates are those of its epochs: the schedule is cut, not shortened, and where
+        it follows the validation that is the validation of then.
     """
 
     def __init__(
@@ -69,10 +73,12 @@ class Trainer:
         recipe: Recipe,
         train: ImageSet,
         seed: int,
-        validate: Callable[[int], float],
+        validate: Callable[[int], float] | None,
+        again: TrainingProgress | None = None,
     ) -> None:
         self.parts, self.recipe, self.train_set, self.seed = parts, recipe, train, seed
-        self.validate = validate
+        self.validate, self.again = validate, again
+        self.epochs = recipe.epochs if again is None else again.best_epoch
         self.sampler = _sampler(recipe, train.labels, seed)
         self.labels = torch.as_tensor(np.asarray(train.labels), device=parts.device)
         self.backward = choose_backward(parts)
@@ -92,14 +98,19 @@ class Trainer:
         Raises `NotFinite` when a loss becomes NaN or infinite, and `TrialFailure` in place of the
         last record where the objective was 0 in every epoch and no batch gave a gradient.
         """
-        while self.progress.epoch < self.recipe.epochs:
+        while self.progress.epoch < self.epochs:
             started, used = time.perf_counter(), time.process_time()
             record = self._epoch(self.progress.epoch)
             self.progress.epoch += 1
-            last = self.progress.epoch == self.recipe.epochs
-            if last or self.progress.epoch % self.recipe.validate_every == 0:
+            last = self.progress.epoch == self.epochs
+            if self.validate is None:
+                if last:
+                    self._keep(record)
+            elif last or self.progress.epoch % self.recipe.validate_every == 0:
                 record["validation_map_at_r"] = self.validate(self.progress.epoch)
-                self._keep_best(record)
+                if record["validation_map_at_r"] > self.progress.best_value:
+                    self.progress.best_value = record["validation_map_at_r"]
+                    self._keep(record)
             self.progress.history.append(record)
             if last:
                 self._require_learning()
@@ -138,7 +149,8 @@ class Trainer:
             self.parts.model.freeze_batch_norm()
         for parameter in self.backbone_parameters:
             parameter.requires_grad_(epoch >= self.recipe.frozen_epochs)
-        validation = [record["validation_map_at_r"] for record in self.progress.history]
+        course = self.progress if self.again is None else self.again
+        validation = [record["validation_map_at_r"] for record in course.history[:epoch]]
         steps = len(self.sampler)
         totals = torch.zeros(1 + len(self.parts.losses), dtype=torch.float64)
         for index, batch in enumerate(self.sampler.batches(epoch)):
@@ -228,15 +240,13 @@ class Trainer:
         # The losses say more than the objective that they make NaN.
         raise NotFinite(f"{'; '.join(bad[1:] or bad)} at step {step}", step)
 
-    def _keep_best(self, record: dict[str, Any]) -> None:
-        progress = self.progress
-        if record["validation_map_at_r"] > progress.best_value:
-            progress.best_value = record["validation_map_at_r"]
-            progress.best_epoch = record["epoch"]
-            progress.best_state = {
-                name: {k: v.detach().clone() for k, v in module.state_dict().items()}
-                for name, module in self.parts.modules().items()
-            }
+    def _keep(self, record: dict[str, Any]) -> None:
+        """Take the current state for the one that is tested."""
+        self.progress.best_epoch = record["epoch"]
+        self.progress.best_state = {
+            name: {k: v.detach().clone() for k, v in module.state_dict().items()}
+            for name, module in self.parts.modules().items()
+        }
 
 
 def validation_map_at_r(

@@ -1,4 +1,7 @@
-"""What happens before the test: the training, which writes a checkpoint after every epoch."""
+"""What happens before the test: the training by which the epoch is chosen and, to refit, another.
+
+Both write a checkpoint after every epoch, and go on from it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from dmlbench.data.subset import subset
 from dmlbench.data.training_data import TrainingData
 from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
 from dmlbench.leaderboard.entries.trial_result import TrialFacts
@@ -24,7 +29,7 @@ from dmlbench.training.environment import peak_memory_bytes
 from dmlbench.training.optimizers import own_rate
 from dmlbench.training.random_states import generator_for
 from dmlbench.training.reduction import evaluated_width, fit_reduction
-from dmlbench.training.train import Trainer, validation_map_at_r
+from dmlbench.training.train import Trainer, TrainingProgress, validation_map_at_r
 from dmlbench.training.trained import Trained, cost_of, course_of
 from dmlbench.training.trial_folder import TrialFolder
 
@@ -46,16 +51,21 @@ class TrainPhase:
     facts: TrialFacts | None = None
 
     def run(self) -> Trained:
-        """Train, and say what the test needs of it. Raises `TrialFailure`."""
+        """Train as often as the protocol says. Raises `TrialFailure`."""
         trainer = self.choose()
+        first, again = trainer.progress, None
+        if self.configuration.protocol.refit:
+            del trainer
+            trainer = self._refit(first)
+            again = trainer.progress
         state = trainer.progress.best_state
         fit_reduction(trainer.parts, trainer.recipe, trainer.train_set, state)
         return Trained(
             state=state,
             facts=self.facts.model_dump(),
             fingerprint=self.data.fingerprint,
-            course=course_of(trainer.progress),
-            cost=cost_of(trainer.progress, self.device.type == "cpu"),
+            course=course_of(first, again),
+            cost=cost_of(first, again, self.device.type == "cpu"),
             peak=peak_memory_bytes(self.device),
         )
 
@@ -74,24 +84,37 @@ class TrainPhase:
             )
 
         trainer = Trainer(built.parts, configuration.recipe, train, seed, validate)
-        self._train(trainer, self.folder.checkpoint_file)
+        self._train(trainer, self.folder.checkpoint_file, ("trial_started", "epoch_finished"))
         return trainer
 
-    def _train(self, trainer: Trainer, checkpoint: Path) -> None:
+    def _refit(self, first: TrainingProgress) -> Trainer:
+        """Train again from the start, on all training classes, for the chosen number of epochs."""
+        recipe, seed = self.configuration.recipe, self.seed
+        built = build(
+            self.configuration, self.registry, self.data, self.device, seed, self.emit, refit=True
+        )
+        images = built.images("train", self.data.train)
+        # As the first training numbers its classes.
+        train = subset(images, np.arange(len(images)))
+        trainer = Trainer(built.parts, recipe, train, seed, validate=None, again=first)
+        self._train(trainer, self.folder.refit_file, ("refit_started", "refit_epoch_finished"))
+        return trainer
+
+    def _train(self, trainer: Trainer, checkpoint: Path, events: tuple[str, str]) -> None:
         """Train to the end, a checkpoint after every epoch."""
-        made_for = self.facts.model_dump()
+        made_for = {"facts": self.facts.model_dump(), "epochs": trainer.epochs}
         state = self._checkpoint(checkpoint, made_for)
         if state is not None:
             trainer.load_state_dict(state)
-        epochs = self.configuration.recipe.epochs
-        self.emit("trial_started", {"epoch": trainer.progress.epoch, "epochs": epochs})
+        started, epoch_finished = events
+        self.emit(started, {"epoch": trainer.progress.epoch, "epochs": trainer.epochs})
         for record in trainer.run():
             self.folder.end_if_forked()
             write_checkpoint(checkpoint, {**trainer.state_dict(), "made_for": made_for})
-            self.emit("epoch_finished", record)
+            self.emit(epoch_finished, record)
 
     def _checkpoint(self, path: Path, made_for: dict[str, Any]) -> dict[str, Any] | None:
-        """The state to go on from; None where there is none of these data and weights."""
+        """The state to go on from; None where there is none of these data, weights and epochs."""
         try:
             state = read_checkpoint(path, self.device)
         except DamagedCheckpoint as error:

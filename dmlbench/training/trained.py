@@ -26,7 +26,7 @@ class Trained:
     state: to be tested, of each module, as `TrainingModules.modules` names them.
     facts: JSON values of a `TrialFacts`. fingerprint: of the data that were trained on.
     course: the part of a trial's record that tells how it was trained.
-    cost: seconds of the training.
+    cost: seconds of all training together, and of the second training, None without one.
     peak: memory, as `dmlbench.training.environment.peak_memory_bytes` gives it.
     """
 
@@ -56,19 +56,25 @@ def read_trained(path: Path) -> Trained | None:
     return None if found is None else Trained(**found)
 
 
-def course_of(progress: TrainingProgress) -> dict[str, Any]:
-    """How a trial was trained."""
+def course_of(first: TrainingProgress, again: TrainingProgress | None) -> dict[str, Any]:
+    """How a trial was trained: by the first training, and by the second, if there was one."""
     return {
-        "best_epoch": progress.best_epoch,
-        "validation_map_at_r": progress.best_value,
-        "history": progress.history,
+        "best_epoch": first.best_epoch,
+        "validation_map_at_r": first.best_value,
+        "history": first.history,
+        "refit_history": None if again is None else again.history,
     }
 
 
-def cost_of(progress: TrainingProgress, on_cpu: bool) -> dict[str, float | None]:
-    """Wall clock and processor seconds, and those for which an accelerator was held."""
+def cost_of(
+    first: TrainingProgress, again: TrainingProgress | None, on_cpu: bool
+) -> dict[str, float | None]:
+    """Wall clock and processor seconds of all training, and those that held an accelerator."""
+    trainings = [first] if again is None else [first, again]
+    seconds = sum(training.train_seconds for training in trainings)
     return {
-        "train_seconds": progress.train_seconds,
-        "process_seconds": progress.process_seconds,
-        "device_seconds": None if on_cpu else progress.train_seconds,
+        "train_seconds": seconds,
+        "process_seconds": sum(training.process_seconds for training in trainings),
+        "device_seconds": None if on_cpu else seconds,
+        "refit_seconds": None if again is None else again.train_seconds,
     }

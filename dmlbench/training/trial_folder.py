@@ -42,6 +42,7 @@ class TrialFolder:
         self.path = out / TRIALS / entry_id / code[:12] / trial_folder_name(split, seed)
         self.result_file = self.path / RESULT
         self.checkpoint_file = self.path / "checkpoint.pt"
+        self.refit_file = self.path / "refit-checkpoint.pt"
         self.trained_file = self.path / "trained.pt"
         self.embeddings_file = self.path / "embeddings.safetensors"
         self.weights_file = self.path / WEIGHTS
@@ -64,7 +65,7 @@ class TrialFolder:
         """Record the finished trial; from then on it is never repeated."""
         self.end_if_forked()
         write_atomically(self.result_file, lambda file: file.write(result.to_text().encode()))
-        for path in (self.checkpoint_file, self.trained_file):
+        for path in (self.checkpoint_file, self.refit_file, self.trained_file):
             path.unlink(missing_ok=True)
 
     def end_if_forked(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from dmlbench.cli.progress import watch_run
 from dmlbench.cli.progress_lines import PAUSE, ProgressLines
-from dmlbench.cli.run_view import RunView
+from dmlbench.cli.run_view import RunView, stage
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
@@ -80,3 +80,17 @@ def test_quiet_is_quiet(plan, capsys):
     with watch_run(plan) as watch:
         watch(event(plan, "trial_failed", reason="NaN"))
     assert "failed: NaN" in capsys.readouterr().err
+
+
+def test_a_second_training_is_told_from_the_first(plan):
+    lines, clock = [], Clock()
+    view = RunView(plan, False, clock)
+    writer = ProgressLines(view, every_epoch=True, write=lines.append)
+    record = {"objective": 1.0, "weights": None, "validation_map_at_r": None}
+    writer.take(event(plan, "trial_started", epoch=0, epochs=2))
+    writer.take(event(plan, "epoch_finished", epoch=1, **record))
+    writer.take(event(plan, "refit_started", epoch=0, epochs=1))
+    writer.take(event(plan, "refit_epoch_finished", epoch=1, **record))
+    assert "epoch 1/" in lines[0] and "all classes" not in lines[0]
+    assert "on all classes, epoch 1/1" in lines[1]
+    assert stage(next(iter(view.running.values())), 2) == "1/1 on all classes"

@@ -28,7 +28,7 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.words import recipe_label
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.plan.identity import one_form, sha256_of
-from dmlbench.plan.protocol import dim_budget_of
+from dmlbench.plan.protocol import dim_budget_of, refits
 from dmlbench.plan.writing import write_copies
 from dmlbench.statistics.intervals import Interval, Key, by_unit, mean_interval
 
@@ -99,13 +99,14 @@ def _row(places: Sequence[Sequence[Entry]], by: str, labels: Labels) -> SummaryR
     first = next(entries[0] for entries in places if entries)
     cells = tuple(_cell(entries, by) for entries in places)
     budget = plain(str(dim_budget_of(first.protocol.rules)))
+    refit = ", refit" if refits(first.protocol.rules) else ""
     losses, combiner = untuned_components(first)
     tuned = f", tuned with {tuning_trials(first)} trials" if tuned_as_a_row(first) else ""
     return SummaryRow(
         losses=" + ".join(write_copies(labels.component(loss) for loss in losses)),
         combiner=labels.component(combiner) if combiner else None,
         setting=f"{labels.component(first.backbone)}, {recipe_label(first)}, "
-        f"{first.embedding_dim}-d ({budget}){tuned}",
+        f"{first.embedding_dim}-d ({budget}){refit}{tuned}",
         cells=cells,
         mean=_mean(places, cells, by),
     )

@@ -22,7 +22,7 @@ from dmlbench.leaderboard.entries.metrics import (
 )
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import read_entries
-from dmlbench.leaderboard.entries.words import distributions, failures, recipe_label
+from dmlbench.leaderboard.entries.words import distributions, failures, protocol_label, recipe_label
 from dmlbench.leaderboard.verification.tiers import Standing, Tiers, checked_standing
 from dmlbench.plan.protocol import dim_budget_of
 
@@ -148,7 +148,7 @@ def _row(
         "backbone": labels.component(entry.backbone),
         "pretrained": entry.backbone.weights_sha256 is not None,
         "recipe": recipe_label(entry),
-        "protocol": plain(entry.protocol.name),
+        "protocol": protocol_label(entry),
         "dim_budget": plain(str(dim_budget_of(entry.protocol.rules))),
         "embedding_dim": entry.embedding_dim,
         "seeds": len(entry.completed),

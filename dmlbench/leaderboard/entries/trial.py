@@ -101,11 +101,13 @@ class Cost(Record):
     process_seconds: processor time of the training, all threads together; None where an older
         dmlbench did not record it.
     device_seconds: seconds during which the training held its accelerator; None on a CPU.
+    refit_seconds: of `train_seconds`, those of a second training; None where there was none.
     """
 
     train_seconds: Seconds
     process_seconds: Seconds | None = None
     device_seconds: Seconds | None = None
+    refit_seconds: Seconds | None = None
     evaluate_seconds: Seconds
     peak_memory_bytes: Count
     peak_device_memory_bytes: Count
@@ -135,6 +137,7 @@ class Trial(Record):
     split: 0 for the dataset's own, n for the n-th random half of all its classes
         (`dmlbench.data.class_splits`).
     data: what a random split holds; None on the dataset's own, of which the entry says so.
+    refit_history: the second training, on all training classes, of a protocol that refits.
     finished_at: when it ended, as ``2026-01-31T12:00:00Z``; None where an older dmlbench did not
         record it.
     """
@@ -154,6 +157,7 @@ class Trial(Record):
     environment: dict[str, JsonValue]
     finished_at: Annotated[str, AfterValidator(check_instant)] | None = None
     data: DatasetFacts | None = None
+    refit_history: list[EpochRecord] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Trial:

@@ -9,6 +9,7 @@ from typing import Any
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.plan.identity import canonical_json, one_form
+from dmlbench.plan.protocol import refits
 
 
 def recipe_label(entry: Entry) -> str:
@@ -20,6 +21,11 @@ def recipe_label(entry: Entry) -> str:
     searched = {key for record in entry.tuning if record.kind == "row" for key in record.space}
     changed = {k: v for k, v in entry.recipe_overrides.items() if f"recipe.{k}" not in searched}
     return plain(name if isinstance(name, str) else "unnamed") + in_brackets(changed)
+
+
+def protocol_label(entry: Entry) -> str:
+    """The protocol's name, and whether it trains again on all classes: ``zsl-v2 (refit)``."""
+    return plain(entry.protocol.name) + (" (refit)" if refits(entry.protocol.rules) else "")
 
 
 def distributions(entry: Entry) -> list[str]:

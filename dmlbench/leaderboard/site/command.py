@@ -13,7 +13,7 @@ from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.plan.config import canonical_json
 from dmlbench.plan.expressions import parse_assignment, parse_call
-from dmlbench.plan.protocol import dim_budget_of, similarity_of
+from dmlbench.plan.protocol import dim_budget_of, refits, similarity_of
 from dmlbench.plan.recipe import recipe_from_json, recipe_names
 from dmlbench.plan.writing import toml_document, write_call, write_copies, write_value
 
@@ -58,6 +58,7 @@ def rerun_command(entry: Entry) -> RerunCommand:
         f"--dim-budget {_argument(_words(dim_budget_of(rules)))}",
         f"--set {_assignment('protocol.validation_fraction', rules.get('validation_fraction'))}",
         *_similarity(rules),
+        *(["--refit"] if refits(rules) else []),
         f"--seeds {_numbers(trial.seed for trial in entry.trials)}",
         *_splits(entry),
     ]

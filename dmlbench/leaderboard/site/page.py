@@ -28,6 +28,7 @@ from dmlbench.leaderboard.views.describe import (
     memory,
     seconds,
 )
+from dmlbench.plan.protocol import refits
 
 
 def entry_page(
@@ -95,6 +96,7 @@ def _metrics(entry: Entry, trials: Sequence[Trial]) -> dict[str, Any]:
             for trial in trials
         ],
         "closing": closing,
+        "refit": refits(entry.protocol.rules),
         "queries": sorted({(t.metrics.num_queries, t.metrics.num_skipped) for t in trials}),
     }
 

@@ -14,11 +14,17 @@ from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.entries.trial import Trial, keys_text, trial_folder_name, trial_title
+from dmlbench.leaderboard.entries.trial import (
+    EpochRecord,
+    Trial,
+    keys_text,
+    trial_folder_name,
+    trial_title,
+)
 from dmlbench.leaderboard.verification.fingerprints import known_dataset
 from dmlbench.plan.config import canonical_json
 from dmlbench.plan.identity import same
-from dmlbench.plan.protocol import PROTOCOLS, dim_budget_of, protocol_from_json
+from dmlbench.plan.protocol import PROTOCOLS, dim_budget_of, protocol_from_json, refits
 from dmlbench.plan.trial_keys import missing_trials
 
 
@@ -174,16 +180,16 @@ def _splits(entry: Entry) -> Iterator[str]:
 
 
 def _history(entry: Entry) -> Iterator[str]:
-    """A trial went through the recipe's epochs, with all its losses."""
+    """A trial went through the recipe's epochs and, to refit, the chosen ones, with all losses."""
     epochs, num_losses = entry.recipe.get("epochs"), len(entry.losses)
     for trial in entry.completed:
-        numbers = [record.epoch for record in trial.history]
-        if numbers != list(range(1, len(numbers) + 1)) or len(numbers) != epochs:
+        if not _runs_to(trial.history, epochs):
             yield (
                 f"the history of {trial.title} does not run from epoch 1 to the recipe's "
                 f"{plain(repr(epochs))}"
             )
-        for record in trial.history:
+        yield from _refit(entry, trial)
+        for record in [*trial.history, *(trial.refit_history or ())]:
             widths = {len(record.losses), len(record.weights or record.losses)}
             if widths != {num_losses}:
                 yield (
@@ -191,6 +197,28 @@ def _history(entry: Entry) -> Iterator[str]:
                     f"weights, and the entry has {num_losses}"
                 )
                 break
+
+
+def _runs_to(history: Sequence[EpochRecord], epochs: object) -> bool:
+    numbers = [record.epoch for record in history]
+    return numbers == list(range(1, len(numbers) + 1)) and len(numbers) == epochs
+
+
+def _refit(entry: Entry, trial: Trial) -> Iterator[str]:
+    """A second training is there exactly where the protocol asks for one."""
+    again, asked = trial.refit_history, refits(entry.protocol.rules)
+    if asked != (again is not None) or asked != (trial.cost.refit_seconds is not None):
+        yield (
+            f"{trial.title} records {'no' if asked else 'a'} second training or its cost, and the "
+            f"protocol asks for {'one' if asked else 'none'}"
+        )
+    elif again is not None and not _runs_to(again, trial.best_epoch):
+        yield (
+            f"the second training of {trial.title} does not run from epoch 1 to the chosen "
+            f"{trial.best_epoch}"
+        )
+    elif again is not None and any(r.validation_map_at_r is not None for r in again):
+        yield f"the second training of {trial.title} holds out no class that it could validate on"
 
 
 def _selection(entry: Entry) -> Iterator[str]:

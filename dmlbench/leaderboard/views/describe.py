@@ -21,6 +21,7 @@ from dmlbench.leaderboard.entries.tuning import TuningRecord
 from dmlbench.leaderboard.entries.words import failures, recipe_label
 from dmlbench.leaderboard.views.columns import NOTHING, duration, percent
 from dmlbench.leaderboard.views.terminal import Column, least_width, print_columns, say, writable
+from dmlbench.plan.protocol import refits
 from dmlbench.statistics.intervals import Key
 
 if TYPE_CHECKING:
@@ -194,6 +195,8 @@ def _metrics(entry: Entry, console: Console) -> None:
         columns.append(column)
     print_columns(console, columns, closing=2 * several)
     text = "Val: MAP@R on held-out training classes, by which the epoch was chosen."
+    if refits(entry.protocol.rules):
+        text += " Then trained again on all training classes for so many epochs."
     if several:
         over = "the means of class splits" if len(entry.splits) > 1 else "trials"
         text += f" ±: half of the 95 % interval over {over}."

@@ -194,6 +194,8 @@ def _stage(kind: str, values: Mapping[str, Any]) -> str:
     """What a trial does once it has told this event, in words that follow "while"."""
     if kind == "epoch_finished":
         return f"training, after epoch {values['epoch']}"
+    if kind == "refit_epoch_finished":
+        return f"training on all classes, after epoch {values['epoch']}"
     if kind == "features_progress":
         return "waiting for features" if values.get("waiting") else "computing features"
     return "training"
