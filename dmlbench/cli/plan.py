@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dmlbench.cli.config_file import config_option, written
 from dmlbench.cli.options import json_option, read_request, request_options
 
 if TYPE_CHECKING:
@@ -16,9 +18,19 @@ if TYPE_CHECKING:
 
 
 @click.command("plan")
+@config_option
 @request_options
+@click.option(
+    "--write",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write these options down for `dmlbench run --config FILE`.",
+)
 @json_option
-def plan_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
+@click.pass_context
+def plan_command(
+    ctx: click.Context, write: Path | None, as_json: bool, without: tuple[str, ...], **options: Any
+) -> int:
     """Show the configurations and trials that run would train, and which are already done."""
     from dmlbench.cli.tables import print_table, print_text
     from dmlbench.plan.labels import label
@@ -28,6 +40,11 @@ def plan_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int
     registry = load_plugins(without)
     plan = make_plan(read_request(options), registry)
     tell_gap(plan)
+    if write is not None:
+        from dmlbench.files import write_text
+
+        write_text(write, written(ctx))
+        click.echo(f"Written: {write}. `dmlbench run --config {write}` trains it.", err=True)
     rows = [
         {
             "entry_id": configuration.entry_id,

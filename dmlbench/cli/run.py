@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from dmlbench.cli.config_file import config_option
 from dmlbench.cli.options import (
     json_option,
     read_request,
@@ -18,6 +19,7 @@ from dmlbench.cli.renamed import RenamedOption
 
 
 @click.command("run")
+@config_option
 @request_options
 @resource_options
 @verbosity_options

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from dmlbench.cli.config_file import config_option
 from dmlbench.cli.options import (
     json_option,
     read_request,
@@ -18,6 +19,7 @@ from dmlbench.plan.search_space import BUDGET, TUNING_SEEDS
 
 
 @click.command("tune")
+@config_option
 @tuning_options
 @click.option(
     "--budget",
