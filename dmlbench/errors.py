@@ -22,7 +22,7 @@ class PluginError(DmlbenchError):
 
 
 class VerificationError(DmlbenchError):
-    """A record that does not hold what it claims."""
+    """A record that fails verification."""
 
     exit_code = 4
 

@@ -108,7 +108,7 @@ def _failed(rows: Mapping[str, Trials], names: Sequence[str]) -> dict[str, int]:
 
 
 def _against(trials: Trials) -> Row:
-    """The values of a row that a lead is claimed for: a failed trial is 0."""
+    """The values of a row that a lead is tested for: a failed trial is 0."""
     return {key: 0.0 if value is None else value for key, value in trials.items()}
 
 

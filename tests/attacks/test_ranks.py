@@ -11,7 +11,7 @@ import pytest
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.leaderboard.entries.store import claim_name, read_entries
+from dmlbench.leaderboard.entries.store import read_entries, submission_name
 from dmlbench.leaderboard.verification.checks import check_entry
 
 ROOT = Path(__file__).parents[2]
@@ -132,7 +132,7 @@ def test_a_number_raised_by_hand_loses_what_was_attested_of_it(published, tmp_pa
         metrics["knn_accuracy"] += more
         metrics["recall_at"] = {k: min(1.0, v + more) for k, v in metrics["recall_at"].items()}
     raised = Entry.model_validate(data)
-    path = tmp_path / claim_name(raised)
+    path = tmp_path / submission_name(raised)
     path.write_text(json.dumps(data))
     # The content is possible, and named as it must be: no check of the file alone can tell.
     assert check_entry(raised) == []

@@ -56,7 +56,7 @@ def show_command(
     from dmlbench.errors import UsageError
     from dmlbench.leaderboard.comparison.table import leaderboard_frame
     from dmlbench.leaderboard.comparison.verdict import verdicts
-    from dmlbench.leaderboard.entries.claim_store import read_all_claims
+    from dmlbench.leaderboard.entries.published_store import read_all_published
     from dmlbench.leaderboard.entries.sanitize import plain
     from dmlbench.leaderboard.entries.store import ABOUT, about, read_leaderboards
     from dmlbench.leaderboard.verification.tiers import Tiers
@@ -71,21 +71,21 @@ def show_command(
     form = forms[0] if forms else None
     if explain and form in ("json", "csv", "latex"):
         raise UsageError(f"--explain adds text below tables; --{form} has none. Drop one of them.")
-    claims, refused = read_all_claims(leaderboards, dataset)
+    published, refused = read_all_published(leaderboards, dataset)
     introduced = (leaderboards / ABOUT).exists()  # a leaderboard that is still to be filled
     entries, problems = read_leaderboards(
-        leaderboards, dataset, even_empty=bool(claims) or introduced
+        leaderboards, dataset, even_empty=bool(published) or introduced
     )
     for problem in [*problems, *refused]:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)
-    if not entries and not claims:
+    if not entries and not published:
         click.echo(f"{plain(str(leaderboards), 500)} has no entry yet.", err=True)
     if over_datasets:
         _show_summary(entries, by, form, plot, explain)
         return
     columns = [name for name in metrics.split(",") if name.strip()]
     standing = Tiers(leaderboards).standing
-    frame = leaderboard_frame(entries, by, standing, claims)
+    frame = leaderboard_frame(entries, by, standing, published)
     found = verdicts(entries, by, standing)
     if plot is not None:
         from dmlbench.leaderboard.views.plot import plot_leaderboard

@@ -40,14 +40,14 @@ def site_command(
     DIR/index.html opens from a file, or from any web server; nothing is loaded from elsewhere. An
     older site in DIR is replaced, and what else is in such a folder is left alone.
     """
-    from dmlbench.leaderboard.entries.claim_store import read_all_claims
+    from dmlbench.leaderboard.entries.published_store import read_all_published
     from dmlbench.leaderboard.entries.sanitize import plain
     from dmlbench.leaderboard.entries.store import read_leaderboards
     from dmlbench.leaderboard.site.build import write_site
     from dmlbench.plugins.loading import load_plugins
 
-    claims, refused = read_all_claims(leaderboards, dataset)
-    entries, problems = read_leaderboards(leaderboards, dataset, even_empty=bool(claims))
+    published, refused = read_all_published(leaderboards, dataset)
+    entries, problems = read_leaderboards(leaderboards, dataset, even_empty=bool(published))
     problems += refused
     for problem in problems:
         click.echo(f"Refused: {plain(problem, 500)}", err=True)
@@ -55,7 +55,7 @@ def site_command(
         entries,
         site,
         by,
-        claims=claims,
+        published=published,
         source=leaderboards,
         registry=load_plugins(without) if gallery else None,
         progress=_show_progress,
@@ -64,7 +64,7 @@ def site_command(
         counts = {
             "index": str(written.index),
             "entries": written.num_entries,
-            "claims": len(claims),
+            "published": len(published),
             "groups": written.num_groups,
             "galleries": written.num_galleries,
             "refused": problems,

@@ -1,7 +1,7 @@
 """Two entries compared: over the trials they share, over queries, and over test classes.
 
 Trials say how far the difference depends on the luck of a training, queries and classes how far it
-depends on what the test set happened to hold. A difference is claimed where neither the trials nor
+depends on what the test set happened to hold. A difference is reported where neither the trials nor
 the test classes (and splits, where there are several) explain it.
 """
 

@@ -15,7 +15,7 @@ Outcome = Literal["beats", "worse", "not separated", "incomplete", "undecided"]
 class Verdict:
     """What one combiner row has over its best single loss, within its group.
 
-    key, best_single_key: the ids, told apart where several claims are about one configuration.
+    key, best_single_key: the ids, told apart where one configuration has several submissions.
     outcome: "beats", "worse" or "not separated" at the 5 % level after Holm's correction;
         "incomplete" where some of its losses are missing or left out, so the best may be
         another, or where it is better after more tuning; "undecided" with fewer than three
@@ -26,7 +26,7 @@ class Verdict:
     difference: combiner minus single of `metric` (a fraction), paired over the common seeds.
     p_adjusted: the p-value, of a negative lead times `num_singles`, after Holm's correction for the
         `num_comparisons` of the group.
-    other, other_difference: the same of a second metric, without a claim about it.
+    other, other_difference: the same of a second metric, without a conclusion about it.
     missing: the losses that were not run alone in this group, or on fewer common seeds.
     left_out: the rows that would be compared but do not stand their checks: the combiner row
         itself, or single losses of which no other row does.

@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.leaderboard.comparison.claim_row import claim_row
 from dmlbench.leaderboard.comparison.groups import grouped, tuning_label
+from dmlbench.leaderboard.comparison.published_row import published_row
 from dmlbench.leaderboard.comparison.ranks import group_ranks
-from dmlbench.leaderboard.entries.claim import Claim
-from dmlbench.leaderboard.entries.claim_store import read_claims
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
@@ -20,6 +18,8 @@ from dmlbench.leaderboard.entries.metrics import (
     metric_names,
     resolve_metric,
 )
+from dmlbench.leaderboard.entries.published import PublishedResult
+from dmlbench.leaderboard.entries.published_store import read_published_beside
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import read_entries
 from dmlbench.leaderboard.entries.words import distributions, failures, protocol_label, recipe_label
@@ -34,7 +34,7 @@ def leaderboard_frame(
     entries: Iterable[Entry],
     by: str = DEFAULT_METRIC,
     standing: Callable[[Entry], Standing] = checked_standing,
-    claims: Sequence[Claim] = (),
+    published: Sequence[PublishedResult] = (),
 ) -> pandas.DataFrame:
     """A row per entry, ranked by the metric `by` within each group of rows that compare.
 
@@ -48,15 +48,15 @@ def leaderboard_frame(
     seeds, failed: how many trials completed and failed; splits: on how many class splits.
     smallest_difference: what the group's ranked rows would have shown with 80 % power.
     standing: gives an entry's tier and concerns; `Tiers(folder).standing` knows the attestations.
-    key: the id, with the hash of the content where several claim one configuration; short: as much
-    of it as commands need.
-    claims: published numbers, as rows after all others, in groups of their own and without ranks.
+    key: the id, with the content's hash where a configuration has several submissions; short: as
+    much of it as commands need.
+    published: results of papers: rows after all others, in groups of their own, without ranks.
     Raises `UsageError` for a metric that no entry has.
     """
     import pandas
 
     entries = list(entries)
-    metrics = metric_names(entries, {int(k) for c in claims for k in c.metrics.recall_at})
+    metrics = metric_names(entries, {int(k) for c in published for k in c.metrics.recall_at})
     by = resolve_metric(by, metrics)
     labels = Labels(entries)
     rows: list[dict[str, Any]] = []
@@ -73,8 +73,8 @@ def leaderboard_frame(
         for position, row in enumerate(listed, start=1):
             row["position"] = None if row["rank_low"] is None else position
         rows += listed
-    published = [claim_row(claim) for claim in claims]
-    rows += sorted(published, key=lambda row: (row["group"], *_place({by: None} | row, by)))
+    others = [published_row(result) for result in published]
+    rows += sorted(others, key=lambda row: (row["group"], *_place({by: None} | row, by)))
     shortest = _short_length([row["entry_id"] for row in rows])
     for row in rows:
         alone = row["key"] == row["entry_id"]
@@ -91,10 +91,10 @@ def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataF
     Raises `UsageError` if there is no such folder.
     """
     entries, problems = read_entries(path)
-    claims, refused = read_claims(path)
+    published, refused = read_published_beside(path)
     for problem in [*problems, *refused]:
         warnings.warn(plain(problem, 500), stacklevel=2)
-    return leaderboard_frame(entries, by, Tiers(path).standing, claims)
+    return leaderboard_frame(entries, by, Tiers(path).standing, published)
 
 
 _LEADING = ("entry_id", "rank_low", "rank_high", "tier", "losses", "combiner")

@@ -1,9 +1,9 @@
 """Verdicts in words: does a combination of losses beat the best of the losses it combines?
 
 The best single loss is picked on the same results it is then compared on. That flatters the single
-loss, never the ensemble: the test is conservative for the claim that combining helps. It is not for
-the claim that combining harms, whose p-value is therefore corrected for the number of single losses
-(Bonferroni) before the correction for the comparisons of a group (Holm).
+loss, never the ensemble: the test is conservative for the conclusion that combining helps. It is
+not for the conclusion that combining harms, whose p-value is therefore corrected for the number of
+single losses (Bonferroni) before the correction for the comparisons of a group (Holm).
 """
 
 from __future__ import annotations

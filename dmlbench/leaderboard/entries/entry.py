@@ -231,8 +231,8 @@ class Entry(Record):
         return max((t.finished_at for t in self.trials if t.finished_at), default=None)
 
     @property
-    def claim_key(self) -> str:
-        """Id and hash of the content: one for each claim about a configuration."""
+    def submission_key(self) -> str:
+        """Id and hash of the content: one for each submission of a configuration."""
         return f"{self.entry_id}.{self.content_sha256()[:8]}"
 
     @property

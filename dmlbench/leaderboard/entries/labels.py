@@ -26,7 +26,7 @@ class Labels:
         for entry in entries:
             for record in components_of(entry):
                 uses.setdefault((record.distribution, record.name), []).append(record.params)
-        self._claims = _claims(entries)
+        self._submissions = _submissions(entries)
         self._varying = {key: _varying_names(params) for key, params in uses.items()}
         self._commonest = {key: _commonest(params) for key, params in uses.items()}
 
@@ -43,8 +43,8 @@ class Labels:
         return text
 
     def losses(self, entry: Entry) -> str:
-        """The losses' names joined by plus signs; whose claim it is, where there are several."""
-        return row_name(None, self._names(entry)) + self._claim(entry)
+        """The losses' names joined by plus signs; the submitter, where there are several."""
+        return row_name(None, self._names(entry)) + self._submission(entry)
 
     def row(self, entry: Entry) -> str:
         """A name for the whole row, such as ``wedl(triplet + multi-similarity)``.
@@ -53,33 +53,35 @@ class Labels:
         """
         if entry.combiner is None:
             return self.losses(entry)
-        return row_name(self.component(entry.combiner), self._names(entry)) + self._claim(entry)
+        return row_name(self.component(entry.combiner), self._names(entry)) + self._submission(
+            entry
+        )
 
     def key(self, entry: Entry) -> str:
-        """The entry's id; with its content's hash, as in file names, where several claim it."""
-        claims = self._claims.get(entry.entry_id, [])
-        return entry.entry_id if len(claims) < 2 else entry.claim_key
+        """The entry's id; with its content's hash, as in file names, where it is not alone."""
+        submissions = self._submissions.get(entry.entry_id, [])
+        return entry.entry_id if len(submissions) < 2 else entry.submission_key
 
     def _names(self, entry: Entry) -> list[str]:
         return [self.component(loss) for loss in entry.losses]
 
-    def _claim(self, entry: Entry) -> str:
-        """Who claims it, and the content's hash where one name claims several."""
-        claims = self._claims.get(entry.entry_id, [])
-        if len(claims) < 2:
+    def _submission(self, entry: Entry) -> str:
+        """Who submitted it, and the content's hash where one name submitted several."""
+        submissions = self._submissions.get(entry.entry_id, [])
+        if len(submissions) < 2:
             return ""
         who = plain(entry.submitter or "unnamed")
-        if claims.count(entry.submitter) > 1:
+        if submissions.count(entry.submitter) > 1:
             who += f" {entry.content_sha256()[:8]}"
         return f" <by {who}>"
 
 
-def _claims(entries: Iterable[Entry]) -> dict[str, list[str | None]]:
-    """Entry id -> the submitter of each claim about that configuration."""
-    claims: dict[str, list[str | None]] = {}
+def _submissions(entries: Iterable[Entry]) -> dict[str, list[str | None]]:
+    """Entry id -> the submitter of each submission of that configuration."""
+    submissions: dict[str, list[str | None]] = {}
     for entry in entries:
-        claims.setdefault(entry.entry_id, []).append(entry.submitter)
-    return claims
+        submissions.setdefault(entry.entry_id, []).append(entry.submitter)
+    return submissions
 
 
 def _varying_names(uses: list[Mapping[str, Any]]) -> set[str]:

@@ -2,7 +2,7 @@
 
 A leaderboard is the folder ``<out>/<protocol>/<dataset>``. What is run here lies in
 ``<entry id>.json``; what was made elsewhere in ``<entry id>.<hash of its content>.json``, so
-several claims about one configuration lie side by side, and merging folders never conflicts.
+several submissions of one configuration are kept side by side, and merging folders never conflicts.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id:
     return Path(out) / protocol_name / dataset_name / f"{entry_id}.json"
 
 
-def claim_name(entry: Entry) -> str:
+def submission_name(entry: Entry) -> str:
     """The file name of an entry from elsewhere, one for each content."""
-    return f"{entry.claim_key}.json"
+    return f"{entry.submission_key}.json"
 
 
 def write_entry(out: str | Path, entry: Entry, beside: bool = False) -> Path:
     """Write an entry so that a reader finds the old file or the new one, never a part.
 
-    beside: under the name of its content, so it replaces no other claim.
+    beside: under the name of its content, so it replaces no other submission.
     Safe when processes write at once: each has a file of its own and the last to finish stands.
     Raises `VerificationError` for an entry that could not be read back.
     """
     path = entry_path(out, entry.protocol.name, entry.dataset.name, entry.entry_id)
     if beside:
-        path = path.with_name(claim_name(entry))
+        path = path.with_name(submission_name(entry))
     try:
         text = entry.to_text()
     except ValueError as error:
@@ -75,10 +75,10 @@ def read_entry(path: str | Path) -> Entry:
     path = Path(path)
     entry = parse_entry(read_text(path), str(path))
     # The hash in the other name takes as long as reading.
-    if path.name != f"{entry.entry_id}.json" and path.name != claim_name(entry):
+    if path.name != f"{entry.entry_id}.json" and path.name != submission_name(entry):
         raise VerificationError(
             f"{path} holds the entry {entry.entry_id}; its name must be {entry.entry_id}.json, or "
-            f"{claim_name(entry)} for an entry from elsewhere."
+            f"{submission_name(entry)} for an entry from elsewhere."
         )
     return entry
 
@@ -116,7 +116,7 @@ def about(folder: str | Path) -> str:
     return read_text(path).rstrip() + "\n\n"
 
 
-def claim_files_of(folder: str | Path, entry_id: str) -> list[Path]:
+def submission_files(folder: str | Path, entry_id: str) -> list[Path]:
     """The files of one leaderboard that should be entries with this id, by name."""
     return [path for path in entry_files(folder) if path.name.startswith(f"{entry_id}.")]
 

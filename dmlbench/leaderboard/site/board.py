@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.evaluate.metrics import metric_spec, recall_depth
-from dmlbench.leaderboard.entries.claim import Claim
 from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.site.board_rows import ROW, board_rows
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.notes import notes
@@ -25,7 +25,7 @@ _OUTCOMES = ("beats", "worse", "not separated", "incomplete", "undecided")
 def board_data(
     frame: pandas.DataFrame,
     verdicts: Sequence[Verdict],
-    sources: Mapping[str, Entry | Claim],
+    sources: Mapping[str, Entry | PublishedResult],
     by: str,
 ) -> dict[str, Any]:
     """Everything the index page shows, as JSON values.

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.leaderboard.entries.claim import Claim
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.views.columns import costs
 from dmlbench.leaderboard.views.table import LEADING, TRAILING, TableColumn
@@ -31,7 +31,7 @@ _DIGITS = 9
 
 
 def filter_name(record: ComponentRecord | str) -> str:
-    """The name by which rows are filtered: without parameters; of a claim as it was published."""
+    """The name by which rows are filtered: without parameters, or as a source publishes it."""
     if isinstance(record, str):
         return plain(record)
     name = plain(record.name)
@@ -41,7 +41,7 @@ def filter_name(record: ComponentRecord | str) -> str:
 def board_rows(
     group: int,
     rows: pandas.DataFrame,
-    sources: Mapping[str, Entry | Claim],
+    sources: Mapping[str, Entry | PublishedResult],
     metrics: Sequence[str],
 ) -> list[list[Any]]:
     columns = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]

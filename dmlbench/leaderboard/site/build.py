@@ -13,10 +13,10 @@ from dmlbench.files import resolved
 from dmlbench.leaderboard.comparison.outcome import Verdict
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.comparison.verdict import verdicts
-from dmlbench.leaderboard.entries.claim import Claim
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC, metric_title
+from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.site.board import board_data
 from dmlbench.leaderboard.site.gallery import gallery
@@ -54,14 +54,14 @@ def write_site(
     folder: str | Path,
     by: str = DEFAULT_METRIC,
     *,
-    claims: Sequence[Claim] = (),
+    published: Sequence[PublishedResult] = (),
     source: str | Path | None = None,
     registry: Registry | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Site:
     """Write a leaderboard as a site into `folder`, over an older one.
 
-    claims: published numbers, shown in groups of their own and without pages.
+    published: results of papers, shown in groups of their own and without pages.
     source: the folder that the entries were read from, where attestations and the stored test
         embeddings lie. registry: where datasets come from for the galleries; None leaves galleries
         out. progress: told of pages, done and in all.
@@ -69,7 +69,7 @@ def write_site(
     """
     entries = list(entries)
     standing = Tiers(source).standing if source is not None else checked_standing
-    frame = leaderboard_frame(entries, by, standing, claims)
+    frame = leaderboard_frame(entries, by, standing, published)
     by = cells.ranking_metric(frame, by)
     found = verdicts(entries, by, standing)
     labels = Labels(entries)
@@ -93,7 +93,7 @@ def write_site(
     written |= pictures.written if pictures is not None else set()
     written.add(_write(folder, "leaderboard.csv", render_csv(frame)))
     index = environment.get_template("index.html").render(
-        board=board_data(frame, found, by_key | {c.claim_id: c for c in claims}, by),
+        board=board_data(frame, found, by_key | {c.published_id: c for c in published}, by),
         legend=explanation(by, bold=False),
         num_rows=len(frame),
         num_groups=frame["group"].nunique(),

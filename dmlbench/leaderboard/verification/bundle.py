@@ -21,7 +21,7 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders, read_entry
 from dmlbench.leaderboard.entries.trial import Artefact, Trial
-from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_claim
+from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_submission
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _path(entry: Entry, trial: Trial, leaderboard: Path) -> Path | None:
     found = file_sha256(path)
     if found == artefact.sha256 and path.stat().st_size == artefact.num_bytes:
         return path
-    if of_another_claim(entry, leaderboard, found):
+    if of_another_submission(entry, leaderboard, found):
         return None
     raise VerificationError(
         f"{path} is not the file that the entry names: sha256 {found[:12]} and "

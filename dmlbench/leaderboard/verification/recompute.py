@@ -19,7 +19,7 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Metrics, Trial
 from dmlbench.leaderboard.verification.bundle_reading import Bundle
-from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_claim
+from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_submission
 from dmlbench.plan.protocol import similarity_of
 from dmlbench.training.environment import processor, versions
 
@@ -49,7 +49,7 @@ class StoredEmbeddings:
 def stored_embeddings(
     entry: Entry, trial: Trial, leaderboard: Path, bundle: Bundle | None = None
 ) -> StoredEmbeddings | None:
-    """Read the embeddings of one trial; None where they are not here, or only another claim's are.
+    """Read the embeddings of one trial; None if none, or only another submission's, are here.
 
     bundle: where to take them from if they are not beside the leaderboard.
     Raises `VerificationError` where the file is not the entry's, or not what the entry says.
@@ -69,7 +69,7 @@ def stored_embeddings(
         raise VerificationError(f"{where} at {path} are no file")
     found = file_sha256(path)
     if found != artefact.sha256:
-        if of_another_claim(entry, leaderboard, found):
+        if of_another_submission(entry, leaderboard, found):
             return _bundled(entry, trial, bundle)
         raise VerificationError(
             f"{where} at {path} are not the entry's: sha256 {found[:12]}, the entry says "

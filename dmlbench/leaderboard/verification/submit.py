@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmlbench.errors import DmlbenchError, UsageError, VerificationError
-from dmlbench.leaderboard.entries.claim import Claim
-from dmlbench.leaderboard.entries.claim_store import parse_claim, write_claim
 from dmlbench.leaderboard.entries.entry import Entry, parse_entry
 from dmlbench.leaderboard.entries.fetch import fetch_text, is_address
 from dmlbench.leaderboard.entries.labels import Labels
+from dmlbench.leaderboard.entries.published import PublishedResult
+from dmlbench.leaderboard.entries.published_store import FOLDERS, parse_published, write_published
 from dmlbench.leaderboard.entries.reading import read_text
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import (
@@ -35,7 +35,7 @@ class Addition:
     """What became of one source.
 
     path: where it lies now; None where it was refused, for `problems`.
-    outcome: "added", "beside" (others claim the same configuration; who submits is what a file
+    outcome: "added", "beside" (others submitted the same configuration; who submits is what a file
         says, so no file takes the place of another), "there already" or "refused".
     """
 
@@ -83,7 +83,7 @@ def _texts(source: str) -> Iterator[tuple[str, str | DmlbenchError]]:
             file
             for file in path.rglob("*.json")
             if not any(part[0] in "._" for part in file.relative_to(path).parts)
-        ) + sorted(path.rglob("_claims/*.json"))
+        ) + sorted(file for name in FOLDERS for file in path.rglob(f"{name}/*.json"))
         if not files:
             raise UsageError(f"{path} holds no .json file; entries are files named by their id.")
     elif path.exists():
@@ -105,8 +105,8 @@ def _add(source: str, text: str | DmlbenchError, out: Path, boards: _Boards) -> 
     if isinstance(text, DmlbenchError):
         return Addition(source, "refused", problems=(str(text),))
     try:
-        if _is_claim(text):
-            return _add_claim(source, parse_claim(text, plain(source)), out)
+        if _is_published(text):
+            return _add_published(source, parse_published(text, plain(source)), out)
         entry = parse_entry(text, plain(source))
         place = entry_path(out, entry.protocol.name, entry.dataset.name, entry.entry_id)
     except DmlbenchError as error:
@@ -126,7 +126,7 @@ def _add(source: str, text: str | DmlbenchError, out: Path, boards: _Boards) -> 
     return Addition(source, "beside" if rivals else "added", new, label)
 
 
-def _is_claim(text: str) -> bool:
+def _is_published(text: str) -> bool:
     if '"source"' not in text:
         return False
     try:
@@ -147,6 +147,6 @@ def _clashes(entry: Entry, others: Sequence[Entry]) -> list[str]:
     ]
 
 
-def _add_claim(source: str, claim: Claim, out: Path) -> Addition:
-    path, new = write_claim(out, claim)
-    return Addition(source, "added" if new else "there already", path, claim.label)
+def _add_published(source: str, result: PublishedResult, out: Path) -> Addition:
+    path, new = write_published(out, result)
+    return Addition(source, "added" if new else "there already", path, result.label)

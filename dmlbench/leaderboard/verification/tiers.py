@@ -26,7 +26,7 @@ from dmlbench.errors import VerificationError
 from dmlbench.files import file_sha256, resolved
 from dmlbench.leaderboard.entries.attestation import attestation_files, read_attestations
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.leaderboard.entries.store import claim_files_of, leaderboard_folders, read_entry
+from dmlbench.leaderboard.entries.store import leaderboard_folders, read_entry, submission_files
 from dmlbench.leaderboard.entries.trial import Artefact
 from dmlbench.leaderboard.verification.attested import attested
 from dmlbench.leaderboard.verification.checks import check_entry
@@ -94,13 +94,13 @@ def checked_standing(entry: Entry) -> Standing:
     return Standing("unverified" if failures else "checked", concerns)
 
 
-def of_another_claim(entry: Entry, leaderboard: Path, sha256: str) -> bool:
-    """Whether embeddings are those of another claim about the same configuration.
+def of_another_submission(entry: Entry, leaderboard: Path, sha256: str) -> bool:
+    """Whether embeddings are those of another submission of the same configuration.
 
-    Claims share the place where embeddings lie. Whoever trains a published row again, in the same
-    folder, has them there; they say nothing against the published ones.
+    Submissions share the place where embeddings are stored. Whoever trains a published row again
+    in the same folder has them there; they say nothing against the published ones.
     """
-    for path in claim_files_of(leaderboard, entry.entry_id):
+    for path in submission_files(leaderboard, entry.entry_id):
         try:
             other = read_entry(path)
         except VerificationError:
@@ -138,6 +138,8 @@ def _changed_since(entry: Entry, attestations: Sequence[Path]) -> list[str]:
         if status.st_size == trial.embeddings.num_bytes and status.st_mtime_ns <= newest:
             continue
         found = file_sha256(path)
-        if found != trial.embeddings.sha256 and not of_another_claim(entry, leaderboard, found):
+        if found != trial.embeddings.sha256 and not of_another_submission(
+            entry, leaderboard, found
+        ):
             changed.append(f"the embeddings of {trial.title} were changed")
     return changed

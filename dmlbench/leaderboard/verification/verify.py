@@ -1,4 +1,4 @@
-"""Does a leaderboard hold what it claims? Everything is checked anew, and what fails is named."""
+"""Verify leaderboards: check everything again, and name what fails."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dmlbench.leaderboard.entries.attestation import (
     attestation_files,
     read_attestations,
 )
-from dmlbench.leaderboard.entries.claim_store import claim_files, read_claim
 from dmlbench.leaderboard.entries.labels import Labels
+from dmlbench.leaderboard.entries.published_store import published_files, read_published
 from dmlbench.leaderboard.entries.store import (
     ABOUT,
     about,
@@ -54,8 +54,8 @@ def verify(
     Raises `UsageError` if there is no such folder, or for a file that cannot be an entry.
     """
     target = Path(target)
-    if target.is_file() and claim_files(target.parent.parent).count(target):
-        return [_verify_claim(target)]
+    if target.is_file() and published_files(target.parent.parent).count(target):
+        return [_verify_published(target)]
     boards = _boards(target)
     truths = GroundTruths(everything=rebuild)
     for board in boards:
@@ -136,7 +136,7 @@ def _judged(board: _Board, embeddings: bool) -> Iterator[Verified]:
         for entry_id, paths in attestations.items():
             if entry_id not in known:
                 yield from map(_stray, paths)
-        yield from map(_verify_claim, claim_files(board.folder))
+        yield from map(_verify_published, published_files(board.folder))
     yield from board.chosen
 
 
@@ -149,10 +149,10 @@ def _read(path: Path) -> Verified:
     return verified
 
 
-def _verify_claim(path: Path) -> Verified:
+def _verify_published(path: Path) -> Verified:
     verified = Verified(path)
     try:
-        verified.label = read_claim(path).label
+        verified.label = read_published(path).label
         verified.tier = "unverified"
     except VerificationError as error:
         verified.fail("schema", str(error).removeprefix(f"{path}").lstrip(": "))

@@ -36,7 +36,7 @@ SAME_MACHINE_TOLERANCE = 1e-9
 class Verified:
     """What was found of one file.
 
-    entry: None where the file could not be read as one, or is a claim or an attestation.
+    entry: None where the file could not be read as one, or is a published result or an attestation.
     tier: as it holds now.
     recomputed: (split, seed) -> metrics from the embeddings that lie here.
     notes: what a reader should know and is no failure.

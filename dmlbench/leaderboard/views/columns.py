@@ -174,8 +174,8 @@ def group_title(rows: pandas.DataFrame) -> str:
     if first["source"] is not None:
         start = "pretrained" if first["pretrained"] else "from scratch"
         return (
-            f"{first['dataset']} · claimed, not run under this protocol · {first['backbone']}, "
-            f"{start} · {first['embedding_dim']}-d"
+            f"{first['dataset']} · published results, not run under this protocol · "
+            f"{first['backbone']}, {start} · {first['embedding_dim']}-d"
         )
     recipes = " / ".join(dict.fromkeys(rows["recipe"]))
     start = "pretrained" if first["pretrained"] else "from scratch"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from dmlbench.errors import VerificationError
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.entries.attestation import read_attestation
-from dmlbench.leaderboard.entries.claim_store import read_claims
 from dmlbench.leaderboard.entries.entry import Entry, parse_entry
+from dmlbench.leaderboard.entries.published_store import FOLDERS, read_published_beside
 from dmlbench.leaderboard.entries.store import read_entries, read_entry, write_entry
 from dmlbench.leaderboard.verification.checks import check_entry
 
@@ -149,12 +149,13 @@ def test_one_bad_file_of_each_kind_stops_nothing(make_entry, tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", b"[" * 10**5, b'{"a": 1}'])
-def test_other_records_are_read_as_strictly(tmp_path, data):
-    path = tmp_path / "_claims" / "x.json"
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_other_records_are_read_as_strictly(tmp_path, folder, data):
+    path = tmp_path / folder / "x.json"
     path.parent.mkdir()
     path.write_bytes(data)
-    claims, problems = read_claims(tmp_path)
-    assert claims == [] and len(problems) == 1 and str(path) in problems[0]
+    published, problems = read_published_beside(tmp_path)
+    assert published == [] and len(problems) == 1 and str(path) in problems[0]
     with pytest.raises(VerificationError, match="x.json"):
         read_attestation(path)
     with pytest.raises(VerificationError, match="x.json"):

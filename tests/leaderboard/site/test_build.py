@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from dmlbench.cli import cli
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.entries.claim import Claim
+from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import write_entry
 from dmlbench.leaderboard.site.build import write_site
@@ -207,19 +207,19 @@ def leaderboards(entries, tmp_path):
     return tmp_path / "lb"
 
 
-def test_claims_stand_apart_without_rank_page_or_link(entries, tmp_path, hostile):
+def test_published_results_are_apart_without_rank_page_or_link(entries, tmp_path, hostile):
     source = {
         "authors": hostile, "title": "T", "year": 2019, "reference": "arXiv", "where": "Table 1",
         "quoted_from": None,
     }  # fmt: skip
     metrics = {"recall_at": {"1": 0.6}, "map_at_r": None, "r_precision": None, "nmi": 0.7}
-    claim = Claim.model_validate({
+    claim = PublishedResult.model_validate({
         "schema_version": 1, "protocol": "zsl-v1", "dataset": "glyphs", "losses": ["triplet"],
         "combiner": None, "backbone": "resnet-mini", "pretrained": False, "embedding_dim": 64,
         "num_seeds": None, "conditions": "epoch picked on test data", "metrics": metrics,
         "source": source, "submitter": None,
     })  # fmt: skip
-    written = write_site(entries[:3], tmp_path / "out", claims=[claim])
+    written = write_site(entries[:3], tmp_path / "out", published=[claim])
     assert written.num_entries == 3 and written.num_groups == 2
     board = json.loads(Reader(tmp_path / "out" / "index.html").data[0])
     row = dict(zip(board["row"], board["rows"][-1], strict=True))
@@ -231,15 +231,18 @@ def test_claims_stand_apart_without_rank_page_or_link(entries, tmp_path, hostile
     }
 
 
-def test_several_claims_about_one_configuration_have_a_page_each(make_entry, tmp_path):
+def test_several_submissions_of_one_configuration_have_a_page_each(make_entry, tmp_path):
     ours, theirs = make_entry(submitter="us"), make_entry(map_at_r=[0.1, 0.11, 0.12], submitter="b")
     write_site([ours, theirs], tmp_path / "out")
     board = json.loads(Reader(tmp_path / "out" / "index.html").data[0])
     at = board["row"].index
     means = {row[at("id")]: row[at("intervals")][0] for row in board["rows"]}
-    assert means == {ours.claim_key: pytest.approx(0.51), theirs.claim_key: pytest.approx(0.11)}
+    assert means == {
+        ours.submission_key: pytest.approx(0.51),
+        theirs.submission_key: pytest.approx(0.11),
+    }
     for entry, mean in ((ours, "51.0"), (theirs, "11.0")):
-        page = Reader(tmp_path / "out" / "entries" / f"{entry.claim_key}.html")
+        page = Reader(tmp_path / "out" / "entries" / f"{entry.submission_key}.html")
         assert any(mean in text for text in page.texts)
 
 

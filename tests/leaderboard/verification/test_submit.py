@@ -21,7 +21,12 @@ from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.fetch import fetch_text
-from dmlbench.leaderboard.entries.store import claim_name, find_entry, read_entries, write_entry
+from dmlbench.leaderboard.entries.store import (
+    find_entry,
+    read_entries,
+    submission_name,
+    write_entry,
+)
 from dmlbench.leaderboard.verification import submit
 from dmlbench.leaderboard.verification.submit import add
 
@@ -46,7 +51,7 @@ def out(tmp_path):
 def test_an_entry_is_added_under_the_name_of_its_content(make_entry, tmp_path, out):
     entry = make_entry(submitter="them")
     (first,) = add(save(entry, tmp_path / "theirs.json"), out)
-    assert first.outcome == "added" and first.path.name == claim_name(entry)
+    assert first.outcome == "added" and first.path.name == submission_name(entry)
     assert read_entries(first.path.parent) == ([entry], [])
     (again,) = add(str(tmp_path / "theirs.json"), out)
     assert (again.outcome, again.path) == ("there already", first.path)
@@ -60,7 +65,7 @@ def test_what_was_run_here_stays_and_counts_as_there(make_entry, tmp_path, out):
     assert (found.outcome, found.path) == ("there already", path)
 
 
-def test_claims_about_one_configuration_stand_side_by_side(make_entry, tmp_path, out):
+def test_submissions_of_one_configuration_are_kept_side_by_side(make_entry, tmp_path, out):
     ours = make_entry("ms", [0.50, 0.51, 0.52, 0.50, 0.52])
     theirs = changed(make_entry("ms", [0.80, 0.81, 0.82, 0.81, 0.80]), submitter="them")
     write_entry(out, ours)
@@ -74,12 +79,12 @@ def test_claims_about_one_configuration_stand_side_by_side(make_entry, tmp_path,
     between = make_entry("a", [0.6, 0.61, 0.62, 0.6, 0.62])
     frame = leaderboard_frame([*entries, below, between])
     rows = dict(zip(frame["losses"], frame["rank_low"], strict=True))
-    # "a" lies below one claim and above the other: not separated from the configuration.
-    # "triplet" lies below two configurations, one of which two parties claim.
+    # "a" is below one submission and above the other: not separated from the configuration.
+    # "triplet" is below two configurations, one of which two people submitted.
     assert rows == {"ms <by them>": 1, "a": 1, "ms <by unnamed>": 2, "triplet": 3}
     with refused(UsageError, ours.entry_id):
         find_entry(out, ours.entry_id)
-    assert find_entry(out, claim_name(theirs).removesuffix(".json")) == theirs
+    assert find_entry(out, submission_name(theirs).removesuffix(".json")) == theirs
 
 
 def test_no_file_takes_the_place_of_another(make_entry, tmp_path, out):
@@ -252,7 +257,7 @@ def test_published_numbers_stand_apart_without_a_rank_whatever_they_are(
     write_entry(out, make_entry())
     (tmp_path / "claim.json").write_text(json.dumps(claim()))
     (found,) = add(str(tmp_path / "claim.json"), out)
-    assert found.outcome == "added" and found.path.parent.name == "_claims"
+    assert found.outcome == "added" and found.path.parent.name == "_published"
     assert add(str(tmp_path / "claim.json"), out)[0].outcome == "there already"
     with pytest.raises(SystemExit):
         main(["leaderboard", "show", "--leaderboards", str(out), "--json"])
@@ -264,7 +269,10 @@ def test_published_numbers_stand_apart_without_a_rank_whatever_they_are(
     with pytest.raises(SystemExit):
         main(["leaderboard", "show", "--leaderboards", str(out)])
     text = capsys.readouterr().out
-    assert "claimed, not run under this protocol" in text and "as published: Somebody" in text
+    assert (
+        "published results, not run under this protocol" in text
+        and "as published: Somebody" in text
+    )
     # One that was edited afterwards is refused by name.
     found.path.write_text(found.path.read_text().replace("0.6813", "0.7813"))
     with pytest.raises(SystemExit):
@@ -284,7 +292,7 @@ def test_published_numbers_stand_apart_without_a_rank_whatever_they_are(
                      "nmi": None}},
     ],
 )  # fmt: skip
-def test_a_claim_needs_a_source_and_sound_numbers(tmp_path, out, changes):
+def test_a_published_result_needs_a_source_and_sound_numbers(tmp_path, out, changes):
     (tmp_path / "claim.json").write_text(json.dumps(claim(**changes)))
     (found,) = add(str(tmp_path / "claim.json"), out)
     assert found.outcome == "refused" and "claim.json" in found.problems[0]
@@ -321,7 +329,7 @@ def test_hostile_text_stays_text_everywhere(make_entry, make_component, tmp_path
         assert not any(cell.startswith(("=", "+", "@")) for cell in cells)
 
 
-def test_a_verdict_takes_the_strongest_claim_about_the_single_loss(make_entry):
+def test_a_verdict_takes_the_strongest_submission_of_the_single_loss(make_entry):
     ours = make_entry("ms", [0.50, 0.51, 0.52])
     theirs = changed(make_entry("ms", [0.60, 0.61, 0.62]), submitter="them")
     both = make_entry("ms+triplet", [0.55, 0.56, 0.58], combiner="wedl")

@@ -127,7 +127,7 @@ def test_from_wherever_it_is_called(board, monkeypatch):
         assert {f.check for v in verify(target) for f in v.failures} == {"embeddings"}
 
 
-def test_embeddings_of_another_claim_are_none_of_this_one(board):
+def test_embeddings_of_another_submission_are_none_of_this_one(board):
     """Whoever trains a published row again has the own embeddings in the same place."""
     published = read_entry(files(board)[0])
     path = write_entry(board.parent.parent, published, beside=True)
@@ -559,7 +559,7 @@ def test_the_command(board, capsys):
 
 
 def test_what_the_repository_holds_stands_its_checks():
-    """Published claims, and the entries of this project's own leaderboards."""
+    """Published results, and the entries of this project's own leaderboards."""
     found = verify(Path(__file__).parents[3] / "leaderboards", embeddings=False)
     assert [v.path.name for v in found if v.failures] == []
     assert sum(v.entry is None and v.tier == "unverified" for v in found) >= 48

@@ -1,6 +1,6 @@
-"""Claims: numbers that somebody published, with their source and without trials.
+"""Published results: numbers from papers, with their source and without trials.
 
-``<out>/<protocol>/<dataset>/_claims/<claim id>.json``. They stand in tables of their own and are
+``<out>/<protocol>/<dataset>/_published/<id>.json``. They are in tables of their own and are
 never ranked, least of all with entries: nobody knows how they were selected.
 """
 
@@ -20,10 +20,10 @@ Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class Source(Record):
-    """Where a number stands.
+    """Where a number was published.
 
-    where: table, section or page. quoted_from: whence it was taken, where that is not the source
-        itself.
+    where: table, section or page. quoted_from: the source it was taken from, if that is
+        another one.
     """
 
     authors: Text
@@ -34,7 +34,7 @@ class Source(Record):
     quoted_from: Text | None
 
 
-class ClaimedMetrics(Record):
+class PublishedMetrics(Record):
     """Published numbers as fractions; None or absent where they were not published."""
 
     recall_at: dict[str, Fraction]
@@ -43,19 +43,19 @@ class ClaimedMetrics(Record):
     nmi: Fraction | None
 
     @model_validator(mode="after")
-    def _consistent(self) -> ClaimedMetrics:
+    def _consistent(self) -> PublishedMetrics:
         check_recall(self.recall_at)
         if not self.recall_at and self.map_at_r is None and self.r_precision is None:
-            raise ValueError("a claim needs at least one number")
+            raise ValueError("a published result needs at least one number")
         if None not in (self.map_at_r, self.r_precision) and self.map_at_r > self.r_precision:
             raise ValueError(f"MAP@R {self.map_at_r} is above R-Precision {self.r_precision}")
         return self
 
 
-class Claim(Record):
+class PublishedResult(Record):
     """One published row.
 
-    protocol: the folder it stands beside, not a promise that it was followed; `conditions` say how
+    protocol: the folder it is stored in, not a promise that it was followed; `conditions` say how
     it was obtained. num_seeds: trainings behind the number, None where the source does not say.
     """
 
@@ -69,12 +69,12 @@ class Claim(Record):
     embedding_dim: Count
     num_seeds: Count | None
     conditions: Text
-    metrics: ClaimedMetrics
+    metrics: PublishedMetrics
     source: Source
     submitter: Name | None
 
     @property
-    def claim_id(self) -> str:
+    def published_id(self) -> str:
         """Sixteen hex digits of the content's hash."""
         return self.content_sha256()[:16]
 
