@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,12 +62,14 @@ def stored(tmp_path, monkeypatch):
     """An entry and its file; what would train it again gets a plan without trials."""
     entry = hand_made.make(dataset="x")
     monkeypatch.setattr(reproduce_module, "plan_again", _planned)
-    monkeypatch.setattr(audit_module, "plan_seeds", _planned)
+    monkeypatch.setattr(audit_module, "plan_trials", _planned)
     return entry, write_entry(tmp_path / "out", entry)
 
 
-def _planned(entry, seeds, scratch, registry) -> Plan:
-    return Plan(scratch, (), (PlannedTrial(None, 0, None, "to do"),))
+def _planned(entry, keys, scratch, registry, splits=None) -> Plan:
+    # As much of a configuration as showing progress takes.
+    shown = SimpleNamespace(entry_id="x", losses=(), recipe=SimpleNamespace(epochs=1))
+    return Plan(scratch, (shown,), (PlannedTrial(shown, 0, 0, None, "to do"),))
 
 
 def exit_code(*arguments: object) -> int:
