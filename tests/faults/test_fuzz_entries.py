@@ -50,8 +50,13 @@ def _places(value: Any, above: tuple = ()) -> Iterator[tuple]:
             yield from _places(item, (*above, key))
 
 
-# A real entry of one epoch, so the fields that matter are often drawn. It was trained by
-# `dmlbench run --losses 'triplet(margin=0.1),ms' --combiner wedl` on a tiny `glyphs`.
+# A real entry of one epoch, so the fields that matter are often drawn. Where the configuration of
+# entries changed, make it again:
+#   dmlbench run --losses 'triplet(margin=0.1),ms' --combiner wedl --no-singles --seeds 3 --jobs 1
+#     --dataset 'glyphs(classes=24, images_per_class=6)' --device cpu --name 'Ada Lovelace'
+#     --set recipe.epochs=1 --set recipe.validate_every=1 --set recipe.embedding_dim=8
+#     --set recipe.batch.classes=6 --set recipe.batch.images=2
+#     --set recipe.input.size=16 --set recipe.input.resize=16 --leaderboards again
 SEED_ENTRY = json.loads((Path(__file__).parents[1] / "fixtures" / "trained_entry.json").read_text())
 PLACES = list(_places(SEED_ENTRY))
 
