@@ -74,8 +74,8 @@ def run(
     submitter, paper, code: who stands behind the entries, and the addresses (http or https) of
         paper and code.
     watch: called with every event of every trial.
-    Returns the entries, in the order of the configurations; failed trials stand in them.
-    Raises `dmlbench.errors.UsageError` for a name or value that cannot be meant, `TrialFailure`
+    Returns the entries, in the order of the configurations; failed trials are in them.
+    Raises `dmlbench.errors.UsageError` for a name or value that is invalid, `TrialFailure`
     if a trial's process died, and `DmlbenchError` where trials make no entry, both after all other
     trials have run.
 

@@ -1,6 +1,6 @@
 """Weight files by their content: a configuration names the hash, not a path of one machine.
 
-``weights = "sha256:<hex>"`` stands in a backbone's parameters. The cache folder remembers where the
+``weights = "sha256:<hex>"`` is in a backbone's parameters. The cache folder remembers where the
 file of a hash was last seen, so worker processes, and later runs, find it again.
 """
 

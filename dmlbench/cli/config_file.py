@@ -13,7 +13,7 @@ import click
 
 # One file serves them all: an option that a command has not is left to the others.
 _COMMANDS = ("run", "plan", "tune")
-# How a command shows what it does is no part of what it does.
+# How a command shows what it does is not part of what it does.
 _NOT_IN_A_FILE = {"help", "config", "write", "json", "quiet", "verbose"}
 
 

@@ -169,7 +169,7 @@ def _show(found) -> None:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
-    """Bars on stderr on a terminal, nothing elsewhere. Gives what is to be told of progress."""
+    """Bars on stderr on a terminal, nothing elsewhere. Yields what to call with the progress."""
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def watch_run(
     plan: Plan, retry_failed: bool = False, verbosity: int = 0
 ) -> Iterator[Callable[[TrialEvent], None] | None]:
-    """Show a run while it goes on. Gives what is to be called with every event, or None.
+    """Show a run while it trains. Gives what is to be called with every event, or None.
 
     verbosity: below 0 for nothing at all, above 0 for a line per epoch, on a terminal as well.
     """

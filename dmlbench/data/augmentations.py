@@ -8,7 +8,7 @@ from typing import Any
 
 from dmlbench.errors import UsageError
 
-#: Name -> parameters with their defaults; the functions stand in `dmlbench.data.transforms`.
+#: Name -> parameters with their defaults; the functions are in `dmlbench.data.transforms`.
 AUGMENTATIONS: Mapping[str, Mapping[str, Any]] = {
     "shift": {"pixels": 2},
     "flip": {"probability": 0.5},

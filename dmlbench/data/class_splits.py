@@ -1,8 +1,8 @@
 """Class splits beside a dataset's own: random halves of all its classes, the same everywhere.
 
 Split 0 is the dataset's own. Split s = 1, 2, ... trains on the half of all classes whose names have
-the smallest hashes together with s, and tests on the others. No random number is drawn, so that
-a split depends on no library, machine or trial seed.
+the smallest hashes together with s, and tests on the others. No random number is drawn, so a
+split depends on no library, machine or trial seed.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def places() -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Layout:
-    """One form in which a set lies on disk.
+    """One form in which a set is stored.
 
     name: what messages call it.
     parts: for each thing that is needed, the relative paths of which one must be there; a path

@@ -20,8 +20,8 @@ class ClassBalancedSampler:
     drawn at random. The batches then come in random order.
 
     labels: (N,), int64.
-    classes: P, classes a batch.
-    images: K, images a class in a batch.
+    classes: P, classes per batch.
+    images: K, images per class in a batch.
     seed: decides the batches together with the epoch.
     Raises `UsageError` where there are fewer than P classes.
     """

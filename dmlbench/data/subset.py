@@ -33,7 +33,7 @@ class ImageView:
 
 
 def subset(images: ImageSet, indices: np.ndarray) -> ImageSet:
-    """The images at `indices` (n,) int64; their classes are numbered anew, from 0, in order."""
+    """The images at `indices` (n,) int64; their classes are numbered again, from 0, in order."""
     labels, renumbered = np.unique(images.labels[indices], return_inverse=True)
     return ImageSet(
         ImageView(images.images, indices),

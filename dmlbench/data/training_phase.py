@@ -1,6 +1,6 @@
 """The time during which a trial trains, when nothing in its process may load test images.
 
-A loss that asks for a dataset by name is refused, and its trial fails even where it goes on after
+A loss that asks for a dataset by name is refused, and its trial fails even where it continues after
 the refusal. What reads files by itself cannot be stopped here (docs/trust.md).
 """
 

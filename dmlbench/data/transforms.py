@@ -108,7 +108,7 @@ def batch_of(images: Any, index: np.ndarray, device: torch.device) -> tuple[Tens
 def centre_crop(images: Tensor, size: int, covered: Tensor | None = None) -> Tensor:
     """Return the middle `size` × `size` pixels of each image (B, C, H, W).
 
-    covered: (B, 2) height and width of each image, which lies at the top left; None: all of it.
+    covered: (B, 2) height and width of each image, which is at the top left; None: all of it.
     """
     if covered is not None:
         sides = zip(images, covered.tolist(), strict=True)
@@ -157,7 +157,7 @@ def random_resized_crop(
 
     scale: smallest and largest share of the image's area.
     ratio: smallest and largest width over height.
-    covered: (B, 2) height and width of each image, which lies at the top left; None: all of it.
+    covered: (B, 2) height and width of each image, which is at the top left; None: all of it.
     The resize is bilinear with antialiasing: its triangle widens where a box is larger than `size`.
     """
     if not 0 < scale[0] <= scale[1] <= 1 or not 0 < ratio[0] <= ratio[1]:

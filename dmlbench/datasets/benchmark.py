@@ -13,10 +13,10 @@ from dmlbench.datasets.published import PUBLISHED, Counts
 
 
 class BenchmarkDataset(ListedDataset):
-    """A published set of images with its zero-shot split, whatever folder it lies in.
+    """A published set of images with its zero-shot split, whatever folder it is in.
 
     The ids of images are those of the set's own lists, so the same set has the same ids
-    wherever it lies. A listed image that is not on disk is an error; a set with other numbers
+    wherever it is. A listed image that is not on disk is an error; a set with other numbers
     than the published ones is loaded, and the report, which every entry holds, says so.
 
     root: the folder of the set, or the one above; None looks where `dmlbench data list` says.
@@ -52,7 +52,7 @@ class BenchmarkDataset(ListedDataset):
 
     @classmethod
     def find(cls, root: str | None = None) -> Found:
-        """Return where the set lies, and in which form. Raises `DatasetError`."""
+        """Return where the set is, and in which form. Raises `DatasetError`."""
         return find_layout(cls.name, place_of(cls.name, root), cls.folders, cls.layouts)
 
     @classmethod

@@ -44,7 +44,7 @@ class Cars(BenchmarkDataset):
                     "devkit/cars_test_annos_withlabels.mat",
                 ),
                 "names": ("devkit/cars_meta.mat", "cars_meta.mat"),
-                # As archives made anew often have it, a folder within the folder.
+                # As archives that were repacked often have it, a folder within the folder.
                 "train images": ("cars_train/cars_train/", "cars_train/"),
                 "test images": ("cars_test/cars_test/", "cars_test/"),
             },
@@ -103,7 +103,7 @@ def _class_folders(found: Found) -> Iterator[ListedImage]:
                 raise DatasetError(f"cars: {place} has {len(row)} columns instead of 6.")
             label = whole_number("cars", row[5], place)
             _require_class(label, names, place)
-            # A slash cannot stand in the name of a folder: Ram C/V Cargo Van.
+            # A slash cannot be in the name of a folder: Ram C/V Cargo Van.
             within = f"{names[label - 1].replace('/', '-')}/{row[0]}"
             folder = found.parts[f"{part} images"]
             yield _image(folder, f"cars_{part}/{row[0]}", within, label, names, place)

@@ -30,7 +30,7 @@ class Folder(ListedDataset):
 
     Without `csv`, the directory holds a directory for each class, or the directories ``train`` and
     ``test`` (or ``train``, ``query`` and ``gallery``) with a directory for each class in them.
-    Images may lie deeper inside a class directory. Links are followed; names that start with a dot
+    Images may be deeper inside a class directory. Links are followed; names that start with a dot
     are passed over.
 
     root: the directory; the ids of images are their paths relative to it.
@@ -41,7 +41,7 @@ class Folder(ListedDataset):
         or the column ``split``), or "auto": given where it is there, else half.
     image_size: pixels a side that the middle square of each image is stored at.
     whole_images: store whole images instead, their short side at `image_size`.
-    Raises `DatasetError` for what cannot be meant; what can be worked around is in `report`.
+    Raises `DatasetError` for what is invalid; what can be worked around is in `report`.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The characters of the glyph dataset: chosen once, shipped as ``glyphs.txt``.
 
-``python -m dmlbench.datasets.glyph_alphabet`` prints that list anew from the rule below.
+``python -m dmlbench.datasets.glyph_alphabet`` prints that list again from the rule below.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def load_faces(folder: Path | None = None) -> list[Font]:
 
 
 def candidates(fonts: Iterable[Font]) -> list[int]:
-    """Return the characters that have ink in every face, but for combining marks, ascending."""
+    """Return the characters that have ink in every face, except combining marks, ascending."""
     fonts = list(fonts)
     shared = set.intersection(*(set(font.glyph_of) for font in fonts))
     return sorted(

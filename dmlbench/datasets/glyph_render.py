@@ -116,7 +116,7 @@ def coverage(
     from_y = ((yx * x0 + yy * y0) >> 33) + dy
     to_x = ((xx * x1 + xy * y1) >> 33) + dx
     to_y = ((yx * x1 + yy * y1) >> 33) + dy
-    # Scan line j lies at j · gap + gap / 2; a piece crosses those from its upper to its lower end.
+    # Scan line j is at j · gap + gap / 2; a piece crosses those from its upper to its lower end.
     gap = _SUBPIXEL // _ROWS
     first = np.clip((np.minimum(from_y, to_y) + gap // 2 - 1) // gap, 0, side * _ROWS)
     last = np.clip((np.maximum(from_y, to_y) + gap // 2 - 1) // gap, 0, side * _ROWS)

@@ -33,7 +33,7 @@ class Pets(BenchmarkDataset):
     def _list(cls, found: Found) -> Iterator[ListedImage]:
         file = found.parts["list"]
         breeds: dict[str, int] = {}
-        named: dict[str, str] = {}  # images of the list, by the place where they stand in it
+        named: dict[str, str] = {}  # images of the list, by the place where they are in it
         for number, line in enumerate(read_lines(cls.name, file), 1):
             cells = line.split()
             if not cells or line.startswith("#"):

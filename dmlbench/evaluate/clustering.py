@@ -159,7 +159,7 @@ def _warn_of_two_faiss() -> None:
 
 
 def obstacles() -> list[str]:
-    """What stands in the way of NMI and AMI here, in sentences; faiss is looked for, not loaded."""
+    """What prevents NMI and AMI here, in sentences; faiss is looked for, not loaded."""
     if importlib.util.find_spec("faiss") is None:
         return [str(FaissMissing())]
     conflict = two_faiss()

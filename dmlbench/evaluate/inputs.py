@@ -71,7 +71,7 @@ def working_dtype(*arrays: np.ndarray) -> np.dtype:
 def normalise(rows: np.ndarray, dtype: np.dtype, name: str, positions: np.ndarray) -> np.ndarray:
     """A copy of rows (N, D) with unit L2 norm; a zero row stays zero, its cosine to all is 0.
 
-    positions: (N,) where the rows stand in what the caller handed in, for the message.
+    positions: (N,) where the rows are in what the caller handed in, for the message.
     Raises ValueError naming the first row that holds NaN or an infinity.
     """
     out = np.array(rows, dtype=dtype, order="C", copy=True)

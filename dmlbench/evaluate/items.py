@@ -107,7 +107,7 @@ class Task:
 
     queries: the Q queries that have a relevant item; self retrieval: the first Q of `gallery`.
     symmetric: whether that is one and the same array, whose product with itself is symmetric.
-    query_index: (Q,) where they stand in what was handed in. query_class: (Q,) ascending.
+    query_index: (Q,) where they are in what was handed in. query_class: (Q,) ascending.
     gallery_class: (N,) ascending. starts: (C + 1,) where each class starts in the gallery.
     lifted: whether queries are (2q, −1) and items (x, ‖x‖²), so products order by distance.
     """

@@ -79,7 +79,7 @@ class MetricSpec:
     shown: bool = False
 
 
-#: In the order of columns; Recall@K stands before them.
+#: In the order of columns; Recall@K is before them.
 METRICS = (
     MetricSpec(
         name="map_at_r",

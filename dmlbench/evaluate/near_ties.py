@@ -2,7 +2,7 @@
 
 In exact arithmetic two items may be equally similar to a query although their embeddings differ,
 as codes of few values are all the time; a product in float32 parts such ties by its rounding, and
-an item of another class would then stand behind a relevant one by chance. Similarities that are
+an item of another class would then come behind a relevant one by chance. Similarities that are
 closer than the rounding may part them are therefore computed again, and tie where float64 cannot
 tell them apart. All others keep the order that the product gave.
 
@@ -176,7 +176,7 @@ class NearTies:
 
 
 def _products(queries: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """The products (h,) of queries and items (h, D), whose lengths are 1 but for their rounding."""
+    """The products (h,) of queries and items (h, D), whose lengths are 1 except for rounding."""
     squares = np.einsum("hd,hd->h", items, items)
     return np.einsum("hd,hd->h", queries, items) / np.sqrt(np.where(squares > 0, squares, 1))
 

@@ -1,4 +1,4 @@
-"""How many items stand above each relevant one, learned from one tile of similarities at a time.
+"""How many items are above each relevant one, learned from one tile of similarities at a time.
 
 The i-th most similar relevant item of a query has rank i + (non-relevant items at least as
 similar). MAP@R and R-Precision ask for ranks up to R, Recall@K for the first rank up to K, and

@@ -85,7 +85,7 @@ class _RowScan:
         relevant = similarities.gather(1, places).masked_fill_(outside, -torch.inf)
         similarities.scatter_(1, places, -torch.inf)
         relevant = relevant.sort(dim=1, descending=True).values
-        # The query itself is −inf, and stands last.
+        # The query itself is −inf, and comes last.
         return relevant[:, : relevant.shape[1] - self.task.self_retrieval].contiguous()
 
     def _above(self, similarities: Tensor, relevant: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from dmlbench.evaluate.near_ties import NearTies
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where the relevant items of b queries stand, and their nearest non-relevant neighbours.
+    """Where the relevant items of b queries are, and their nearest non-relevant neighbours.
 
     relevant: (b, R) similarities, descending, padded with −inf. num_relevant: (b,).
     above: (b, R) non-relevant items at least as similar as each; see `ranking.QueryBlock`.
@@ -119,7 +119,7 @@ def vote(
 
     similarities: (N,), −inf for the query itself. gallery_class: (N,).
     voters: how many of the nearest vote. The most votes win, of equally many the nearer; items
-    of other classes stand before equally similar ones of the query's class, and among themselves
+    of other classes come before equally similar ones of the query's class, and among themselves
     in the order that is worst for it.
     """
     relevant = gallery_class == query_class

@@ -81,7 +81,7 @@ class FastAPLoss(PairLoss):
         return value, gradient.scatter_add_(1, columns, pull)
 
     def _cumulate(self, bins: Tensor, share: Tensor, count: Tensor) -> Tensor:
-        """(B, Q + 1): what lies up to each bin of items (B, any) with `share` in their next one."""
+        """(B, Q + 1): what is up to each bin of items (B, any) with `share` in their next one."""
         sums = share.new_zeros(len(share), self.num_bins + 1)
         whole_items = torch.zeros_like(sums).scatter_add_(1, bins, count).cumsum(1)
         return whole_items - sums.scatter_add_(1, bins, share)

@@ -25,7 +25,7 @@ class _Negatives(NamedTuple):
     """The negatives that a batch is compared with.
 
     columns: (B, P) of one negative for each positive; None for all N.
-    lack: (B, P) or (B, N), how far each lies inside the boundary and its margin, at least 0.
+    lack: (B, P) or (B, N), how far each is inside the boundary and its margin, at least 0.
     pushed, pulled: how often a negative and a positive pair count.
     """
 

@@ -37,7 +37,7 @@ def softplus(x: Tensor) -> Tensor:
 
 def softplus_matrix(x: Tensor) -> Tensor:
     """`softplus` for matrices of many entries."""
-    # log(1 + e) = 2 artanh(e / (2 + e)), as exact: log1p, which softplus stands on, can take ten
+    # log(1 + e) = 2 artanh(e / (2 + e)), as exact: log1p, which softplus uses, can take ten
     # times as long on a CPU.
     share = x.abs().neg_().sigmoid_()  # e / (1 + e) with e = exp(-|x|)
     spare = 2 - share

@@ -19,7 +19,7 @@ _NORM_FLOOR = 1e-12  # torch.nn.functional.normalize's own
 class LastResult:
     """Remembers what was last made from a tensor, for as long as someone else holds it.
 
-    Both sides are weak references: nothing is kept alive, but for a copy of the tensor while what
+    Both sides are weak references: nothing is kept alive, except a copy of the tensor while what
     was made from it lives. The copy is compared on the way out, since a tensor may be written to
     behind autograd's back (through ``tensor.data``, as `torch.autograd.gradcheck` does); copying
     and comparing read B x D numbers, where a B x B x D product is saved. Threads may share one:
@@ -91,7 +91,7 @@ class CosineMatrix:
     def means(self) -> tuple[Tensor, Tensor]:
         """(B,) and (N,) means over the components of normalised anchors and references.
 
-        In the graph, but for a memory's.
+        In the graph, except a memory's.
         """
         anchors = nn.functional.normalize(self.embeddings).mean(1)
         if self.memory is None:

@@ -25,7 +25,7 @@ from dmlbench.plan.writing import row_name
 class Component:
     """A chosen plugin component with its resolved parameters (JSON values).
 
-    defaults: of its parameters, as its plugin has them; those at their default are no part of the
+    defaults: of its parameters, as its plugin has them; those at their default are not part of the
         identity.
     """
 

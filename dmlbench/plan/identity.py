@@ -69,7 +69,7 @@ def field_defaults(cls: type) -> dict[str, Any]:
 
 
 def states_the_same(stated: Any, whole: Any) -> bool:
-    """Whether all that is stated stands with the same value in the whole, which may say more."""
+    """Whether all that is stated has the same value in the whole, which may say more."""
     if isinstance(stated, Mapping) and isinstance(whole, Mapping):
         return all(key in whole and states_the_same(stated[key], whole[key]) for key in stated)
     if isinstance(stated, list) and isinstance(whole, list) and len(stated) == len(whole):

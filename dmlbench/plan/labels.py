@@ -1,4 +1,4 @@
-"""What a configuration is called where several stand side by side: its names, and what differs.
+"""What a configuration is called where several are listed: its names, and what differs.
 
 Only parameters that are not the default are named, as one types them on the command line.
 """

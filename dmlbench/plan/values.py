@@ -28,7 +28,7 @@ _TORCH_BEGINNINGS = (b"PK\x03\x04", b"\x80")
 def check_values(item: Registered, given: Mapping[str, Any]) -> None:
     """Raise `UsageError` for a value of another type than the parameter's default or range.
 
-    None may always be meant. A default that is text allows anything, as "all" may stand beside a
+    None may always be meant. A default that is text allows anything, as "all" may be beside a
     number, and so does one that is None, a list or a table, unless the parameter is tuned within a
     range of numbers.
     """

@@ -81,7 +81,7 @@ class TrialJobs:
 def configuration_message(
     configuration: Configuration, out: Path, resources: Resources, without: Sequence[str]
 ) -> dict[str, Any]:
-    """What a process is told of a configuration, whatever it is to do with it."""
+    """What a process gets for a configuration, whatever it is to do with it."""
     return {
         "configuration": configuration.to_json(),
         "entry_id": configuration.entry_id,

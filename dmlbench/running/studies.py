@@ -1,7 +1,7 @@
 """The tuning trials of one setting: what is proposed next, and the record of what was tried.
 
-Optuna is asked anew before every tuning trial, and knows no more than the finished ones: the record
-alone decides what comes next, so an interrupted tuning proposes what an uninterrupted one does.
+Optuna is asked again before every tuning trial, and knows only the finished ones: the record alone
+decides what comes next, so an interrupted tuning proposes what an uninterrupted one does.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class RowDesign(Record):
     """One row: a loss alone, or a combiner of several.
 
     losses, combiner: as on the command line. set: values by dotted key, over those of the dataset.
-    tuned: within the study's budget; otherwise the values are those that stand here.
+    tuned: within the study's budget; otherwise the values are those that are given here.
     datasets: only on these; everywhere if empty.
     """
 

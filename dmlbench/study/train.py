@@ -17,7 +17,7 @@ from dmlbench.study.design import Study
 def part_of(rows: Sequence[StudyRow], part: int, parts: int) -> list[StudyRow]:
     """The rows of one of several machines: every `parts`-th, from number `part` (1, 2, ...) on.
 
-    Rows and not trials are divided, so that each row is tuned in one place. Raises `UsageError`.
+    Rows and not trials are divided, so each row is tuned in one place. Raises `UsageError`.
     """
     if not 1 <= part <= parts:
         raise UsageError(f"Part {part} of {parts} does not exist; the parts are 1 to {parts}.")

@@ -64,7 +64,7 @@ def build(
 ) -> Built:
     """Build everything that a configuration names. Raises `DmlbenchError`.
 
-    emit: told how a pass over the images goes on.
+    emit: told how a pass over the images progresses.
     refit: for a training on all training classes, none of them held out.
     """
     recipe = configuration.recipe

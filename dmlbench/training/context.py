@@ -1,7 +1,7 @@
 """Whether an embedding depends on what else is in its batch: a few images embedded one at a time.
 
 Two steps are compared apart, the backbone's features and what heads and combiner make of them: the
-precision of the recipe rounds the first alone, so that the second is held to float32.
+precision of the recipe rounds the first alone, so the second is held to float32.
 Distances are relative to the norm, as the cosine is. Images must differ by no more than rounding
 explains, and by little beside the distance between two images, whichever is more: a network whose
 embeddings lie close together is held to what keeps them apart.
@@ -46,7 +46,7 @@ def check_context(
 ) -> None:
     """Embed the probes one at a time by `parts` and raise `ContextDependent` where they differ.
 
-    parts: the state that embedded them; a network built anew remembers nothing of the others.
+    parts: the state that embedded them; a network built again remembers nothing of the others.
     what: what the images are called in the message, such as "test".
     """
     evaluating(parts)

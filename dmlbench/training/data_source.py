@@ -33,7 +33,7 @@ class DataSource:
         return self._training
 
     def whole(self) -> Any:
-        """The data on this split, test images included, loaded anew at the recipe's size.
+        """The data on this split, test images included, loaded again at the recipe's size.
 
         Raises `DmlbenchError`, during a training phase `DatasetRefused`.
         """

@@ -46,7 +46,7 @@ def embed_images(
 ) -> Embedded:
     """The combiner's embedding of every image, in evaluation mode.
 
-    generator: draws the order in which images are embedded, so that batches mix classes, and the
+    generator: draws the order in which images are embedded, so batches mix classes, and the
         `num_probes` images (all, where there are fewer) whose features are kept.
     """
     with own_work():

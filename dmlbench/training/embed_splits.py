@@ -1,4 +1,4 @@
-"""Test images to embeddings: by the chosen state, built anew, that no other image can help.
+"""Test images to embeddings: by the chosen state, built again, that no other image can help.
 
 Legend: N test items, G gallery items, D embedding width.
 """
@@ -69,7 +69,7 @@ def embed_splits(subject: Subject, built: Built, dataset: Any) -> dict[str, Tens
         if not bool(embedded.embeddings.isfinite().all()):
             raise TrialFailure(f"the test {what} are not finite, although every loss was")
         if not protocol.transductive:
-            # Built anew, so that it remembers nothing of what it embedded in company.
+            # Built again, so it remembers nothing of what it embedded in company.
             fresh = fresh or subject.built().parts
             check_context(embedded, fresh, recipe, images, split)
         tensors[what] = embedded.embeddings

@@ -45,7 +45,7 @@ def versions() -> dict[str, str]:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start counting peak memory anew, where the system can."""
+    """Start counting peak memory from zero, where the system can."""
     import torch
 
     if device.type == "cuda":

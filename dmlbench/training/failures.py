@@ -116,7 +116,7 @@ def log_traceback() -> None:
 def own_work(what: str = "") -> Iterator[None]:
     """Around what losses, combiner or backbone compute: what they raise fails their trial.
 
-    what: whose work it is, to stand before the error.
+    what: whose work it is, to name before the error.
     Raises `TrialFailure`, or `MachineTrouble` where the machine is at fault.
     """
     try:

@@ -45,11 +45,11 @@ class Precomputed(nn.Module):
 class FrozenFeatures:
     """Gives image sets whose images are their features (N, F) float32, a memory map.
 
-    backbone: not changed, but for its device and mode.
+    backbone: not changed, except for its device and mode.
     transform: stored images (B, C, H, W) uint8 -> input of the backbone.
     made_from: JSON values that tell backbone, weights, transform and data apart from any others.
     emit: told ``features_progress`` with ``split``, ``images_done``, ``images`` and ``seconds``
-        while a pass goes on, and with ``waiting`` while another process makes it.
+        during a pass, and with ``waiting`` while another process makes it.
     transductive: whether the backbone may adapt to its batch.
     """
 
@@ -86,7 +86,7 @@ class FrozenFeatures:
     def _pass(self, split: str, images: ImageSet) -> Iterator[np.ndarray]:
         """The features in the order of the images, made in one that mixes classes."""
         self.backbone.to(self.device).eval()
-        # One pass serves every seed, so that none of them draws its order.
+        # One pass serves every seed, so none of them draws its order.
         generator = generator_for(0, f"features {split}")
         order = generator.permutation(len(images))
         features = np.empty((len(images), self.backbone.num_features), np.float32)

@@ -1,7 +1,7 @@
 """Build everything once before anything is trained, and blame what cannot be built.
 
 A dataset, backbone, weights file or batch that cannot be used is no fault of the losses that were
-to be trained with it; their names stand before what they, or their combiner, refuse.
+to be trained with it; their names come before what they, or their combiner, refuse.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One batch's gradients: of the objective, or of what a combiner makes of the losses' gradients.
 
-Which way a combiner needs is chosen once a trial. The features are a leaf in all of them: the
+Which way a combiner needs is chosen once per trial. The features are a leaf in all of them: the
 backbone's share of a gradient is taken by `BackbonePass`, which alone knows of micro-batches.
 Legend: B batch, F feature width, M losses, P shared parameters, R width of the representation.
 """

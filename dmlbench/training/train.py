@@ -1,6 +1,6 @@
 """The one training loop.
 
-A run is a pure function of its inputs and the seed: the random state is set anew at the start of
+A run is a pure function of its inputs and the seed: the random state is set again at the start of
 every epoch from (seed, epoch), so a checkpoint needs no random state and a resumed run gives
 the numbers of an uninterrupted one.
 Legend: B batch, F feature width, D embedding width, M losses.
@@ -45,7 +45,7 @@ class NotFinite(TrialFailure):
 
 @dataclass
 class TrainingProgress:
-    """Where training stands; with the modules and optimisers, all that a checkpoint holds."""
+    """How far training is; with the modules and optimisers, all that a checkpoint holds."""
 
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -203,7 +203,7 @@ class Trainer:
         # Looked at only where nothing else shows that there is something to learn.
         self.learns = self.learns or bool(values[0] != 0) or self._has_gradient()
         if recipe.optimizer.max_gradient_norm:
-            # The combiner's penalty is no part of the norm: it would shrink the network's steps.
+            # The combiner's penalty is not part of the norm: it would shrink the network's steps.
             nn.utils.clip_grad_norm_(parts.model.parameters(), recipe.optimizer.max_gradient_norm)
         self.optimizer.step()
         if self.auxiliary_optimizer is not None:

@@ -65,7 +65,7 @@ def train_trial(
     device: torch.device,
     emit: Emit,
 ) -> TrialResult | None:
-    """Train one seed, going on from its checkpoints, and write what the test needs of it.
+    """Train one seed, resuming from its checkpoints, and write what the test needs of it.
 
     source: of the class split to train on. folder: locked by the caller, without a result.
     Gives None, or where the training failed, such as by a loss that became NaN, the recorded result

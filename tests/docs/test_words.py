@@ -1,8 +1,12 @@
-"""The prose of the docs and of the command line keeps to plain words: these patterns stay out."""
+"""Docs, help, docstrings and comments keep to plain words: these patterns stay out."""
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,7 +23,7 @@ PAGES = [
 ]
 #: A pattern, and what to write instead.
 BANNED = {
-    r"\bstands?\b(?! in for\b)": "is, appears, is listed",
+    r"\bstands?\b(?! (?:in )?for\b| out\b| behind\b)": "is, appears, is listed",
     r"\b(?:lies|they lie|may lie|must lie)\b": "is stored, is in",
     r", so that\b": "so",
     r"\b(?<!there )(?:is|are) no (?:part|whole|plain|regular|entry|dataset)\b": "is not a",
@@ -45,6 +49,28 @@ def found(text: str) -> list[str]:
     ]
 
 
+def prose_of_code(source: str) -> Iterator[tuple[int, str]]:
+    """Docstrings and comments of a module, each with its line; what runs over lines on one."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node):
+            yield node.body[0].lineno, prose(str(ast.get_docstring(node)))
+    block: list[tokenize.TokenInfo] = []
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type != tokenize.COMMENT:
+            continue
+        if block and token.start != (block[-1].start[0] + 1, block[-1].start[1]):
+            yield _joined(block)
+            block = []
+        block.append(token)
+    if block:
+        yield _joined(block)
+
+
+def _joined(block: list[tokenize.TokenInfo]) -> tuple[int, str]:
+    return block[0].start[0], " ".join(token.string.lstrip("#: ") for token in block)
+
+
 def commands(group: click.Group, words: str) -> list[str]:
     names = []
     for name in group.list_commands(click.Context(group)):
@@ -63,6 +89,24 @@ def test_a_page_has_no_banned_pattern(page):
 @pytest.mark.parametrize("words", commands(cli, "dmlbench"))
 def test_help_has_no_banned_pattern(words):
     assert found(prose(help_text(words))) == []
+
+
+@pytest.mark.parametrize("folder", ["dmlbench", "plugins"])
+def test_docstrings_and_comments_have_no_banned_pattern(folder):
+    assert [
+        f"{path.relative_to(ROOT)}:{line}: {problem}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for line, text in prose_of_code(path.read_text("utf-8"))
+        for problem in found(text)
+    ] == []
+
+
+def test_prose_of_code_is_docstrings_and_comments():
+    source = (
+        '"""A row\nstands."""\n# It lies\n# here.\nname = "stands"  # but for\n'
+        "def f():\n    'Goes\\n    on.'\n"
+    )
+    assert [len(found(text.lower())) for _, text in prose_of_code(source)] == [1, 1, 1, 1]
 
 
 def test_what_is_banned_is_found():

@@ -63,13 +63,13 @@ def download(
     progress: OnReceived = lambda done, total: None,
     wait: Callable[[float], None] = time.sleep,
 ) -> Downloaded:
-    """Download a file, going on with what an interrupted call left, and check it.
+    """Download a file, resuming an interrupted one, and check it.
 
     url: http or https.
     target: what the file is called when it is whole; written in its folder until then.
     checksum: ``md5:...`` or ``sha256:...``; "" where none is known.
     wait: sleeps for a number of seconds between attempts.
-    Raises `ChecksumError` for a file of another content, `DownloadError` where it cannot be had.
+    Raises `ChecksumError` for a file of another content, `DownloadError` if it cannot be fetched.
     """
     try:
         sent = as_sent(url)
@@ -156,7 +156,7 @@ class _Part:
             return {}
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Start anew with a version of the file."""
+        """Start again with a version of the file."""
         self.path.unlink(missing_ok=True)
         text = json.dumps(dict(facts))
         write_atomically(self.facts_file, lambda file: file.write(text.encode()))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Verification:
     """What was found of a set.
 
-    base: the folder of the set. layout: in which form it lies there.
+    base: the folder of the set. layout: in which form it is there.
     counts: of the images on disk.
     problems: one line for each difference from the published set; none where it is whole.
     """

@@ -38,14 +38,14 @@ from dmlbench.statistics.intervals import holm, paired_difference
 
 @dataclass(frozen=True)
 class Located:
-    """An entry and the leaderboard's folder in which it lies."""
+    """An entry and the leaderboard's folder that it is in."""
 
     entry: Entry
     leaderboard: Path
 
     @cached_property
     def tier(self) -> str:
-        """How far it can be trusted, by what lies beside it."""
+        """How far it can be trusted, by what is stored beside it."""
         return Tiers(self.leaderboard).standing(self.entry).tier
 
 

@@ -27,8 +27,8 @@ class Comparison:
     first_tries, other_tries: how many settings each tuning record tried.
     conclusion: "above" or "below" where the corrected test over trials separates the two and so
         does the interval over classes and splits, if there is one; "undecided" with fewer than
-        three common seeds (or splits, where there are several) or an entry that does not stand its
-        checks.
+        three common seeds (or splits, where there are several) or an entry that fails
+        verification.
     """
 
     metric: str

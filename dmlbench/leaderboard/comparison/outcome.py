@@ -20,7 +20,7 @@ class Verdict:
         "incomplete" where some of its losses are missing or left out, so the best may be
         another, or where it is better after more tuning; "undecided" with fewer than three
         common seeds, no single loss to compare with, or
-        a combiner row that does not stand its checks.
+        a combiner row that fails verification.
     best_single: name of the single loss against which the lead is smallest, of the `num_singles`
         that share three seeds or, where none does, the most; None if there is none.
     difference: combiner minus single of `metric` (a fraction), paired over the common seeds.
@@ -28,9 +28,9 @@ class Verdict:
         `num_comparisons` of the group.
     other, other_difference: the same of a second metric, without a conclusion about it.
     missing: the losses that were not run alone in this group, or on fewer common seeds.
-    left_out: the rows that would be compared but do not stand their checks: the combiner row
+    left_out: the rows that would be compared but fail verification: the combiner row
         itself, or single losses of which no other row does.
-    tuned: whether the combiner row was tuned as a whole, so that it compares with such rows alone.
+    tuned: whether the combiner row was tuned as a whole, so it compares with such rows alone.
     tuning_trials, single_tuning_trials: how many settings were tried in all for each of the two.
     code_differs: whether the shared loss's code is not the same in the two entries.
     """

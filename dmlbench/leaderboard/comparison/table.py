@@ -43,7 +43,7 @@ def leaderboard_frame(
     are sorted by group and by mean, those without a rank last.
     rank_low, rank_high: the range of ranks that a row may have (`dmlbench.statistics.ranking`);
         missing for fewer than five trials, for trials on two class splits alone, and for an entry
-        that does not stand its checks.
+        that fails verification.
     position: 1 for the best mean of the ranked rows of a group, 2 for the next, and so on.
     seeds, failed: how many trials completed and failed; splits: on how many class splits.
     smallest_difference: what the group's ranked rows would have shown with 80 % power.

@@ -104,7 +104,7 @@ class Attestation(Record):
         )
 
     def is_of(self, entry: Entry, entry_sha256: str | None = None) -> bool:
-        """Whether it was made for this entry as it stands now."""
+        """Whether it was made for this entry as it is now."""
         return self.entry_sha256 == (entry_sha256 or entry.content_sha256())
 
 

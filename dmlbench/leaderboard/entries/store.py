@@ -1,6 +1,6 @@
 """Where entries live: the only place that writes them, and the one that reads them back.
 
-A leaderboard is the folder ``<out>/<protocol>/<dataset>``. What is run here lies in
+A leaderboard is the folder ``<out>/<protocol>/<dataset>``. What is run here is in
 ``<entry id>.json``; what was made elsewhere in ``<entry id>.<hash of its content>.json``, so
 several submissions of one configuration are kept side by side, and merging folders never conflicts.
 """
@@ -50,7 +50,7 @@ def write_entry(out: str | Path, entry: Entry, beside: bool = False) -> Path:
     """Write an entry so that a reader finds the old file or the new one, never a part.
 
     beside: under the name of its content, so it replaces no other submission.
-    Safe when processes write at once: each has a file of its own and the last to finish stands.
+    Safe when processes write at once: each has a file of its own and the last to finish is kept.
     Raises `VerificationError` for an entry that could not be read back.
     """
     path = entry_path(out, entry.protocol.name, entry.dataset.name, entry.entry_id)
@@ -130,7 +130,7 @@ def leaderboard_folders(folder: str | Path) -> list[Path]:
     levels = ("", "*/", "*/*/")
     found = {path.parent for level in levels for path in folder.glob(f"{level}*.json")}
     found |= {path.parent.parent for level in levels for path in folder.glob(f"{level}_*/*.json")}
-    # What starts with a dot is hidden; with an underscore it lies beside the entries.
+    # What starts with a dot is hidden; with an underscore it is beside the entries.
     hidden = {f for f in found if any(p[0] in "._" for p in f.relative_to(folder).parts)}
     return sorted(found - hidden)
 
@@ -169,7 +169,7 @@ def find_entry(out: str | Path, id_prefix: str) -> Entry:
     """Read the one entry whose id starts so, anywhere under `out`, or that of a file's path.
 
     Raises `UsageError` if none or several fit, naming them, and `VerificationError` if the file
-    found is no entry.
+    found is not an entry.
     """
     return read_entry(find_entry_file(out, id_prefix))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dmlbench.leaderboard.comparison.outcome import Verdict
 
-# What says most stands first: of many verdicts, the page shows a few at once.
+# What says most comes first: of many verdicts, the page shows a few at once.
 _OUTCOMES = ("beats", "worse", "not separated", "incomplete", "undecided")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-#: What stands where in a row. "intervals" has mean, low and high of each metric in turn. Then the
+#: What is where in a row. "intervals" has mean, low and high of each metric in turn. Then the
 #: columns of every table: of text its value, of others the text and the value to sort by. "spent"
 #: has kind and seconds of the cost.
 ROW = (

@@ -64,7 +64,7 @@ def write_site(
     published: results of papers, shown in groups of their own and without pages.
     source: the folder that the entries were read from, where attestations and the stored test
         embeddings lie. registry: where datasets come from for the galleries; None leaves galleries
-        out. progress: told of pages, done and in all.
+        out. progress: called with pages, done and in all.
     Raises `UsageError` for a metric that no entry has, or a folder that holds something else.
     """
     entries = list(entries)
@@ -127,7 +127,7 @@ def _by_entry(found: list[Verdict]) -> dict[str, list[Verdict]]:
 
 
 def _roots(source: str | Path | None) -> list[Path]:
-    """Embeddings are named from the root of all leaderboards; `source` may lie below it."""
+    """Embeddings are named from the root of all leaderboards; `source` may be below it."""
     if source is None:
         return []
     folder = resolved(source)
@@ -155,7 +155,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    # Compact, and with <, > and & as escapes, so no text can close the script it stands in.
+    # Compact, and with <, > and & as escapes, so no text can close the script it is in.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.globals["version"] = __version__
     environment.filters["shown"] = plain

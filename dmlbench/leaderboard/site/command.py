@@ -24,7 +24,7 @@ RECIPE_FILE = "recipe.toml"
 class RerunCommand:
     """How to train an entry again.
 
-    lines: the command, an option a line; joined by a backslash and a newline they are one.
+    lines: the command, an option per line; joined by a backslash and a newline they are one.
     recipe_text: what the file `RECIPE_FILE` must hold; None for a recipe of the package.
     """
 

@@ -96,7 +96,7 @@ def _embeddings(entry: Entry, roots: list[Path]) -> tuple[str, Mapping[str, np.n
 
 
 def _files(artefact: Artefact, roots: list[Path]) -> list[Path]:
-    """Where an artefact lies, of the size it is said to have and nowhere outside the roots."""
+    """Where an artefact is, of the size it is said to have and nowhere outside the roots."""
     if not artefact.path.isprintable():
         return []
     found = []

@@ -29,7 +29,7 @@ from dmlbench.plan.trial_keys import missing_trials
 
 
 class Failure(NamedTuple):
-    """A check that an entry does not stand, and what exactly does not hold."""
+    """A check that an entry fails, and what exactly does not hold."""
 
     check: str
     message: str

@@ -66,7 +66,7 @@ def fingerprint_clashes(entries: Sequence[Entry], names: Sequence[str]) -> Itera
 
 
 def copies(entries: Sequence[Entry], names: Sequence[str]) -> Iterator[Clash]:
-    """No trial stands twice, under whatever entry or seed."""
+    """No trial is listed twice, under whatever entry or seed."""
     seen: dict[Hashable, tuple[int, Trial]] = {}
     for i, entry in enumerate(entries):
         for trial in entry.completed:

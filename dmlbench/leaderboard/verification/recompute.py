@@ -31,7 +31,7 @@ _DECIDING_PACKAGES = ("numpy", "faiss-cpu", "faiss-gpu", "scikit-learn")
 
 @dataclass(frozen=True)
 class StoredEmbeddings:
-    """A trial's test embeddings as they lie on disk.
+    """A trial's test embeddings as they are on disk.
 
     embeddings: (N, D) float. labels: (N,) int64. gallery, gallery_labels: the same, or None.
     similarity: how the entry's protocol compares them, as `Protocol.similarity`.

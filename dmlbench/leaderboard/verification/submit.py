@@ -1,6 +1,6 @@
-"""Entries from elsewhere become part of a leaderboard, once they stand the checks.
+"""Entries from elsewhere become part of a leaderboard, once they pass the checks.
 
-An entry is data: it is parsed with the strict schema and written anew, so nothing but what
+An entry is data: it is parsed with the strict schema and written again, so nothing but what
 the schema knows gets in.
 """
 
@@ -34,7 +34,7 @@ from dmlbench.leaderboard.verification.cross_entry_checks import clashes
 class Addition:
     """What became of one source.
 
-    path: where it lies now; None where it was refused, for `problems`.
+    path: where it is stored now; None where it was refused, for `problems`.
     outcome: "added", "beside" (others submitted the same configuration; who submits is what a file
         says, so no file takes the place of another), "there already" or "refused".
     """

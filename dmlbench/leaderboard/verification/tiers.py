@@ -88,7 +88,7 @@ class Tiers:
 
 
 def checked_standing(entry: Entry) -> Standing:
-    """The standing of an entry that lies in no folder: attestations count for nothing."""
+    """The standing of an entry that is in no folder: attestations count for nothing."""
     failures = check_entry(entry)
     concerns = tuple(f"{failure.check}: {failure.message}" for failure in failures)
     return Standing("unverified" if failures else "checked", concerns)
@@ -116,7 +116,7 @@ def embeddings_path(leaderboard: Path, artefact: Artefact) -> Path | None:
     out = resolved(leaderboard).parent.parent
     try:
         path = resolved(out / artefact.path)
-        # A scratch disk is often linked there; what lies behind it belongs to the leaderboards.
+        # A scratch disk is often linked there; what is behind it belongs to the leaderboards.
         trials = resolved(out / TRIALS)
     except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file has
         return None

@@ -46,7 +46,7 @@ def verify(
 ) -> list[Verified]:
     """Verify the entries under a folder, or those of one file's, every file's alone and together.
 
-    embeddings: compute the metrics again from the stored embeddings, where they lie here.
+    embeddings: compute the metrics again from the stored embeddings, where they are here.
     rebuild: build every dataset that is on this machine, to compare labels and fingerprints with;
         without it only those that come with dmlbench are.
     bundle: has embeddings that do not lie here.

@@ -60,7 +60,7 @@ class Verified:
 
 
 def _verify_place(verified: Verified) -> None:
-    """An entry lies where its content says: the tables of a folder are of one dataset."""
+    """An entry is stored where its content says: the tables of a folder are of one dataset."""
     entry = verified.entry
     expected = (entry.protocol.name, entry.dataset.name)
     place = resolved(verified.path).parts[-3:-1]

@@ -45,7 +45,7 @@ def shown_metrics(rows: pandas.DataFrame, by: str, chosen: Sequence[str] = ()) -
 
 
 def metric_cells(rows: pandas.DataFrame, metric: str, plus_minus: str = "±") -> list[str]:
-    """``79.8 ± 1.2`` in percent for each row, padded so that points and signs stand in line."""
+    """``79.8 ± 1.2`` in percent for each row, padded so that points and signs are aligned."""
     means = [percent(value) for value in rows[metric]]
     halves = [
         percent((high - low) / 2)

@@ -49,7 +49,7 @@ def show_entry(entry: Entry, console: Console) -> None:
 
 
 def configuration_rows(entry: Entry) -> list[tuple[str, str]]:
-    """What was trained: a name and a line of text each; no name goes on with the one above."""
+    """What was trained: a name and a line of text each; no name continues the one above."""
     dataset, backbone = entry.dataset, entry.backbone
     rows = [("loss", _loss(loss)) for loss in entry.losses]
     if entry.combiner is not None:

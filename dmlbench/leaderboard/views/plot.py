@@ -31,7 +31,7 @@ _KINDS = {
 def plot_leaderboard(frame: pandas.DataFrame, file: str | Path, by: str = DEFAULT_METRIC) -> None:
     """Draw mean and 95 % interval of every row, a block of axes a group.
 
-    The ranking metric `by` stands beside Recall@1 (or MAP@R, where `by` is Recall@1). Dots and
+    The ranking metric `by` is beside Recall@1 (or MAP@R, where `by` is Recall@1). Dots and
     not bars: the axes need not start at 0. A row without an interval has an open marker.
     frame: of `leaderboard_frame`. file: its suffix says PNG, SVG or PDF.
     Raises `UsageError` for another suffix, or a frame without completed trials.
@@ -50,7 +50,7 @@ def plot_leaderboard(frame: pandas.DataFrame, file: str | Path, by: str = DEFAUL
     height = sum(heights) + 0.62 * len(groups) + 0.35
     with figure_for(file, 8.2, height) as figure:
         figure.get_layout_engine().set(wspace=0.05)
-        # A line of the grid for titles: they may be wider than the axes that they stand over.
+        # A line of the grid for titles: they may be wider than the axes that they are over.
         grid = figure.add_gridspec(2 * len(groups), 2, height_ratios=heights)
         for i, (group, title, names) in enumerate(zip(groups, titles, labels, strict=True)):
             _draw_title(figure.add_subplot(grid[2 * i, :]), title)

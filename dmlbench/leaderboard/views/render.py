@@ -84,7 +84,7 @@ def _columns(
 def _fit(columns: list[Column], width: int, chosen: bool) -> tuple[list[Column], list[str]]:
     """Leave out columns of numbers, the least important first, until the rest fits the width.
 
-    Never the ranking metric, which stands first; larger K of Recall@K go before smaller ones.
+    Never the ranking metric, which comes first; larger K of Recall@K go before smaller ones.
     chosen: the metrics were asked for, and go last.
     """
     kept = list(columns)

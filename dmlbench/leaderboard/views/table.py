@@ -23,8 +23,8 @@ class TableColumn:
     cells: gives no cells at all where the column says nothing about a group.
     field: the column of the frame that the page for the browser sorts by; order: what it sorts by
         instead, of each row; None for a row that comes last.
-    text: words, which may wrap and stand on the left; numbers stand on the right.
-    left: stands on the left in documents though it is no text.
+    text: words, which may wrap and are on the left; numbers are on the right.
+    left: is on the left in documents though it is no text.
     always: stays on a terminal however narrow.
     ascending: the first click on the page sorts from the lowest.
     screen: on the page "narrow" is hidden on phones, "wide" is for wide screens alone, and "rest"

@@ -1,6 +1,6 @@
 """Text and tables on a terminal whose words may wrap and whose numbers never do.
 
-Everything is printed as it stands: no markup is read, for names come from other people.
+Everything is printed as it is: no markup is read, for names come from other people.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class JobEnd:
             os._exit(1)
 
     def end_if_forked(self) -> None:
-        """End a process that the job's code forked and that goes on as if it were the job."""
+        """End a process that the job's code forked and that continues as if it were the job."""
         if os.getpid() != self._owner:
             os._exit(1)
 

@@ -56,7 +56,7 @@ def serve(descriptor: int, watched: bool = False) -> NoReturn:
             stream.flush()
         except (OSError, ValueError):
             pass  # a full disk: the log's last words are no reason to fail
-    # Whatever a plugin left to be done at the end of a program is no part of a trial.
+    # Whatever a plugin left to be done at the end of a program is not part of a trial.
     os._exit(0)
 
 

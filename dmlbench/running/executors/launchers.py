@@ -34,7 +34,7 @@ class Launcher(Protocol):
     def ends(self) -> list[tuple[str, int]]:
         """The processes that have ended since, with exit codes; minus the signal for killed ones.
 
-        Raises `LauncherGone` where no process can be started or told of any more.
+        Raises `LauncherGone` where no process can be started any more.
         """
 
     def close(self) -> None:

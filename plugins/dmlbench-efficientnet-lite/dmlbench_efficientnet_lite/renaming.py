@@ -1,6 +1,6 @@
 """Names of the original implementation (efficientnet-lite-pytorch) to timm's.
 
-There the blocks stand in one row; in timm they stand by stage, and a block's modules are named for
+There the blocks are in one row; in timm they are by stage, and a block's modules are named for
 their place: in the first one, which does not widen, the projection is the pointwise convolution.
 """
 

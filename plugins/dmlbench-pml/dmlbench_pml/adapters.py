@@ -68,7 +68,7 @@ class PmlLoss(nn.Module):
         return torch.cat([torch.zeros(0, dtype=torch.float64), *flat])
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take over what `get_extra_state` gave, so that a resumed trial goes on with it."""
+        """Take over what `get_extra_state` gave, so a resumed trial continues with it."""
         for owner, name in self._loose:
             value = vars(owner)[name]
             count = torch.as_tensor(value).numel()

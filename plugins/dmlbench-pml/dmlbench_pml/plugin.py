@@ -35,7 +35,7 @@ def _spec(part: Part, version: str, alone: bool) -> LossSpec:
         defaults={
             **part.defaults,
             **({"miner": None} if part.mines else {}),
-            # In the parameters, so that entries of different versions never pass for one.
+            # In the parameters, so entries of different versions never pass for one.
             "pml_version": version,
         },
         family=_family(part),

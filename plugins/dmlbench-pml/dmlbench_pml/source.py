@@ -17,7 +17,7 @@ NO_LITERAL = object()
 
 @dataclass(frozen=True)
 class ClassSource:
-    """A class of the package: where it stands and its syntax tree.
+    """A class of the package: where it is and its syntax tree.
 
     module: the names below the package, such as ``("losses", "triplet_margin_loss")``.
     """
@@ -130,7 +130,7 @@ class PackageSource:
 
 @cache
 def calls(function: ast.AST | None) -> set[str]:
-    """The names of all that is called in a function, without what stands before the dot."""
+    """The names of all that is called in a function, without what is before the dot."""
     if function is None:
         return set()
     functions = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
@@ -172,7 +172,7 @@ def _read_from_keywords(init: ast.FunctionDef) -> dict[str, Any]:
 
 
 def _literal(node: ast.expr, constants: dict[str, Any]) -> Any:
-    """The value of a default, which may be a name that stands in `constants`."""
+    """The value of a default, which may be a name that is in `constants`."""
     if isinstance(node, ast.Name) and node.id in constants:
         return constants[node.id]
     try:

@@ -45,7 +45,7 @@ class Tracker:
             self._close(run, key, "FAILED")
 
     def _open(self, event: TrialEvent) -> str:
-        """The run of a trial: one that was interrupted goes on."""
+        """The run of a trial: one that was interrupted is resumed."""
         key = trial_key(event)
         found = self.client.search_runs(
             [self.experiment], f"tags.`{_TAG}` = '{key}' and attributes.status = 'RUNNING'"
