@@ -38,14 +38,21 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
 )
 @click.option(
     "--fresh",
-    type=click.IntRange(3, 1000),
+    type=click.IntRange(1, 1000),
     metavar="N",
-    help="Train on N seeds that the author did not choose instead, 3 or more.",
+    help="Train on N seeds that the author did not choose instead, 3 or more on one class split.",
+)
+@click.option(
+    "--fresh-splits",
+    type=click.IntRange(0, 1000),
+    metavar="M",
+    help="With --fresh: on M class splits that the author did not choose, 3 or more, or 0 for the "
+    "dataset's own.  [default: as many as the entry has, if it has 3]",
 )
 @click.option(
     "--salt",
     metavar="TEXT",
-    help="With --fresh: what the seeds are drawn by.  [default: a random text]",
+    help="With --fresh: what seeds and splits are drawn by.  [default: a random text]",
 )
 @click.option(
     "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one per core; 1 on a GPU]"
@@ -80,6 +87,7 @@ def reproduce_command(
     seeds: str | None,
     splits: str | None,
     fresh: int | None,
+    fresh_splits: int | None,
     salt: str | None,
     jobs: int | None,
     device: str,
@@ -97,8 +105,8 @@ def reproduce_command(
     ENTRY is an id, a unique prefix of one, or a file. On the same code and processor every metric
     is expected to be equal to the last digit; elsewhere it must be within the spread of the entry's
     own trials. The result is recorded beside the entry. Its tier becomes "reproduced" once all its
-    trials are, and "confirmed" if fresh seeds agree, unless its submitter trained it again himself.
-    Exit code 0 if the results agree, 4 if they disagree, 1 if that cannot be decided.
+    trials are, and "confirmed" if fresh trials agree, unless its submitter trained it again
+    himself. Exit code 0 if the results agree, 4 if they disagree, 1 if that cannot be decided.
     """
     from dmlbench.cli.progress import watch_run
     from dmlbench.errors import UsageError
@@ -107,7 +115,7 @@ def reproduce_command(
     from dmlbench.leaderboard.entries.record import check_name
     from dmlbench.leaderboard.entries.sanitize import plain
     from dmlbench.leaderboard.entries.store import find_entry_file, read_entry
-    from dmlbench.leaderboard.verification.drawing import check_salt, fresh_seeds, new_salt
+    from dmlbench.leaderboard.verification.drawing import check_salt, new_salt
     from dmlbench.leaderboard.verification.tiers import Tiers
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.reproduce import (
@@ -115,13 +123,13 @@ def reproduce_command(
         discard,
         held,
         plan_again,
-        plan_trials,
+        plan_fresh,
         reproduce,
     )
     from dmlbench.training.trial_folder import TRIALS, make_folder
 
-    if salt is not None and fresh is None:
-        raise UsageError("--salt goes with --fresh.")
+    if (salt is not None or fresh_splits is not None) and fresh is None:
+        raise UsageError("--salt and --fresh-splits go with --fresh.")
     salt = new_salt() if salt is None else check_salt(salt)
     if fresh is not None and (seeds is not None or splits is not None):
         raise UsageError("--fresh draws trials; leave --seeds and --splits out.")
@@ -147,8 +155,7 @@ def reproduce_command(
             )
         else:
             kind = "confirmed"
-            fresh_keys = [(0, seed) for seed in fresh_seeds(found, salt, fresh)]
-            plan = plan_trials(found, fresh_keys, place, registry)
+            plan = plan_fresh(found, salt, fresh, fresh_splits, place, registry)
         with watch_run(plan, verbosity=verbosity) as watch:
             result = reproduce(
                 found,
@@ -191,6 +198,7 @@ def reproduce_command(
             click.echo(f"  ! {plain(line, 500)}")
         if recorded:
             standing = Tiers(path.parent).standing(found)
-            tier = "; ".join([f"the row is {standing.tier}", *standing.concerns])
+            on = f" on fresh {standing.confirmed_on}" if standing.confirmed_on else ""
+            tier = "; ".join([f"the row is {standing.tier}{on}", *standing.concerns])
             click.echo(f"Recorded: {recorded}; {plain(tier, 1000)}", err=True)
     return _CODES[result.agreement.verdict]

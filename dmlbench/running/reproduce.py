@@ -21,11 +21,12 @@ from dmlbench.leaderboard.entries.origin import now
 from dmlbench.leaderboard.entries.record import check_name
 from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.verification.agreement import (
+    FEWEST_SEEDS,
     Agreement,
     agreement,
     different_circumstances,
 )
-from dmlbench.leaderboard.verification.drawing import check_salt
+from dmlbench.leaderboard.verification.drawing import MOST_FRESH, check_salt, fresh_trials
 from dmlbench.leaderboard.verification.recompute import threads_of
 from dmlbench.plan.code import code_sha256, with_defaults
 from dmlbench.plan.config import Configuration, configuration_from_json
@@ -84,6 +85,36 @@ def plan_again(
     ]
     keys = [key for key in keys if key[0] in wanted[0] and key[1] in wanted[1]]
     return plan_trials(entry, keys, scratch, registry)
+
+
+def plan_fresh(
+    entry: Entry, salt: str, seeds: int, splits: int | None, scratch: Path, registry: Registry
+) -> Plan:
+    """Trials on seeds, and class splits, that the salt draws and the entry does not have.
+
+    splits: how many; 0 for the dataset's own, None for as many as the entry has, if it has three.
+    Raises `UsageError` for fewer than could be compared, and as `plan_trials`.
+    """
+    there = len(entry.splits)
+    count = (there if there >= FEWEST_SEEDS else 0) if splits is None else splits
+    if count and min(count, there) < FEWEST_SEEDS:
+        raise UsageError(
+            f"Fresh class splits are compared with the entry's, which takes {FEWEST_SEEDS} or more "
+            f"on both sides; the entry has {there}, and {count} were asked for."
+        )
+    own = sum(trial.split == 0 for trial in entry.trials)
+    if not count and min(seeds, own) < FEWEST_SEEDS:
+        raise UsageError(
+            f"Fresh seeds are compared with the entry's on the dataset's own class split, which "
+            f"takes {FEWEST_SEEDS} or more on both sides; the entry has {own}, and {seeds} were "
+            f"asked for."
+        )
+    if seeds * max(count, 1) > MOST_FRESH:
+        raise UsageError(
+            f"{seeds} seeds on {count} class splits are too many fresh trials; the most is "
+            f"{MOST_FRESH}."
+        )
+    return plan_trials(entry, fresh_trials(entry, salt, seeds, count), scratch, registry)
 
 
 def plan_trials(entry: Entry, keys: Sequence[Key], scratch: Path, registry: Registry) -> Plan:

@@ -75,6 +75,45 @@ def test_a_single_loss_that_fails_on_purpose_makes_no_ensemble_better(make_entry
     assert verdict.best_single == "ms" and verdict.outcome == "worse"
 
 
+def on_splits(entry: Entry, splits: list[int]) -> Entry:
+    """The trials of an entry as if it had them on each of these class splits."""
+    data = entry.model_dump()
+    facts = {k: v for k, v in data["dataset"].items() if k.startswith("num_")}
+    held = facts | {"fingerprint": "0" * 64, "report": []}
+    data["trials"] = [
+        trial | {"split": split, "data": held if split else None}
+        for split in splits
+        for trial in data["trials"]
+    ]
+    return Entry.model_validate(data)
+
+
+def test_the_best_of_many_class_splits_cannot_be_picked(make_entry):
+    """Ten splits were trained, and the three are submitted on which the loss looks best."""
+    entry = make_entry("ms", [0.60, 0.61])
+    picked = on_splits(entry, [0, 3, 7])
+    failures = {failure.check: failure.message for failure in check_entry(picked)}
+    assert failures["seeds"].startswith("of the class splits 1 to 7, 1, 2, 4, 5, 6 are missing")
+    frame = leaderboard_frame([picked, on_splits(make_entry("triplet", [0.5, 0.51]), [0, 3, 7])])
+    assert set(frame["tier"]) == {"unverified"} and frame["rank_low"].isna().all()
+    # Of a split that went badly the bad seeds cannot be left out either.
+    uneven = on_splits(entry, [0, 1, 2])
+    uneven = uneven.model_copy(update={"trials": uneven.trials[:-1]})
+    failures = {failure.check: failure.message for failure in check_entry(uneven)}
+    assert failures["seeds"].startswith("seed 1 of split 2 is missing")
+
+
+def test_an_easy_split_cannot_be_made_up(make_entry):
+    """Few test classes are easily told apart; a random split has half of all classes."""
+    entry = on_splits(make_entry("ms", [0.60, 0.61]), [0, 1])
+    data = entry.model_dump()
+    for trial in data["trials"][2:]:
+        trial["data"] |= {"num_test_classes": 10, "num_test_images": 100}
+        trial["metrics"] |= {"num_queries": 100}
+    failures = {f.check: f.message for f in check_entry(Entry.model_validate(data))}
+    assert "it should divide the dataset's 200 in halves" in failures["splits"]
+
+
 def test_noise_takes_no_row_above_its_mean(published):
     """13.0 ± 20.3 once held rank 4 of 62, and 129 of 1,891 pairs stood in the wrong order."""
     frame = leaderboard_frame(published)

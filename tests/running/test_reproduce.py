@@ -20,7 +20,7 @@ from dmlbench.leaderboard.entries.attestation import (
 from dmlbench.leaderboard.entries.store import read_entry, write_entry
 from dmlbench.leaderboard.verification import tiers
 from dmlbench.leaderboard.verification.agreement import agreement
-from dmlbench.leaderboard.verification.drawing import drawn_trials, fresh_seeds
+from dmlbench.leaderboard.verification.drawing import drawn_trials, fresh_trials
 from dmlbench.leaderboard.verification.tiers import Standing
 from dmlbench.leaderboard.verification.verify import Tiers, tier, verify
 from dmlbench.plugins.loading import load_plugins
@@ -191,7 +191,8 @@ def test_a_forged_confirmation_of_any_size_counts_for_nothing_and_stops_nobody(s
 def test_fresh_seeds_confirm_a_row_or_tell_that_luck_made_it(tmp_path):
     entry = make(map_at_r=[0.50, 0.51, 0.52], dataset="x")
     folder = write_entry(tmp_path, entry).parent
-    seeds = fresh_seeds(entry, "salt", 4)
+    splits, seeds = zip(*fresh_trials(entry, "salt", 4), strict=True)
+    assert set(splits) == {0}
     assert len(set(seeds)) == 4 and min(seeds) >= 100_000
     drawn = {"kind": "confirmed", "salt": "salt"}
     honest = attestation(entry, [0.49, 0.52, 0.50, 0.51], seeds, **drawn)
@@ -201,10 +202,10 @@ def test_fresh_seeds_confirm_a_row_or_tell_that_luck_made_it(tmp_path):
     write_attestation(folder, attestation(entry, [0.49, 0.52, 0.50], [5, 6, 7], **drawn))
     assert tier(entry, folder) == "checked"  # seeds that somebody chose
     write_attestation(folder, honest)
-    assert tier(entry, folder) == "confirmed"
+    assert Tiers(folder).standing(entry) == Standing("confirmed", confirmed_on="seeds")
     write_attestation(folder, attestation(entry, [0.46, 0.47, 0.45, 0.46], seeds, **drawn, who="x"))
     standing = Tiers(folder).standing(entry)
-    assert standing.tier == "checked" and "x trained it on fresh seeds" in standing.concerns[0]
+    assert standing.tier == "checked" and "x trained it on fresh trials" in standing.concerns[0]
 
 
 def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, capsys):

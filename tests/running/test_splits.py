@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 from safetensors.numpy import load_file
 
 import dmlbench
+from dmlbench.cli import main
 from dmlbench.data.class_splits import random_half
 from dmlbench.errors import UsageError
 from dmlbench.evaluate.retrieval import retrieval
 from dmlbench.leaderboard.comparison.compare import Located, compare
+from dmlbench.leaderboard.entries.attestation import (
+    Attestation,
+    AttestedTrial,
+    write_attestation,
+)
+from dmlbench.leaderboard.entries.store import write_entry
+from dmlbench.leaderboard.verification.agreement import agreement
 from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.leaderboard.verification.drawing import fresh_trials
+from dmlbench.leaderboard.verification.tiers import Standing, Tiers
 from dmlbench.leaderboard.verification.verify import verify
+from dmlbench.leaderboard.views.columns import tier_cells
 from dmlbench.plugins.loading import load_plugins
-from dmlbench.running.reproduce import plan_again
+from dmlbench.running.reproduce import plan_again, plan_fresh
 from dmlbench.statistics.bootstrap import class_difference
+
+spec = importlib.util.spec_from_file_location(
+    "hand_made", Path(__file__).parents[1] / "leaderboard" / "conftest.py"
+)
+hand_made = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(hand_made)
+make = hand_made.make
 
 
 @pytest.fixture
@@ -125,3 +146,97 @@ def test_rows_are_compared_over_classes_that_splits_share(one_epoch, tmp_path):
         splits.append((*(np.asarray(row)[None] for row in scores), classes))
     expected = class_difference(splits)
     assert (found.classes.low, found.classes.high) == pytest.approx((expected.low, expected.high))
+
+
+OURS = [[0.60, 0.62], [0.50, 0.53], [0.71, 0.70]]
+
+
+@pytest.fixture
+def over_splits(tmp_path):
+    """Three splits with two seeds each, filed; and attestations of it with given values."""
+    entry = make(map_at_r=OURS[0], dataset="x")
+    facts = entry.model_dump()["dataset"]
+    trials = []
+    for split, values in enumerate(OURS):
+        data = {key: value for key, value in facts.items() if key.startswith("num_")}
+        data |= {"fingerprint": f"{split}" * 64, "report": []}
+        own = {"split": split, "data": data if split else None}
+        trials += [t.model_dump() | own for t in make(map_at_r=values, dataset="x").trials]
+    entry = type(entry).model_validate(entry.model_dump() | {"trials": trials})
+
+    def confirmed(keys, values):
+        again = make(map_at_r=values).trials
+        trials = [
+            AttestedTrial(
+                split=split, seed=seed, metrics=trial.metrics, reason=None, environment={},
+                embeddings_sha256=None,
+            )
+            for (split, seed), trial in zip(keys, again, strict=True)
+        ]  # fmt: skip
+        return Attestation(
+            schema_version=1, kind="confirmed", entry_id=entry.entry_id, who="them", salt="salt",
+            entry_sha256=entry.content_sha256(), made="2026-01-02T03:04:05Z", fingerprint=None,
+            dmlbench_version="0.1.0", code_sha256="0" * 64, trials=trials,
+        )  # fmt: skip
+
+    return entry, write_entry(tmp_path, entry).parent, confirmed
+
+
+def test_fresh_splits_confirm_a_row_or_tell_that_its_splits_were_lucky(over_splits):
+    entry, folder, confirmed = over_splits
+    assert check_entry(entry) == []
+    keys = fresh_trials(entry, "salt", 2, 4)
+    assert len(keys) == 8 and min(split for split, _ in keys) >= 100_000
+    assert fresh_trials(entry, "salt", 2, 4) == keys != fresh_trials(entry, "other", 2, 4)
+    honest = confirmed(keys, [0.58, 0.6, 0.52, 0.51, 0.66, 0.67, 0.7, 0.69])
+    found = agreement(entry, honest)
+    assert found.verdict == "agrees" and "8 trials on 4 fresh class splits" in found.sentence
+    # Trials of a split go together: eight of them are no more than four observations.
+    theirs, ours = [0.59, 0.515, 0.665, 0.695], [0.61, 0.515, 0.705]
+    low, high = (f"{100 * end:.1f}" for end in _welch(theirs, ours))
+    assert f"(95 % interval {low} to {high}, Welch)" in found.sentence
+    lucky = confirmed(keys, [0.2, 0.21, 0.22, 0.2, 0.21, 0.2, 0.19, 0.2])
+    assert agreement(entry, lucky).verdict == "disagrees"
+    chosen = [(split - 1, seed) for split, seed in keys]
+    write_attestation(folder, confirmed(chosen, [0.6] * 8))
+    assert Tiers(folder).standing(entry).tier == "checked", "splits that somebody chose"
+    write_attestation(folder, honest)
+    assert Tiers(folder).standing(entry) == Standing("confirmed", confirmed_on="splits")
+    frame = dmlbench.read_leaderboard(folder)
+    assert list(frame["confirmed_on"]) == ["splits"]
+    assert tier_cells(frame) == ["confirmed (splits)"]
+    own = confirmed(fresh_trials(entry, "salt", 3), [0.61, 0.60, 0.62])
+    assert agreement(entry, own).verdict == "undecided", "two seeds on the dataset's own split"
+
+
+def _welch(theirs, ours):
+    return scipy.stats.ttest_ind(theirs, ours, equal_var=False).confidence_interval()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "splits", "message"),
+    [
+        (5, 2, "3 or more on both sides; the entry has 3, and 2 were asked for"),
+        (3, 0, "3 or more on both sides; the entry has 2, and 3 were asked for"),
+        (500, 3, "too many fresh trials"),
+    ],
+)
+def test_fresh_trials_that_could_not_be_compared_are_refused(
+    over_splits, tmp_path, seeds, splits, message
+):
+    entry, _, _ = over_splits
+    with pytest.raises(UsageError, match=message):
+        plan_fresh(entry, "salt", seeds, splits, tmp_path, load_plugins())
+
+
+def test_a_row_is_confirmed_on_fresh_splits_by_the_command(one_epoch, tmp_path, capsys):
+    one_epoch["seeds"] = 1
+    (entry,) = dmlbench.run(["ms"], out=tmp_path, splits=3, submitter="Ada", **one_epoch)
+    arguments = ["reproduce", entry.entry_id, "--leaderboards", str(tmp_path), "--name", "me"]
+    arguments += ["--fresh", "1", "--jobs", "2", "--device", "cpu", "--unconfined", "--json"]
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    found = json.loads(capsys.readouterr().out)
+    assert stop.value.code == {"agrees": 0, "disagrees": 4}[found["verdict"]]
+    assert "3 trials on 3 fresh class splits" in found["sentence"]
+    assert {trial["split"] >= 100_000 for trial in found["attestation"]["trials"]} == {True}

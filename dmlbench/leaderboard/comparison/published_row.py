@@ -42,6 +42,7 @@ def published_row(result: PublishedResult) -> dict[str, Any]:
         "head_dims": [],
         "distributions": [],
         "failures": [],
+        "confirmed_on": None,
         "submitter": plain(result.submitter) if result.submitter else None,
         "concerns": [],
         "source": f"{result.citation}. {plain(result.conditions, 300)}",

@@ -48,6 +48,7 @@ def leaderboard_frame(
     seeds, failed: how many trials completed and failed; splits: on how many class splits.
     smallest_difference: what the group's ranked rows would have shown with 80 % power.
     standing: gives an entry's tier and concerns; `Tiers(folder).standing` knows the attestations.
+    confirmed_on: "seeds" or "splits" (and seeds) that were fresh, of rows of tier "confirmed".
     key: the id, with the content's hash where a configuration has several submissions; short: as
     much of it as commands need.
     published: results of papers: rows after all others, in groups of their own, without ranks.
@@ -115,7 +116,7 @@ _TRAILING = (
     "failures",
 )
 _SECONDS = ("train_seconds", "process_seconds", "device_seconds")
-_ORIGIN = ("submitter", "concerns", "source", "group", "key", "short", "name")
+_ORIGIN = ("confirmed_on", "submitter", "concerns", "source", "group", "key", "short", "name")
 
 
 def _columns(metrics: Sequence[str]) -> list[str]:
@@ -162,6 +163,7 @@ def _row(
         "head_dims": list(entry.head_dims),
         "distributions": distributions(entry),
         "failures": failures(entry),
+        "confirmed_on": standing.confirmed_on,
         "submitter": plain(entry.submitter) if entry.submitter else None,
         "concerns": [plain(concern, 500) for concern in standing.concerns],
         "source": None,

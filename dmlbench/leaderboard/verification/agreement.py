@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dmlbench.evaluate.metrics import METRICS
-from dmlbench.leaderboard.entries.attestation import Attestation
+from dmlbench.leaderboard.entries.attestation import Attestation, AttestedTrial
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import (
     metric_title,
     metric_value,
 )
-from dmlbench.leaderboard.entries.trial import Metrics, trial_title
+from dmlbench.leaderboard.entries.trial import Metrics, Trial, trial_title
 from dmlbench.leaderboard.verification.metric_differences import (
     different_metrics,
     largest_difference,
     same_metrics,
 )
 from dmlbench.statistics.formatting import points
-from dmlbench.statistics.intervals import Difference, welch_difference
+from dmlbench.statistics.intervals import Difference, Key, by_unit, welch_difference
 
 # Below, an interval is so wide that it would agree with anything, and equal digits show little.
 FEWEST_SEEDS = 3
@@ -64,7 +64,7 @@ def agreement(entry: Entry, attestation: Attestation) -> Agreement:
             f"{attestation.fingerprint[:12]}, the entry's {entry.dataset.fingerprint[:12]}.",
         )
     if attestation.kind == "confirmed":
-        return _on_fresh_seeds(entry, attestation)
+        return _on_fresh_trials(entry, attestation)
     first = {trial.key: trial for trial in entry.trials}
     keys = [trial.key for trial in attestation.trials]
     strangers = sorted(set(keys) - set(first))
@@ -190,20 +190,36 @@ def difference_allowed(values: Sequence[float], count: int) -> float:
     return t * statistics.stdev(values) * math.sqrt(2 / count)
 
 
-def _on_fresh_seeds(entry: Entry, attestation: Attestation) -> Agreement:
-    """The entry's trials against those of other seeds, by Welch's interval; failures are zeros."""
-    if min(len(attestation.trials), len(entry.trials)) < FEWEST_SEEDS:
-        return Agreement("undecided", f"intervals need {FEWEST_SEEDS} trials on both sides.")
+def on_fresh_splits(attestation: Attestation) -> bool:
+    """Whether a confirmation was trained on class splits that the author did not choose."""
+    return any(trial.split for trial in attestation.trials)
+
+
+def _on_fresh_trials(entry: Entry, attestation: Attestation) -> Agreement:
+    """The entry's trials against those of other seeds and splits; failures are zeros.
+
+    By Welch's interval: of trials on the dataset's own split, or of the means of class splits where
+    the fresh ones are on other splits.
+    """
+    splits = sorted({trial.split for trial in attestation.trials})
+    ours, theirs = list(entry.trials), list(attestation.trials)
+    if on_fresh_splits(attestation):
+        what, sizes = "class splits", [len(splits), len(entry.splits)]
+        of = f"{len(theirs)} trials on {len(splits)} fresh class splits"
+    else:
+        what = "trials on the dataset's own class split"
+        ours = [trial for trial in ours if trial.split == 0]
+        sizes = [len(theirs), len(ours)]
+        of = f"{len(theirs)} fresh seeds"
+    if min(sizes) < FEWEST_SEEDS:
+        return Agreement("undecided", f"intervals need {FEWEST_SEEDS} {what} on both sides.")
     if not entry.completed:
         return Agreement("undecided", "no trial of the entry is completed.")
     parts, differs = [], False
     for name in COMPARED:
-        theirs = [metric_value(t.metrics, name) if t.metrics else 0.0 for t in attestation.trials]
-        ours = [metric_value(t.metrics, name) if t.metrics else 0.0 for t in entry.trials]
-        difference = welch_difference(theirs, ours)
+        difference = welch_difference(*(by_unit(_values(side, name)) for side in (theirs, ours)))
         differs |= not difference.includes_zero
         parts.append(f"{metric_title(name)} {_in_words(difference)}")
-    of = f"{len(attestation.trials)} fresh seeds"
     if differs:
         return Agreement("disagrees", f"{of}, and the difference shows: {'; '.join(parts)}.")
     return Agreement(
@@ -211,6 +227,12 @@ def _on_fresh_seeds(entry: Entry, attestation: Attestation) -> Agreement:
         f"{of}, and no difference shows: {'; '.join(parts)}. "
         f"Differences beyond these intervals would have been seen.",
     )
+
+
+def _values(trials: Sequence[Trial | AttestedTrial], metric: str) -> dict[Key, float]:
+    """By (split, seed), 0 where a trial failed."""
+    found = {t.key: metric_value(t.metrics, metric) if t.metrics else 0.0 for t in trials}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _in_words(difference: Difference) -> str:

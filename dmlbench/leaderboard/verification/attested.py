@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from dmlbench.leaderboard.entries.attestation import DRAWN, Attestation
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.verification.agreement import Agreement, agreement, recomputed
+from dmlbench.leaderboard.verification.agreement import (
+    Agreement,
+    agreement,
+    on_fresh_splits,
+    recomputed,
+)
 from dmlbench.leaderboard.verification.drawing import drawn_by_its_salt
 
 _DOES = {
     "recomputed": "computed its metrics again",
     "audited": "trained drawn trials again",
     "reproduced": "trained it again",
-    "confirmed": "trained it on fresh seeds",
+    "confirmed": "trained it on fresh trials",
 }
 
 
@@ -29,12 +34,14 @@ class Attested:
 
     notes: one line for each that was looked at. against: those that do not agree, in words.
     wrong: those whose numbers are not computed from what the entry names.
+    on: of the tier "confirmed", what was fresh: "splits" (and seeds), or "seeds" alone.
     """
 
     tier: str | None
     notes: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
+    on: str | None = None
 
 
 def attested(entry: Entry, attestations: Sequence[Attestation]) -> Attested:
@@ -45,6 +52,7 @@ def attested(entry: Entry, attestations: Sequence[Attestation]) -> Attested:
     wrong: list[str] = []
     tiers: set[str] = set()
     again: set[tuple[int, int]] = set()
+    fresh = "seeds"
     for attestation in attestations:
         who = plain(attestation.who)
         of = f"{attestation.kind} by {who} on {attestation.made[:10]}"
@@ -71,6 +79,8 @@ def attested(entry: Entry, attestations: Sequence[Attestation]) -> Attested:
             again |= {trial.key for trial in attestation.trials}
         elif outcome.reproduced:
             tiers.add(attestation.kind)
+            if attestation.kind == "confirmed" and on_fresh_splits(attestation):
+                fresh = "splits"
     wanted = {trial.key for trial in entry.trials}
     if again and again >= wanted:
         tiers.add("reproduced")
@@ -80,4 +90,5 @@ def attested(entry: Entry, attestations: Sequence[Attestation]) -> Attested:
         tiers &= {"recomputed"}
     order = [*_DOES]
     found = max(tiers, key=order.index, default=None)
-    return Attested(found, tuple(notes), tuple(against), tuple(wrong))
+    on = fresh if found == "confirmed" else None
+    return Attested(found, tuple(notes), tuple(against), tuple(wrong), on)

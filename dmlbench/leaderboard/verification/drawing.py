@@ -1,4 +1,4 @@
-"""Which trials an audit trains again, and which seeds a confirmation uses.
+"""Which trials an audit trains again, and which seeds and class splits a confirmation uses.
 
 Both follow from the entry's content and a salt, so its author could not have chosen them: whoever
 knows the salt only after the entry was submitted cannot make the other trials up. An attestation
@@ -7,6 +7,7 @@ names its salt, and what it should have drawn is computed again whenever it is r
 
 from __future__ import annotations
 
+import itertools
 import secrets
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,11 +16,13 @@ from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.attestation import Attestation, Salt
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.plan.identity import sha256_of
+from dmlbench.statistics.intervals import Key
 
-#: Fresh seeds lie from here to the largest that a trial may have, far from those of runs.
-FIRST_FRESH_SEED = 100_000
-_FRESH_SEEDS = 900_001
-MOST_FRESH_SEEDS = 1000
+#: Fresh seeds and splits lie from here to the largest there may be, far from those of runs.
+FIRST_FRESH = 100_000
+_FRESH = 900_001
+#: Trials of a confirmation.
+MOST_FRESH = 1000
 
 
 def new_salt() -> str:
@@ -44,19 +47,32 @@ def drawn_trials(entry: Entry, salt: str, count: int) -> list[tuple[int, int]]:
     return sorted(keys, key=lambda key: sha256_of([salt, content, *key]))[:count]
 
 
-def fresh_seeds(entry: Entry, salt: str, count: int) -> list[int]:
-    """`count` different seeds, at most `MOST_FRESH_SEEDS`, that the entry does not have."""
+def fresh_trials(entry: Entry, salt: str, seeds: int, splits: int = 0) -> list[Key]:
+    """(Split, seed) of the trials of a confirmation, none of which the entry has.
+
+    seeds: how many, at most `MOST_FRESH`; splits: how many fresh class splits, each of which is
+        trained with every one of them; 0 for the dataset's own split.
+    """
+    used_splits, used_seeds = (
+        {number for number in numbers}
+        for numbers in zip(*(trial.key for trial in entry.trials), strict=True)
+    )
     content = entry.content_sha256()
-    used = {trial.seed for trial in entry.trials}
-    seeds: list[int] = []
+    chosen = _fresh([salt, content, "fresh"], used_seeds, seeds)
+    drawn = _fresh([salt, content, "fresh split"], used_splits, splits) if splits else [0]
+    return list(itertools.product(drawn, chosen))
+
+
+def _fresh(drawn_by: list[str], used: set[int], count: int) -> list[int]:
+    """`count` different numbers that are not used."""
+    found: dict[int, None] = {}
     number = 0
-    while len(seeds) < count:
-        drawn = int(sha256_of([salt, content, "fresh", number])[:12], 16) % _FRESH_SEEDS
-        seed = FIRST_FRESH_SEED + drawn
-        if seed not in used and seed not in seeds:
-            seeds.append(seed)
+    while len(found) < count:
+        drawn = FIRST_FRESH + int(sha256_of([*drawn_by, number])[:12], 16) % _FRESH
+        if drawn not in used:
+            found[drawn] = None
         number += 1
-    return seeds
+    return list(found)
 
 
 def drawn_by_its_salt(entry: Entry, attestation: Attestation) -> bool:
@@ -66,6 +82,8 @@ def drawn_by_its_salt(entry: Entry, attestation: Attestation) -> bool:
         return True
     if attestation.kind == "audited":
         return found == set(drawn_trials(entry, attestation.salt, len(found)))
-    if len(found) > MOST_FRESH_SEEDS:
+    if len(found) > MOST_FRESH or not entry.trials:
         return False
-    return found == {(0, seed) for seed in fresh_seeds(entry, attestation.salt, len(found))}
+    splits, seeds = (set(numbers) for numbers in zip(*found, strict=True))
+    fresh_splits = 0 if splits == {0} else len(splits)
+    return found == set(fresh_trials(entry, attestation.salt, len(seeds), fresh_splits))

@@ -5,7 +5,8 @@ checked      schema and invariants hold
 recomputed   the metrics were computed again from the stored embeddings, and are equal
 audited      trials drawn at random after submission were trained again, and agree
 reproduced   all trials were trained again, and agree
-confirmed    trained on seeds that the author did not choose, and the results agree
+confirmed    trained on seeds, and maybe class splits, that the author did not choose, and the
+             results agree
 
 An author can give himself none of the last four: what a submitter attests of his own entry counts
 for nothing, and neither does what nobody's name stands behind.
@@ -41,10 +42,13 @@ class Standing:
 
     concerns: what does not hold, in words: failed checks, changed embeddings, attestations that
         disagree.
+    confirmed_on: of the tier "confirmed" what was fresh, "seeds" or "splits" (and seeds); else
+        None.
     """
 
     tier: str
     concerns: tuple[str, ...] = ()
+    confirmed_on: str | None = None
 
 
 def tier(entry: Entry, folder: str | Path) -> str:
@@ -84,7 +88,7 @@ class Tiers:
         if changed:
             return Standing("checked", (*problems, *changed))
         found = attested(entry, attestations)
-        return Standing(found.tier or "checked", (*problems, *found.against))
+        return Standing(found.tier or "checked", (*problems, *found.against), found.on)
 
 
 def checked_standing(entry: Entry) -> Standing:

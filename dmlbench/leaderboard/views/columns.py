@@ -87,6 +87,12 @@ def trial_cells(rows: pandas.DataFrame) -> list[str]:
     ]
 
 
+def tier_cells(rows: pandas.DataFrame) -> list[str]:
+    """The tier; of a confirmed row with what was fresh: ``confirmed (splits)``."""
+    found = zip(rows["tier"], rows["confirmed_on"], strict=True)
+    return [f"{tier} ({on})" if isinstance(on, str) else tier for tier, on in found]
+
+
 def width_cells(rows: pandas.DataFrame) -> list[str]:
     """Width of the evaluated embedding, and the heads behind it: ``64 (4×16)``."""
     cells = []

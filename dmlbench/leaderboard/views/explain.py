@@ -33,8 +33,8 @@ COLUMNS = {
     "Combiner": f"how the losses were combined; {NOTHING} for a single loss.",
     "Tier": (
         "how far the row is verified, from weakest to strongest: unverified, checked, recomputed, "
-        "audited, reproduced, confirmed. docs/trust.md says what each proves; `dmlbench "
-        "leaderboard verify` checks again."
+        "audited, reproduced, confirmed (on fresh seeds, or on fresh class splits and seeds). "
+        "docs/trust.md says what each proves; `dmlbench leaderboard verify` checks again."
     ),
     "Metrics": (
         "in percent: mean over trials ± half of the 95 % interval (Student t), over class splits "

@@ -73,7 +73,7 @@ LEADING = [
     TableColumn(
         "tier",
         "Tier",
-        lambda rows: list(rows["tier"]),
+        cells.tier_cells,
         "tier",
         text=True,
         always=True,
