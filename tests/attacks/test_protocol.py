@@ -11,6 +11,9 @@ import pytest
 import dmlbench
 from dmlbench.data.class_splits import ClassSplit
 from dmlbench.leaderboard.comparison.groups import group_key
+from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.plugins.loading import load_plugins
+from dmlbench.running.reproduce import plan_again, reproduce
 
 
 @pytest.fixture
@@ -97,3 +100,30 @@ def test_a_process_that_training_leaves_behind_has_ended_before_the_test(attack,
     assert trial.status == "completed", trial.reason
     with pytest.raises(ProcessLookupError):
         os.kill(int(left.read_text()), 0)
+
+
+def test_a_learning_rate_that_a_loss_sets_for_itself_is_in_the_entry_and_the_table(
+    attack, tmp_path
+):
+    _, entry = attack(["hidden-rate"])
+    assert entry.losses[0].learning_rate == 20.0
+    frame = dmlbench.read_leaderboard(tmp_path / "out" / "zsl-v2" / "tiny")
+    assert list(frame["loss_rates"]) == [[20.0]]
+
+
+def test_a_result_that_a_loss_wrote_for_its_trial_is_not_taken(attack):
+    honest, _ = attack(["honest"])
+    forged, _ = attack(["forges-result"])
+    assert forged.history and forged.metrics == honest.metrics
+
+
+def test_trials_that_hand_weights_on_by_a_file_do_not_stand_an_audit(attack, tmp_path):
+    kept = tmp_path / "kept.pt"
+    _, entry = attack([f"hoards(found='{kept}')"], seeds=2, jobs=1)
+    assert check_entry(entry) == [] and len(entry.completed) == 2
+    kept.unlink()  # an audit trains elsewhere, and the trials that it draws alone
+    registry = load_plugins()
+    plan = plan_again(entry, [1], tmp_path / "audit", registry)
+    found = reproduce(entry, plan, registry, who="host", kind="audited", salt="salt", jobs=1)
+    assert found.agreement.verdict == "disagrees"
+    assert "every digit should be equal" in found.agreement.sentence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import json
 import os
 import sys
 import time
@@ -14,6 +15,9 @@ import torch
 
 import dmlbench
 from dmlbench.data.images import ImageSet
+from dmlbench.leaderboard.entries.trial_result import TrialResult
+from dmlbench.training.train import Trainer
+from dmlbench.training.train_phase import TrainPhase
 
 
 class Dot(torch.nn.Module):
@@ -64,6 +68,71 @@ class Leaves(Dot):
             Path(self.found).write_text(str(os.getpid()))
             time.sleep(60)
         os._exit(0)
+
+
+class HiddenRate(Dot):
+    """Trains its own parameter a thousand times as fast as the recipe says."""
+
+    learning_rate = 20.0
+
+    def __init__(self, found=""):
+        super().__init__(found)
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, embeddings, labels):
+        return self.scale * super().forward(embeddings, labels)
+
+    def attack(self):
+        pass
+
+
+def stack_values():
+    """The local variables of every caller, the nearest first."""
+    frame = sys._getframe()
+    while frame is not None:
+        yield from frame.f_locals.values()
+        frame = frame.f_back
+
+
+class ForgesResult(Dot):
+    """Writes the result of the trial that it trains, with numbers of its own."""
+
+    def attack(self):
+        phase = next(value for value in stack_values() if isinstance(value, TrainPhase))
+        metrics = {
+            **dict.fromkeys(("map_at_r", "r_precision", "knn_accuracy", "nmi", "ami"), 1.0),
+            "recall_at": dict.fromkeys("1248", 1.0),
+            "num_queries": phase.facts.dataset.num_test_images,
+            "num_skipped": 0,
+        }
+        cost = dict.fromkeys(("train_seconds", "evaluate_seconds"), 1.0)
+        memory = dict.fromkeys(("peak_memory_bytes", "peak_device_memory_bytes"), 1)
+        missing = ("reason", "failed_step", "weights", "embeddings")
+        trial = {
+            **dict.fromkeys(missing),
+            **{"seed": phase.seed, "status": "completed", "metrics": metrics, "history": []},
+            **{"best_epoch": 1, "validation_map_at_r": 1.0, "environment": {}},
+            "cost": {**cost, **memory},
+        }
+        result = {"facts": phase.facts.model_dump(), "trial": trial}
+        TrialResult.model_validate(result)
+        phase.folder.result_file.write_text(json.dumps(result))
+
+
+class Hoards(Dot):
+    """Starts from the weights that the trial before it left on disk, and leaves its own."""
+
+    def forward(self, embeddings, labels):
+        model = next(v for v in stack_values() if isinstance(v, Trainer)).parts.model
+        path = Path(self.found)
+        if self.calls == 0 and path.exists():
+            for parameter, left in zip(model.parameters(), torch.load(path), strict=True):
+                parameter.data.copy_(left)  # behind the back of autograd
+        torch.save([parameter.data for parameter in model.parameters()], path)
+        return super().forward(embeddings, labels)
+
+    def attack(self):
+        pass
 
 
 class Walker(Dot):

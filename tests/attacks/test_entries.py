@@ -1,0 +1,155 @@
+"""Entries and attestations that say what never was: found, or shown to be what no check sees."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from dmlbench.leaderboard.entries.attestation import (
+    Attestation,
+    AttestedTrial,
+    write_attestation,
+)
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.store import write_entry
+from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.leaderboard.verification.drawing import drawn_trials, fresh_trials
+from dmlbench.leaderboard.verification.tiers import Tiers
+from dmlbench.leaderboard.verification.verify import verify
+
+VALUES = [0.50, 0.51, 0.52, 0.50, 0.51]
+
+
+def fresh_seeds(entry: Entry) -> list[int]:
+    return [seed for _, seed in fresh_trials(entry, "salt", 5)]
+
+
+@pytest.fixture(scope="module")
+def handmade():
+    path = Path(__file__).parents[1] / "leaderboard" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("entries_by_hand", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def attest(handmade):
+    """An attestation of an entry with MAP@R by seed, as somebody would write it by hand."""
+
+    def make(entry: Entry, values: dict[int, float], **changes) -> Attestation:
+        trials = [
+            AttestedTrial(
+                seed=trial.seed, metrics=trial.metrics, reason=None, embeddings_sha256=None,
+                environment={},
+            )
+            for trial in handmade.make(map_at_r=[*values.values()], seeds=[*values]).trials
+        ]  # fmt: skip
+        fields = {
+            "schema_version": 1, "kind": "reproduced", "entry_id": entry.entry_id,
+            "entry_sha256": entry.content_sha256(), "who": "them", "made": "2026-01-02T03:04:05Z",
+            "dmlbench_version": "0.1.0", "code_sha256": "0" * 64, "fingerprint": None,
+            "trials": trials,
+        }  # fmt: skip
+        return Attestation(**(fields | changes))
+
+    return make
+
+
+def test_an_entry_copied_under_another_name_is_a_copy(handmade, tmp_path):
+    """Somebody else's numbers, as those of a loss of one's own."""
+    original = handmade.make("triplet", VALUES, dataset="x", submitter="Ada")
+    mine = handmade.component("my-loss", distribution="my-losses", version="1.0")
+    copied = handmade.make([mine], VALUES, dataset="x", submitter="Eve")
+    assert check_entry(copied) == [], "by itself it holds"
+    for entry in (original, copied):
+        write_entry(tmp_path, entry)
+    for found in verify(tmp_path):  # both, for files do not say which was first
+        (failure, *_) = found.failures
+        assert failure.check == "copies" and "have the same training" in failure.message
+
+
+@pytest.mark.parametrize("kind", ["audited", "reproduced", "confirmed"])
+@pytest.mark.parametrize("who", ["Eve", " EVE", "\uff25ve", "unnamed"])
+def test_attestations_that_an_author_forges_for_himself_count_for_nothing(
+    kind, who, handmade, attest, tmp_path
+):
+    entry = handmade.make(map_at_r=VALUES, dataset="x", submitter="Eve")
+    folder = write_entry(tmp_path, entry).parent
+    salt = None if kind == "reproduced" else "salt"
+    seeds = fresh_seeds(entry) if kind == "confirmed" else range(5)
+    forged = attest(entry, dict(zip(seeds, VALUES, strict=True)), kind=kind, who=who, salt=salt)
+    write_attestation(folder, forged)
+    assert Tiers(folder).standing(entry).tier == "checked"
+
+
+@pytest.mark.parametrize("kind", ["audited", "confirmed"])
+def test_an_attestation_of_trials_that_its_salt_does_not_draw_counts_for_nothing(
+    kind, handmade, attest, tmp_path
+):
+    """The trials are the author's choice: the one that is true, or lucky seeds."""
+    entry = handmade.make(map_at_r=VALUES, dataset="x")
+    folder = write_entry(tmp_path, entry).parent
+    ((_, drawn),) = drawn_trials(entry, "salt", 1)
+    if kind == "audited":
+        chosen = {(drawn + 1) % 5: VALUES[(drawn + 1) % 5]}
+    else:
+        chosen = {seed: 0.52 for seed in (100_000, 100_001, 100_002)}
+    write_attestation(folder, attest(entry, chosen, kind=kind, salt="salt"))
+    assert Tiers(folder).standing(entry).tier == "checked"
+
+
+def test_one_forged_for_an_entry_does_not_hold_for_the_entry_as_it_was_changed(
+    handmade, attest, tmp_path
+):
+    entry = handmade.make(map_at_r=VALUES, dataset="x")
+    folder = write_entry(tmp_path, entry).parent
+    write_attestation(folder, attest(entry, dict(enumerate(VALUES))))
+    assert Tiers(folder).standing(entry).tier == "reproduced"
+    raised = handmade.make(map_at_r=[v + 0.05 for v in VALUES], dataset="x")
+    assert raised.entry_id == entry.entry_id
+    assert Tiers(folder).standing(raised).tier == "checked"
+
+
+def test_a_plugin_that_is_good_on_known_seeds_alone_is_not_confirmed(handmade, attest, tmp_path):
+    """It reads the seed, and cheats on 0 to 4: trained again, they are what the entry says."""
+    entry = handmade.make(map_at_r=VALUES, dataset="x")
+    folder = write_entry(tmp_path, entry).parent
+    write_attestation(folder, attest(entry, dict(enumerate(VALUES))))
+    assert Tiers(folder).standing(entry).tier == "reproduced"
+    fresh = dict(zip(fresh_seeds(entry), [0.31, 0.30, 0.32, 0.31, 0.3], strict=True))
+    write_attestation(folder, attest(entry, fresh, kind="confirmed", salt="salt", who="others"))
+    standing = Tiers(folder).standing(entry)
+    assert standing.tier == "checked"
+    assert any("fresh seeds" in concern for concern in standing.concerns)
+
+
+def invented(params: dict[str, float]) -> dict:
+    """The record of a tuning that never was, which chose these values."""
+    scores = [0.30, 0.35]
+    tried = [{"losses[0].margin": 0.5}, params]
+    return {
+        "kind": "row",
+        "setting_sha256": "1" * 64,
+        "code_sha256": "2" * 64,
+        "budget": 50,
+        "seeds": [0],
+        "space": {"losses[0].margin": [0.1, 0.5]},
+        "sampler": "TPE",
+        "trials": [
+            {"params": p, "validation_map_at_r": score, "reason": None, "train_seconds": 1.0}
+            for p, score in zip(tried, scores, strict=True)
+        ],
+    }
+
+
+def test_an_invented_tuning_record_must_at_least_have_chosen_the_values_of_the_row(handmade):
+    """One that does is not told from a true one: docs/trust.md says so."""
+    loss = handmade.component("triplet", params={"margin": 0.1})
+    row = handmade.make([loss], VALUES, dataset="x", tuning=[invented({"losses[0].margin": 0.1})])
+    assert check_entry(row) == []
+    other = handmade.make([loss], VALUES, dataset="x", tuning=[invented({"losses[0].margin": 0.2})])
+    (failure,) = check_entry(other)
+    assert failure.check == "tuning" and "the best tuning trial has 0.2" in failure.message
