@@ -10,6 +10,7 @@ import sys
 import click
 
 from dmlbench.cli.lazy import LazyGroup
+from dmlbench.cli.option_hints import hint_for
 from dmlbench.errors import DmlbenchError
 from dmlbench.running.executors.descriptors import open_standard_streams
 
@@ -54,6 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and (hint := hint_for(error)):
+            error.message, error.possibilities = f"{error.message} {hint}", None
         error.message = _plain(error.message)
         error.show()
         code = error.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -132,6 +133,11 @@ class Registry:
         if broken:
             listing = "; ".join(f"{r.distribution} {r.version}: {r.reason}" for r in broken)
             hint += f"Some plugins are broken and offer nothing ({listing}). "
+        if kind == "losses" and re.fullmatch(r"(pml:)?[A-Z]\w*Loss", name):
+            hint += (
+                f"The losses of pytorch-metric-learning come with the plugin dmlbench-pml, "
+                f"as pml:{name.removeprefix('pml:')}. "
+            )
         return hint + f"`dmlbench list {kind}` shows all {len(self.of_kind(kind))}."
 
     def _typed_and_known(self, kind: str, name: str) -> tuple[str, list[str]]:

@@ -11,7 +11,8 @@ from dmlbench.errors import PluginError
 from dmlbench.hookspecs import Spec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-_ALIAS = re.compile(r"([^:]+:)?[a-z0-9][a-z0-9-]*")
+# Behind a prefix it may be the name of another library's class.
+_ALIAS = re.compile(r"[a-z0-9][a-z0-9-]*|[^:]+:[A-Za-z0-9][A-Za-z0-9-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 

@@ -324,3 +324,9 @@ def test_twins_stand_side_by_side_in_one_run(tiny, tmp_path, capsys):
         main(["leaderboard", "show", "--leaderboards", str(tmp_path / "out")])
     shown = capsys.readouterr().out
     assert "multi-similarity-loss" in shown
+
+
+def test_a_loss_is_found_by_the_name_of_its_class(pml):
+    registry = load_plugins()
+    by_class = registry.resolve("losses", "pml:TripletMarginLoss")
+    assert by_class is registry.resolve("losses", "pml:triplet-margin")

@@ -28,7 +28,7 @@ def _spec(part: Part, version: str, alone: bool) -> LossSpec:
     return LossSpec(
         name=f"{part.short_name}-loss",
         # Without the prefix these would make names of the built-in losses ambiguous.
-        aliases=tuple(f"pml:{name}" for name in dict.fromkeys(names)),
+        aliases=tuple(f"pml:{name}" for name in dict.fromkeys([*names, part.class_name])),
         target=f"dmlbench_pml.adapters:{part.class_name}",
         summary=f"{part.class_name} of pytorch-metric-learning {version}",
         reference=", ".join(filter(None, [page, part.paper])),
