@@ -72,6 +72,8 @@ class QueryBlock:
     ) -> None:
         self.ties = ties
         self._rows = np.arange(len(relevant))
+        # What an item that ties with a relevant one reaches at least, (b, R).
+        self._reach = relevant - ties.window(self._rows[:, None], relevant)
         self.relevant, self.num_relevant = relevant, num_relevant
         self.max_k, self.knn_k = max(max_k, knn_k), knn_k
         self.above = np.zeros(relevant.shape, np.int32)
@@ -136,18 +138,14 @@ class QueryBlock:
         if maxima.shape[1] >= ranks_to_know:
             # So many groups have a maximum at or above it: no item under it has a rank to count.
             kth = _kth_largest(maxima, ranks_to_know)
-            reach = kth - self.ties.window(self._rows, kth)
-            self._threshold = np.maximum(self._threshold, reach)
+            self._threshold = np.maximum(self._threshold, kth - self.ties.window(self._rows, kth))
             self.nearest.raise_floor(_kth_largest(maxima, self.knn_k))
 
     def _count_above_first(
         self, tile: np.ndarray, threshold: np.ndarray, first_column: int
     ) -> None:
         """Count what the first tile's threshold hid from the first relevant item of a query."""
-        # An item that ties with the first relevant one may seem less similar by up to the window.
-        first = self.relevant[:, 0]
-        reach = first - self.ties.window(self._rows, first)
-        for row in np.flatnonzero(reach < threshold):
+        for row in np.flatnonzero(self._reach[:, 0] < threshold):
             self._counts[row, 0] = self._num_above_first(int(row), tile[row], first_column)
         np.cumsum(self._counts, axis=1, out=self.above)
         self._raise_threshold()
@@ -155,8 +153,9 @@ class QueryBlock:
     def _count_hits(self) -> None:
         rows, columns, values = (np.concatenate(part) for part in zip(*self._hits, strict=True))
         self._hits, self._num_hits = [], 0
-        place, last = self._more_similar(rows, values)
-        near = np.flatnonzero(last - self.ties.window(rows, last) <= values)
+        place = self._more_similar(rows, values)
+        last = self._reach[rows, np.maximum(place - 1, 0)]
+        near = np.flatnonzero((last <= values) & (place > 0))
         if len(near):
             self._near.append((rows[near], columns[near], values[near], place[near]))
             self._num_near += len(near)
@@ -175,7 +174,7 @@ class QueryBlock:
         self._near, self._num_near = [], 0
         # Of the relevant items from `first` to `place`, which may tie, those before count longest.
         reach = values + 2 * self.ties.window(rows, values)
-        first, _ = self._more_similar(rows, reach)
+        first = self._more_similar(rows, reach)
         matter = self._counting()[rows, first]
         matter |= (first == 0) & (self.above[rows, 0] < self.max_k)
         rows, columns, values, place = (part[matter] for part in (rows, columns, values, place))
@@ -190,8 +189,7 @@ class QueryBlock:
     def _num_above_first(self, row: int, values: np.ndarray, first_column: int) -> int:
         """How many items of a tile (w,) are at least as similar as the first relevant one."""
         first = self.relevant[row, 0]
-        reach = first - self.ties.window(np.array([row]), first)
-        near = np.flatnonzero((values >= reach) & (values < first))
+        near = np.flatnonzero((values >= self._reach[row, 0]) & (values < first))
         tied = 0
         if len(near):
             rows, ones = np.full(len(near), row), np.ones(len(near), np.int64)
@@ -199,11 +197,8 @@ class QueryBlock:
             tied = int(np.count_nonzero(settled == 0))
         return int(np.count_nonzero(values >= first)) + tied
 
-    def _more_similar(self, rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How many relevant items are more similar than each hit (h,): a binary search.
-
-        And the similarity of the last of these, inf where there is none.
-        """
+    def _more_similar(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """How many relevant items are more similar than each hit (h,): a binary search."""
         width = self.relevant.shape[1]
         # A column of −inf ends each row, for the search to stop at.
         flat = np.pad(self.relevant, ((0, 0), (0, 1)), constant_values=-np.inf).reshape(-1)
@@ -214,7 +209,7 @@ class QueryBlock:
             probe = np.minimum(above + step, width + 1)
             above = np.where(flat.take(before + probe) > values, probe, above)
             step >>= 1
-        return above, np.where(above > 0, flat.take(before + above), np.inf)
+        return above
 
     def _vote_open(self) -> np.ndarray:
         """Whether the vote (b,) may depend on the labels of non-relevant neighbours.
@@ -236,8 +231,7 @@ class QueryBlock:
         A query whose first relevant item is out of reach of every K needs nothing more.
         """
         num_counting = self._counting().sum(axis=1)
-        last = self.relevant[self._rows, np.maximum(num_counting - 1, 0)]
-        threshold = last - self.ties.window(self._rows, last)
+        threshold = self._reach[self._rows, np.maximum(num_counting - 1, 0)]
         threshold[(num_counting == 0) & (self.above[:, 0] >= self.max_k)] = np.inf
         with_votes = np.minimum(threshold, self.nearest.least())
         self._threshold = np.where(self._vote_open(), with_votes, threshold)
