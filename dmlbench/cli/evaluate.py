@@ -13,7 +13,7 @@ from dmlbench.cli.options import json_option
 if TYPE_CHECKING:
     from dmlbench.evaluate.scored import Scored
 
-_FEW_CLASSES = 10
+_FEW_CLASSES = 30
 
 
 @click.command("evaluate")
@@ -167,6 +167,7 @@ def _show(scored: Scored, similarity: str) -> None:
     print_table(["Metric", "%", "95 % interval over classes"], rows)
     if scored.num_classes < _FEW_CLASSES:
         click.echo(
-            f"An interval from {scored.num_classes} classes is too narrow: about ten are needed.",
+            f"From {scored.num_classes} classes an interval is too narrow; {_FEW_CLASSES} or more "
+            f"are needed.",
             err=True,
         )

@@ -213,6 +213,7 @@ def test_the_command_prints_every_metric_and_json(tmp_path, data):
     path, labels = write(tmp_path, "npy", *data)
     run = CliRunner().invoke(cli, ["evaluate", str(path), "--labels", str(labels)])
     assert run.exit_code == 0, run.output
+    assert "From 12 classes an interval is too narrow" in run.stderr
     assert "60 queries of 12 classes search each other; 6 dimensions, cosine" in run.output
     assert all(name in run.output for name in ("Recall@1", "MAP@R", "R-Precision", "NMI", "AMI"))
     asked = ["--json", "--ks", "1,3", "--no-clustering", "--similarity", "euclidean"]
