@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -56,12 +56,13 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
     Safe when processes write at once: each has a file of its own, and the last to finish wins. The
     temporary file is hidden, so one that a killed process leaves is never read as a record, and the
-    next that writes into the folder removes it.
+    next that writes into the folder removes it. An `OSError` names `path`.
     """
     _remove_leftovers(path.parent)
-    file, name = _temporary_file(path)
+    with _naming(path):
+        file, name = _temporary_file(path)
     try:
-        with file:
+        with _naming(path), file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -87,6 +88,17 @@ def require_writable(folder: Path, advice: str) -> None:
             file.flush()
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}. {advice}") from error
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let errors of the disk name the file that a user knows, not a temporary one or none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename).endswith(_TEMPORARY):
+            error.filename = str(path)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -110,7 +110,7 @@ def reproduce_command(
     """
     from dmlbench.cli.progress import watch_run
     from dmlbench.errors import UsageError
-    from dmlbench.files import resolved
+    from dmlbench.files import require_writable, resolved
     from dmlbench.leaderboard.entries.attestation import require_room, write_attestation
     from dmlbench.leaderboard.entries.record import check_name
     from dmlbench.leaderboard.entries.sanitize import plain
@@ -142,6 +142,7 @@ def reproduce_command(
     root = resolved(path).parent.parent.parent
     place = scratch or root / TRIALS / "reproductions" / path.stem
     if scratch is None:
+        require_writable(place, "Give another folder with --scratch.")
         make_folder(root, place)
     with held(place):
         if fresh is None:

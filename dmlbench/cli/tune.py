@@ -62,7 +62,7 @@ def tune_command(
         trial_timeout=options.pop("trial_timeout"),
         clustering=False,  # validation knows MAP@R alone
     )
-    request = read_request({**options, "seeds": "1", "splits": "1", "tuned": False})
+    request = read_request({**options, "seeds": "1", "splits": "1", "tuned": False, "refit": False})
     settings = [
         setting_of(row.configuration, registry, row.fixed) for row in rows_of(request, registry)
     ]

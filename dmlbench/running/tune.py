@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dmlbench.errors import TrialFailure, UsageError
+from dmlbench.files import require_writable
 from dmlbench.leaderboard.entries.trial_result import ValidationResult
 from dmlbench.leaderboard.entries.tuning import TuningRecord, TuningTrial
 from dmlbench.plan.code import code_sha256
@@ -67,6 +68,7 @@ def tune(
     studies = [Study(s, code_sha256(s.configuration, registry), budget, seeds) for s in settings]
     _require_space(settings)
     require_optuna()
+    require_writable(out, "Give another folder with --leaderboards.")
     make_folder(out, out / TRIALS / "tuning")
     for study in studies:
         study.resume(out)

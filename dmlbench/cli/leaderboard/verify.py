@@ -59,7 +59,9 @@ def verify_command(
     import contextlib
 
     from dmlbench.errors import UsageError
+    from dmlbench.leaderboard.entries.attestation import require_room
     from dmlbench.leaderboard.entries.record import check_name
+    from dmlbench.leaderboard.entries.store import leaderboard_folders
     from dmlbench.leaderboard.verification.attest import attest
     from dmlbench.leaderboard.verification.bundle_reading import open_bundle
     from dmlbench.leaderboard.verification.verify import verify
@@ -83,6 +85,9 @@ def verify_command(
             "--bundle holds embeddings, which --quick does not read. Give one of the two."
         )
     with open_bundle(bundle) if bundle is not None else contextlib.nullcontext() as opened:
+        if who is not None:
+            for folder in [target.parent] if target.is_file() else leaderboard_folders(target):
+                require_room(folder)
         found = verify(target, embeddings=not quick, rebuild=rebuild, bundle=opened)
     if who is not None:
         for verified in found:

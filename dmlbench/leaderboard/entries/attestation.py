@@ -115,9 +115,7 @@ def _person(name: str) -> str:
 
 def require_room(leaderboard: Path) -> None:
     """Raise `UsageError` where no attestation could be recorded beside the entries there."""
-    require_writable(
-        leaderboard / FOLDER, "Attestations are recorded there (not with --no-record)."
-    )
+    require_writable(leaderboard / FOLDER, "What was found would be recorded there.")
 
 
 def write_attestation(leaderboard: str | Path, attestation: Attestation) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.errors import UsageError
-from dmlbench.files import resolved
+from dmlbench.files import require_writable, resolved
 from dmlbench.leaderboard.comparison.outcome import Verdict
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.comparison.verdict import verdicts
@@ -164,6 +164,7 @@ def _environment() -> Environment:
 
 def _take(folder: Path) -> set[str]:
     """Make the folder, or make sure that it is a site's; gives the files of the older site."""
+    require_writable(folder, "Name another folder for the site.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from dmlbench.errors import UsageError, VerificationError
-from dmlbench.files import file_sha256, write_atomically
+from dmlbench.files import file_sha256, require_writable, write_atomically
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders, read_entry
@@ -44,8 +44,10 @@ def write_bundle(folder: Path, target: Path) -> Bundled:
 
     Every file is compared with the sha256 in its entry first. The same files give the same bytes:
     members are sorted by name and have fixed times and owners.
-    Raises `UsageError` where there is nothing to bundle; `target` is then left as it was.
+    Raises `UsageError` where there is nothing to bundle, or `target` cannot be written; it is then
+    left as it was.
     """
+    require_writable(target.parent, "Give another file with --to.")
     files: dict[str, tuple[Path, Artefact]] = {}
     missing: list[str] = []
     wrong: list[str] = []

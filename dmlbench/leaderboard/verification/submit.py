@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmlbench.errors import DmlbenchError, UsageError, VerificationError
+from dmlbench.files import require_writable
 from dmlbench.leaderboard.entries.entry import Entry, parse_entry
 from dmlbench.leaderboard.entries.fetch import fetch_text, is_address
 from dmlbench.leaderboard.entries.labels import Labels
@@ -50,8 +51,9 @@ def add(source: str, out: str | Path) -> list[Addition]:
     """Check the entries at a file, folder or web address and add them to the leaderboards in `out`.
 
     One that is refused never stops the others.
-    Raises `UsageError` for a source that is not there.
+    Raises `UsageError` for a source that is not there, or where nothing can be written in `out`.
     """
+    require_writable(Path(out), "Give another folder with --leaderboards.")
     boards = _Boards()
     return [_add(name, text, Path(out), boards) for name, text in _texts(source)]
 
