@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dmlbench.errors import UsageError
 from dmlbench.leaderboard.comparison.groups import grouped, tuning_label
 from dmlbench.leaderboard.comparison.published_row import published_row
 from dmlbench.leaderboard.comparison.ranks import group_ranks
@@ -19,9 +20,9 @@ from dmlbench.leaderboard.entries.metrics import (
     resolve_metric,
 )
 from dmlbench.leaderboard.entries.published import PublishedResult
-from dmlbench.leaderboard.entries.published_store import read_published_beside
+from dmlbench.leaderboard.entries.published_store import read_all_published
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.entries.store import read_entries
+from dmlbench.leaderboard.entries.store import ABOUT, leaderboard_folders, read_leaderboards
 from dmlbench.leaderboard.entries.words import distributions, failures, protocol_label, recipe_label
 from dmlbench.leaderboard.verification.tiers import Standing, Tiers, checked_standing
 from dmlbench.plan.protocol import dim_budget_of
@@ -86,13 +87,19 @@ def leaderboard_frame(
 
 
 def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataFrame:
-    """Read the leaderboard in a folder ``<out>/<protocol>/<dataset>``: `leaderboard_frame` of it.
+    """Read the leaderboards of a folder, at whatever level: `leaderboard_frame` of their entries.
 
-    Files that are no entries are left out, each with a warning that names it.
-    Raises `UsageError` if there is no such folder.
+    path: ``<out>/<protocol>/<dataset>``, or a folder of such leaderboards.
+    Files that are not entries are left out, each with a warning that names it.
+    Raises `UsageError` if there is no such folder, or if it has no leaderboard.
     """
-    entries, problems = read_entries(path)
-    published, refused = read_published_beside(path)
+    if not leaderboard_folders(path) and not (Path(path) / ABOUT).exists():
+        raise UsageError(
+            f"{path} has no leaderboard. Give a folder that `dmlbench run` wrote, such as "
+            f"leaderboards/zsl-v2/glyphs or one above it."
+        )
+    entries, problems = read_leaderboards(path, even_empty=True)
+    published, refused = read_all_published(path)
     for problem in [*problems, *refused]:
         warnings.warn(plain(problem, 500), stacklevel=2)
     return leaderboard_frame(entries, by, Tiers(path).standing, published)

@@ -197,3 +197,14 @@ def test_read_leaderboard_warns_of_what_it_leaves_out(make_entry, tmp_path):
     assert list(frame["losses"]) == ["triplet"]
     with pytest.raises(UsageError, match="There is no folder"):
         dmlbench.read_leaderboard(tmp_path / "nowhere")
+
+
+def test_read_leaderboard_takes_a_folder_at_any_level(make_entry, tmp_path):
+    folder = write_entry(tmp_path, make_entry()).parent
+    write_entry(tmp_path, make_entry(dataset="other"))
+    assert len(dmlbench.read_leaderboard(folder)) == 1
+    for above in (tmp_path, folder.parent):
+        assert sorted(dmlbench.read_leaderboard(above)["dataset"]) == ["glyphs", "other"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="empty has no leaderboard"):
+        dmlbench.read_leaderboard(tmp_path / "empty")
