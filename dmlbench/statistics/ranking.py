@@ -32,6 +32,8 @@ _FEWEST_ROWS = 10
 _TYPICAL = 9.0
 # A row whose variance would be exceeded so rarely by a row of the board keeps its own.
 _WILD = 0.15
+# Degrees of freedom of a row's own variance from which on it tells of the board's.
+_TELLING = 0.5
 # Share of the estimated prior degrees of freedom that is used.
 _PRIOR = 0.5
 # Degrees of freedom of a prior that the data say is exact.
@@ -239,12 +241,14 @@ def _spread(values: np.ndarray) -> _Spread:
         weights = np.minimum(1.0, typical / np.maximum(variances, typical * 1e-6))
         variances, freedoms = _own_variances(values, weights)
     total = float(freedoms.sum())
-    if len(values) < _FEWEST_ROWS or typical <= ROUNDING**2:
+    # A row that shares hardly a unit with others says nothing of what is typical.
+    telling = freedoms >= _TELLING
+    if telling.sum() < _FEWEST_ROWS or typical <= ROUNDING**2:
         return _Spread(variances, variances, freedoms, total, 0.0)
     from scipy.special import fdtrc
 
     floored = np.maximum(variances, 1e-4 * typical)
-    prior, borrowed = _prior(floored, freedoms)
+    prior, borrowed = _prior(floored[telling], freedoms[telling])
     borrowed *= _PRIOR
     drawn = (borrowed * prior + freedoms * floored) / (borrowed + freedoms)
     wild = fdtrc(freedoms, borrowed, floored / prior) < _WILD

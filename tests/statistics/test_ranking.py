@@ -118,6 +118,15 @@ def test_the_correction_counts_configurations():
     assert smallest_difference(twice, ["one"] * 8) is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_rows_that_share_no_trial_say_nothing_of_the_others_noise():
+    usual = rows_of(np.random.default_rng(6).normal(0, 2, (12, 5)))
+    apart = [{(0, 10 * i + s): 0.1 * s for s in range(5)} for i in range(1, 9)]
+    found, alone = smallest_difference([*usual, *apart]), smallest_difference(usual)
+    assert found == pytest.approx(alone, rel=0.2)
+    assert smallest_difference(apart) is None and rank_ranges(apart) == [(1, 8)] * 8
+
+
 def test_a_wild_row_does_not_count_as_typical():
     values = np.random.default_rng(5).normal(0, 2, (6, 10))
     usual = smallest_difference(rows_of(values))

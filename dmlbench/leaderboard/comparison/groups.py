@@ -15,7 +15,7 @@ from typing import Any
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.words import recipe_label
 from dmlbench.plan.config import sha256_of
-from dmlbench.plan.identity import field_defaults, without_defaults
+from dmlbench.plan.identity import canonical_json, field_defaults, one_form, without_defaults
 from dmlbench.plan.recipe import Recipe
 
 # Parts of a recipe that do not decide whether rows compare: its name is a label; the backbone used
@@ -106,11 +106,11 @@ def untuned_components(entry: Entry) -> tuple[list[ComponentRecord], ComponentRe
     or beside other losses, are not those found on another.
     """
     searched = {key for record in entry.tuning if record.kind == "row" for key in record.space}
-    losses = []
+    losses, firsts = [], dict[str, int]()
     for i, loss in enumerate(entry.losses):
         # The copies of a loss are searched as one, under the index of the first.
-        first = next(j for j in range(i + 1) if entry.losses[j] == loss)
-        losses.append(_without(loss, f"losses[{first}].", searched))
+        text = canonical_json([loss.distribution, loss.name, one_form(loss.params)])
+        losses.append(_without(loss, f"losses[{firsts.setdefault(text, i)}].", searched))
     combiner = entry.combiner
     return losses, None if combiner is None else _without(combiner, "combiner.", searched)
 
