@@ -62,8 +62,12 @@ def _families(n: int, rng: np.random.Generator) -> Truth:
     return Truth(np.zeros(n), np.full(n, 2.0), families=2.0)
 
 
-def _splits(n: int, rng: np.random.Generator) -> Truth:
-    return Truth(np.zeros(n), np.full(n, 2.0), splits=5, by_split=2.0)
+def _splits(count: int, odd: float = 2.0) -> Callable[[int, np.random.Generator], Truth]:
+    def truth(n: int, rng: np.random.Generator) -> Truth:
+        noise = np.where(np.arange(n) == 0, odd, 2.0)
+        return Truth(np.zeros(n), noise, splits=count, by_split=2.0)
+
+    return truth
 
 
 def _field(n: int, rng: np.random.Generator) -> Truth:
@@ -82,7 +86,9 @@ BOARDS: dict[str, Callable[[int, np.random.Generator], Truth]] = {
     "one calm (0.25 x)": _odd(0.0, 0.5),
     "noise of all kinds": _mixed,
     "two families": _families,
-    "five splits": _splits,
+    "five splits": _splits(5),
+    "three splits": _splits(3),
+    "three splits, one restless (2.5 x)": _splits(3, 5.0),
     "means over 35 points, one wild": _field,
 }
 
@@ -145,7 +151,8 @@ def simulate(name: str, n: int, trials: int, boards: int, with_paired: bool = Tr
     width = width_paired = 0.0
     for _ in range(boards):
         truth = BOARDS[name](n, rng)
-        values = draw(truth, trials, rng)
+        # The same number of seeds on every split.
+        values = draw(truth, trials - trials % truth.splits, rng)
         found = separations(as_rows(values, truth.splits))
         wrong += false_rows(found, truth.means)
         width += n - (found != 0).sum(axis=1).mean()

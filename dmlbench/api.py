@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.errors import DmlbenchError, TrialFailure
+from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.plan.expressions import parse_call, split_list
@@ -156,10 +156,13 @@ def load_loss(
     return create_loss(load_plugins(), short, {**inline, **params}, num_classes, embedding_dim)
 
 
-def load_dataset(name: str, *, image_size: int | None = None, **params: Any) -> Dataset:
+def load_dataset(
+    name: str, *, image_size: int | None = None, class_split: int = 0, **params: Any
+) -> Dataset:
     """Build the dataset `name`: ``.train``, ``.test`` and perhaps ``.gallery`` image sets.
 
     image_size: stored pixels a side; None for the dataset's default.
+    class_split: 0 for the dataset's own, s for the s-th random half of all its classes.
     Raises `dmlbench.errors.UsageError` or `dmlbench.data.images.DatasetError`.
 
         >>> glyphs = load_dataset("glyphs", image_size=16)
@@ -168,8 +171,16 @@ def load_dataset(name: str, *, image_size: int | None = None, **params: Any) -> 
         >>> set(glyphs.train.class_names) & set(glyphs.test.class_names)
         set()
     """
+    if class_split not in range(10**6 + 1):
+        raise UsageError(f"class_split must be a whole number from 0 on, not {class_split!r}.")
     short, inline = parse_call(name)
-    return create_dataset(load_plugins(), short, {**inline, **params}, image_size)
+    registry = load_plugins()
+    own = create_dataset(registry, short, {**inline, **params}, image_size)
+    if not class_split:
+        return own
+    from dmlbench.data.class_splits import ClassSplit
+
+    return ClassSplit(own, class_split, registry.resolve("datasets", short).id)
 
 
 def load_model(

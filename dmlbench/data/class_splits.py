@@ -55,7 +55,7 @@ class ClassSplit:
     Raises `DatasetError` for a dataset whose classes cannot be divided so.
     """
 
-    gallery = None
+    gallery: ImageSet | None = None
 
     def __init__(self, own: Dataset, number: int, dataset: str) -> None:
         """own: with its own split. number: from 1. dataset: its canonical id."""

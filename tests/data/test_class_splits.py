@@ -8,12 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import dmlbench
 from dmlbench.data import apart as module
 from dmlbench.data.class_splits import ClassSplit, random_half
 from dmlbench.data.images import DatasetError, ImageSet
 from dmlbench.data.subset import ImageView
 from dmlbench.data.training_data import training_data
 from dmlbench.data.whole import WholeImages
+from dmlbench.errors import UsageError
 
 NAMES = tuple(f"class {i}" for i in range(12))
 SIZES = [2, 3, 1, 2, 4, 2, 3, 1, 2, 2, 5, 2]
@@ -128,3 +130,15 @@ def test_what_cannot_be_divided_is_refused():
     own.test = ImageSet(IMAGES[FIRST:].repeat(2, axis=2), own.test.labels, own.test.class_names)
     with pytest.raises(DatasetError, match="one shape"):
         ClassSplit(own, 1, "a:a")
+
+
+def test_a_dataset_is_loaded_with_a_random_split():
+    own = dmlbench.load_dataset("glyphs", classes=10, images_per_class=2, image_size=16)
+    params = {"classes": 10, "images_per_class": 2, "image_size": 16}
+    random = dmlbench.load_dataset("glyphs", class_split=1, **params)
+    names = {*own.train.class_names, *own.test.class_names}
+    assert set(random.train.class_names) == random_half(names, 1, "dmlbench:glyphs")
+    assert set(random.test.class_names) == names - set(random.train.class_names)
+    for wrong in (-1, 0.5, "1"):
+        with pytest.raises(UsageError, match="class_split"):
+            dmlbench.load_dataset("glyphs", class_split=wrong, **params)

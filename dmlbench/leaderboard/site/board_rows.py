@@ -70,6 +70,8 @@ def _values(rows: pandas.DataFrame, column: TableColumn) -> list[Any]:
     """What a row's array has of a column."""
     found = rows[column.field].astype(object)
     values = list(found.where(found.notna(), None))
+    if column.id == "tier":
+        return list(column.cells(rows))  # with what was fresh; the page filters by the first word
     if column.text:
         return values
     texts = column.cells(rows) or [""] * len(rows)

@@ -11,10 +11,13 @@ from click.testing import CliRunner
 
 from dmlbench.cli import cli
 from dmlbench.errors import UsageError
+from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import write_entry
+from dmlbench.leaderboard.site.board_rows import ROW, board_rows
 from dmlbench.leaderboard.site.build import write_site
+from dmlbench.leaderboard.verification.tiers import Standing
 
 
 class Reader(html.parser.HTMLParser):
@@ -271,3 +274,14 @@ def test_the_command_in_json(leaderboards, tmp_path):
 def test_no_leaderboard_no_site(tmp_path):
     result = command(tmp_path / "out", tmp_path / "nowhere")
     assert isinstance(result.exception, UsageError) and not (tmp_path / "out").exists()
+
+
+def test_a_confirmed_row_says_what_was_fresh(make_entry):
+    entries = [make_entry(), make_entry("ms", [0.1, 0.11, 0.12])]
+    standings = {
+        entries[0].entry_id: Standing("confirmed", confirmed_on="splits"),
+        entries[1].entry_id: Standing("reproduced"),
+    }
+    frame = leaderboard_frame(entries, standing=lambda entry: standings[entry.entry_id])
+    rows = board_rows(0, frame, {entry.entry_id: entry for entry in entries}, ["map_at_r"])
+    assert [row[ROW.index("tier")] for row in rows] == ["confirmed (splits)", "reproduced"]

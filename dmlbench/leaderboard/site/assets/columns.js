@@ -16,7 +16,9 @@
       return element("span", {}, name, element("span", { class: "under" }, under));
     },
     combiner: (row) => row.combiner ?? element("span", { class: "dim" }, "–"),
-    tier: (row) => element("span", { class: "tier", "data-tier": row.tier }, row.tier),
+    // "confirmed (splits)" is the tier "confirmed".
+    tier: (row) =>
+      element("span", { class: "tier", "data-tier": row.tier.split(" ")[0] }, row.tier),
   };
 
   /** A column of the board's list: of text a row has the value, of others text and value. */

@@ -12,7 +12,7 @@ site.filters = function (rows, groups, changed) {
     backbone: (row) => groups[row.group].backbone,
     loss: (row) => row.lossNames,
     combiner: (row) => row.combinerName ?? "none: a loss alone",
-    tier: (row) => row.tier,
+    tier: (row) => row.tier.split(" ")[0],
   };
   const choices = {};
   for (const [name, answer] of Object.entries(answers)) {
