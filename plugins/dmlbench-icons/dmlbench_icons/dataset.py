@@ -48,7 +48,9 @@ class Icons:
             raise DatasetError(
                 f"icons: image_size must be an integer from 8 to 1024, not {image_size!r}."
             )
-        for distribution, version in {(s.distribution, s.version) for s in SETS} | {_RENDERER}:
+        for distribution, version in sorted({(s.distribution, s.version) for s in SETS}) + [
+            _RENDERER
+        ]:
             require(distribution, version)
         classes = read_classes()
         sources = _Sources(classes)
