@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from words import refused
 
 import dmlbench
 from dmlbench.data import apart as module
@@ -124,11 +125,11 @@ def test_whole_images_of_different_sizes_are_divided_too():
 def test_what_cannot_be_divided_is_refused():
     own = dataset()
     own.gallery = own.test
-    with pytest.raises(DatasetError, match="class split 1: a:a has a gallery.*--splits 1"):
+    with refused(DatasetError, "1", "--splits"):
         ClassSplit(own, 1, "a:a")
     own = dataset()
     own.test = ImageSet(IMAGES[FIRST:].repeat(2, axis=2), own.test.labels, own.test.class_names)
-    with pytest.raises(DatasetError, match="one shape"):
+    with refused(DatasetError):
         ClassSplit(own, 1, "a:a")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from words import refused
 
 from dmlbench.data.sampler import ClassBalancedSampler, RandomSampler
 from dmlbench.errors import UsageError
@@ -92,7 +93,7 @@ def test_more_classes_than_there_are():
 
 @pytest.mark.parametrize(("classes", "images"), [(0, 4), (4, 0), (-1, 2)])
 def test_empty_batches(classes, images):
-    with pytest.raises(UsageError, match="at least 1 class and 1 image"):
+    with refused(UsageError, "1"):
         ClassBalancedSampler(labels_of([3] * 20), classes, images)
 
 
@@ -118,5 +119,5 @@ def test_random_batches_follow_seed_and_epoch_and_not_the_classes():
 
 
 def test_a_random_batch_larger_than_the_set_is_refused():
-    with pytest.raises(UsageError, match="64 images cannot be drawn from 10"):
+    with refused(UsageError, "64", "10"):
         RandomSampler(np.zeros(10, dtype=np.int64), 64)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from words import refused
 
 from dmlbench.data.images import DatasetError
 from dmlbench.data.split import half_and_half, hold_out_classes
@@ -52,7 +53,7 @@ def test_labels_need_not_start_at_zero_nor_be_without_gaps():
 
 
 def test_too_few_classes_with_two_images():
-    with pytest.raises(DatasetError, match="4 in all, but there are 3"):
+    with refused(DatasetError, "4", "3"):
         hold_out_classes(np.array([0, 0, 1, 1, 2, 2, 3, 4, 5]), 0.2, 0)
 
 

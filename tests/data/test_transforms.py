@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from words import refused
 
 from dmlbench.data import transforms
 from dmlbench.data.augmentations import AUGMENTATIONS
@@ -201,7 +202,7 @@ def test_both_resizes_are_that_of_pillow(size):
     "ranges", [{"scale": (0.5, 0.1)}, {"scale": (0, 1)}, {"scale": (0.1, 2)}, {"ratio": (2, 1)}]
 )
 def test_crop_ranges_that_cannot_be(ranges):
-    with pytest.raises(UsageError, match="two ascending"):
+    with refused(UsageError):
         transforms.random_resized_crop(noise(), size=4, **ranges, generator=generator())
 
 

@@ -7,6 +7,7 @@ import unicodedata
 
 import numpy as np
 import pytest
+from words import refused
 
 from dmlbench.data.images import DatasetError, check_dataset, fingerprint
 from dmlbench.datasets import DATASETS, glyph_render
@@ -141,7 +142,7 @@ def test_a_missing_and_another_font(tmp_path):
 
 def test_other_bytes_than_expected_are_refused(monkeypatch):
     monkeypatch.setattr("dmlbench.datasets.glyphs.DEFAULT_SHA256", "0" * 64)
-    with pytest.raises(DatasetError, match="drew other images than the dataset is made of"):
+    with refused(DatasetError):
         Glyphs()
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from words import refused
 
 from dmlbench.evaluate import FaissMissing, clustering
 from dmlbench.evaluate.clustering import obstacles, two_faiss
@@ -52,7 +53,7 @@ def test_as_many_clusters_as_test_classes_and_as_asked():
     rows, labels = clusters(np.random.default_rng(0))
     assert clustering(rows, labels).num_clusters == 6
     assert clustering(rows, labels, num_clusters=3).num_clusters == 3
-    with pytest.raises(ValueError, match="num_clusters is 121; it must be 1 to N = 120"):
+    with refused(ValueError, "num_clusters", "121", "1", "120"):
         clustering(rows, labels, num_clusters=121)
 
 
@@ -61,7 +62,7 @@ def test_a_seed_gives_the_same_clusters_and_another_seed_others():
     one, again, other = (clustering(rows, labels, seed=seed) for seed in (0, 0, 1))
     assert one == again and one.nmi != other.nmi
     assert "seed=0" in one.algorithm and "faiss" in one.algorithm
-    with pytest.raises(ValueError, match="seed is -1"):
+    with refused(ValueError, "1"):
         clustering(rows, labels, seed=-1)
 
 
@@ -83,7 +84,7 @@ def test_lengths_tell_classes_apart_by_distance_alone():
 def test_what_is_no_number_is_refused():
     rows, labels = clusters(np.random.default_rng(0))
     rows[7, 0] = np.nan
-    with pytest.raises(ValueError, match="first in row 7"):
+    with refused(ValueError, "7"):
         clustering(rows, labels)
 
 

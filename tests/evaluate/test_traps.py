@@ -53,11 +53,11 @@ def test_what_is_no_number_is_refused_by_its_row(score, value, label):
     rows, labels = np.random.default_rng(0).normal(size=(8, 3)), np.arange(8) // 2
     bad, bad_labels = rows.copy(), labels.copy()
     bad[5, 1], bad_labels[5] = value, label
-    with pytest.raises(ValueError, match="embeddings hold NaN or infinity, first in row 5"):
+    with pytest.raises(ValueError, match="embeddings.* row 5"):
         score(bad, bad_labels)
-    with pytest.raises(ValueError, match="embeddings hold NaN or infinity, first in row 5"):
+    with pytest.raises(ValueError, match="embeddings.* row 5"):
         score(bad, bad_labels, rows, labels)
-    with pytest.raises(ValueError, match="gallery hold NaN or infinity, first in row 5"):
+    with pytest.raises(ValueError, match="gallery.* row 5"):
         score(rows, labels, bad, bad_labels)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from words import refused
 
 from dmlbench.data import decode
 from dmlbench.data.images import DatasetError
@@ -53,7 +54,7 @@ def _load(root: Path, **options) -> Folder:
 def test_row_06_directories_of_splits_are_no_classes(tmp_path: Path, names) -> None:
     for number, name in enumerate(names):
         _images(tmp_path / "reid" / name, first=4 * number)
-    with pytest.raises(DatasetError, match="named like splits.*train, test.*split=half"):
+    with refused(DatasetError):
         _load(tmp_path / "reid")
     if len(names) > 3:
         on_purpose = _load(tmp_path / "reid", split="half")
@@ -101,16 +102,16 @@ def test_row_07_a_copy_of_the_same_content_is_not_decoded_again(tmp_path, monkey
 
 @pytest.mark.parametrize("given", ["root=2024", "root=true", "root=[1]", "root=1.5"])
 def test_row_34_a_root_that_is_no_text(given: str) -> None:
-    with pytest.raises(UsageError, match="root must be text.*quotes"):
+    with refused(UsageError):
         configurations_of(Request(losses=["triplet"], dataset=f"folder({given})"), load_plugins())
-    with pytest.raises(DatasetError, match="root must be text.*quotes"):
+    with refused(DatasetError):
         Folder(root=2024)
-    with pytest.raises(DatasetError, match="csv must be text.*quotes"):
+    with refused(DatasetError):
         Folder(root=".", csv=2024)
 
 
 @pytest.mark.parametrize("columns", ["path,label,label", "path,label,split,split", "path, path"])
 def test_row_34_a_column_twice(tmp_path: Path, columns: str) -> None:
     (tmp_path / "x.csv").write_text(f"{columns}\na.png,a,b,c\n")
-    with pytest.raises(DatasetError, match="several columns"):
+    with refused(DatasetError):
         _load(tmp_path, csv="x.csv")

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from golden_cases import all_cases, losses
 from golden_cases.stored import Golden, Numbers, Refused, differences, read, renewed, write
+from words import refused
 
 from dmlbench.losses.contrastive import ContrastiveLoss
 from dmlbench.losses.triplet import TripletLoss
@@ -55,13 +56,13 @@ def test_a_changed_word_needs_a_raise():
 
 
 def test_a_raise_for_nothing_is_refused():
-    with pytest.raises(Refused, match="no number changed"):
+    with refused(Refused):
         renewed(OLD, FOUND, 4, STREAMS)
 
 
 def test_a_raise_is_by_one():
     for version in (2, 5):
-        with pytest.raises(Refused, match="one at a time"):
+        with refused(Refused):
             renewed(OLD, found(a={"value": [0.0, 0.0]}), version, STREAMS)
 
 
@@ -72,7 +73,7 @@ def test_new_cases_and_quantities_need_no_raise():
     assert golden.cases["a"].quantities["more"] == [7.0] and golden.published
     fewer, report = renewed(golden, FOUND, 3, STREAMS)
     assert report == ["1 gone: c"] and fewer.cases.keys() == OLD.cases.keys()
-    with pytest.raises(Refused, match="no number changed"):
+    with refused(Refused):
         renewed(OLD, more, 4, STREAMS)
 
 
@@ -80,7 +81,7 @@ def test_until_they_are_published_numbers_are_renewed_without_a_raise():
     before = dataclasses.replace(OLD, published=False)
     golden, report = renewed(before, found(a={"value": [5.0, 6.0]}), 3, STREAMS)
     assert golden.cases["a"].quantities["value"] == [5.0, 6.0] and report == ["1 changed: a: value"]
-    with pytest.raises(Refused, match="nothing to be told apart"):
+    with refused(Refused):
         renewed(before, found(a={"value": [5.0, 6.0]}), 4, STREAMS)
 
 

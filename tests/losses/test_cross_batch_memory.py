@@ -4,6 +4,7 @@ import pytest
 import torch
 from pytorch_metric_learning import distances, miners
 from pytorch_metric_learning import losses as pml
+from words import refused
 
 from dmlbench.losses.contrastive import ContrastiveLoss
 from dmlbench.losses.cross_batch_memory import CrossBatchMemoryLoss
@@ -184,5 +185,5 @@ def test_batches_that_do_not_fit_are_refused():
     loss = CrossBatchMemoryLoss(D, memory_size=4)
     with pytest.raises(ValueError, match="memory_size"):
         loss(torch.zeros(5, D), torch.zeros(5, dtype=torch.int64))
-    with pytest.raises(ValueError, match="memory holds"):
+    with refused(ValueError):
         loss(torch.zeros(4, D + 1), torch.zeros(4, dtype=torch.int64))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from words import refused
 
 from dmlbench.errors import UsageError
 from dmlbench.plan import config
@@ -103,7 +104,7 @@ def test_true_is_not_one_and_equal_numbers_are_one():
     ],
 )
 def test_two_ways_to_write_a_loss_are_one_row_of_one_name(registry, one, other):
-    with pytest.raises(UsageError, match="named twice"):
+    with refused(UsageError):
         rows_of(Request(losses=(one, other)), registry)
     (first,), (second,) = of(registry, one), of(registry, other)
     assert first.entry_id == second.entry_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from words import refused
 
 from dmlbench.errors import UsageError
 from dmlbench.plan.recipe import load_recipe
@@ -58,16 +59,16 @@ def test_a_recipe_of_the_user_brings_parameters_too(tmp_path):
     (single,) = planned(recipe=str(file), losses=["triplet"])
     assert single.losses[0].params["margin"] == 0.4
     file.write_text("parameters = {triplet = 3}\n")
-    with pytest.raises(UsageError, match="a table for each loss or combiner"):
+    with refused(UsageError):
         load_recipe(str(file))
     file.write_text("[parameters.triplet]\nmargn = 0.4\n")
-    with pytest.raises(UsageError, match="no parameter 'margn'"):
+    with refused(UsageError, "'margn'"):
         planned(recipe=str(file), losses=["triplet"])
 
 
 def test_what_is_wider_than_a_loss_asks_for_the_papers_width():
     text = "wedl-c(compressor=authors)"
-    with pytest.raises(UsageError, match="--dim-budget per-loss"):
+    with refused(UsageError, "--dim-budget"):
         planned(combiners=[text])
     wide = planned(combiners=[text], overrides={"protocol.dim_budget": "per-loss"})[-1]
     assert wide.protocol.dim_budget == "per-loss"

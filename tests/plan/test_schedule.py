@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from words import refused
 
 from dmlbench.errors import UsageError
 from dmlbench.plan.recipe import load_recipe
@@ -147,5 +148,5 @@ def test_another_schedule_does_not_inherit_the_values_of_the_one_it_replaces():
     assert constant == Schedule(name="constant", warmup_epochs=quick.warmup_epochs)
     same = load_recipe("quick", {"schedule.name": "polynomial", "schedule.power": 2.0}).schedule
     assert (same.decay_from, same.power) == (quick.decay_from, 2.0)
-    with pytest.raises(UsageError, match="decay_from has nothing to act on"):
+    with refused(UsageError, "decay_from"):
         load_recipe("quick", {"schedule.name": "constant", "schedule.decay_from": 0.3})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from words import refused
 
 from dmlbench.combiners.fixed import EqualSum
 from dmlbench.combiners.pcgrad import PCGrad
@@ -116,7 +117,7 @@ def test_epochs_of_rest_must_leave_one_of_training(frozen_epochs, most):
 
 
 def test_a_frozen_backbone_rests_to_the_end_anyway():
-    with pytest.raises(UsageError, match="recipe.frozen keeps the backbone to the end"):
+    with refused(UsageError, "recipe.frozen"):
         load_recipe("frozen", {"frozen_epochs": 1})
 
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from words import worded
+from words import refused, worded
 
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.comparison.compare import Located, compare
@@ -52,7 +52,7 @@ def test_the_bootstrap_over_classes_knows_that_queries_of_a_class_go_together():
     # Classes of different sizes still weigh by their queries.
     uneven = np.repeat([0, 1], [1, 999])
     assert class_difference([(a, b, uneven)], 200).mean == pytest.approx(a.mean())
-    with pytest.raises(ValueError, match="must both be"):
+    with refused(ValueError):
         query_difference(a, b[:, :3])
 
 
@@ -100,7 +100,7 @@ def test_welch_against_scipy():
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.includes_zero
     assert welch_difference([0.5, 0.5], [0.4, 0.4]).low == pytest.approx(0.1)
-    with pytest.raises(ValueError, match="two values"):
+    with refused(ValueError):
         welch_difference([1.0], [1.0, 2.0])
 
 
@@ -199,7 +199,7 @@ def test_rows_of_different_groups_are_refused_naming_what_differs(
     a, b = located(tmp_path, make_entry("ms"), make_entry("triplet", **changes))
     with pytest.raises(UsageError, match=f"do not compare: they differ in .*{words}"):
         compare(a, [b])
-    with pytest.raises(UsageError, match="with itself"):
+    with refused(UsageError):
         compare(a, [a])
 
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import scipy.stats
+from words import refused
 
 import dmlbench
 from dmlbench.errors import UsageError
@@ -195,7 +196,7 @@ def test_read_leaderboard_warns_of_what_it_leaves_out(make_entry, tmp_path):
     with pytest.warns(UserWarning, match=r"bad\.json is not valid JSON"):
         frame = dmlbench.read_leaderboard(folder)
     assert list(frame["losses"]) == ["triplet"]
-    with pytest.raises(UsageError, match="There is no folder"):
+    with refused(UsageError):
         dmlbench.read_leaderboard(tmp_path / "nowhere")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from words import refused
 
 from dmlbench.errors import VerificationError
 from dmlbench.leaderboard.entries.entry import parse_entry
@@ -66,13 +67,13 @@ def test_nan_and_infinity_are_refused(make_entry, constant):
 
 def test_a_key_that_appears_twice_is_refused(make_entry):
     text = make_entry().to_text().replace('"nmi": 0.6', '"nmi": 0.6, "nmi": 0.9', 1)
-    with pytest.raises(VerificationError, match="the key 'nmi' appears twice"):
+    with refused(VerificationError, "'nmi'"):
         parse_entry(text, "file")
 
 
 def test_a_newer_schema_asks_for_an_upgrade(make_entry):
     text = tampered(make_entry(), "schema_version", 3)
-    with pytest.raises(VerificationError, match="schema version 3.*Upgrade dmlbench"):
+    with refused(VerificationError, "3"):
         parse_entry(text, "file")
 
 
@@ -111,5 +112,5 @@ def test_the_trials_of_an_entry_are_limited(make_entry, count, read):
     if read:
         assert len(parse_entry(json.dumps(data), "file").trials) == count
         return
-    with pytest.raises(VerificationError, match="trials: List should have at most 1000 items"):
+    with pytest.raises(VerificationError, match="trials: .*1000"):
         parse_entry(json.dumps(data), "file")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from words import refused
 
 from dmlbench.cli import cli
 from dmlbench.errors import UsageError
@@ -197,7 +198,7 @@ def test_ranked_by_another_metric(entries, tmp_path):
     write_site(entries[:3], tmp_path / "out", "R@1")
     board = json.loads(Reader(tmp_path / "out" / "index.html").data[0])
     assert board["by"] == board["metrics"][0]["id"] == "recall_at_1"
-    with pytest.raises(UsageError, match="no metric"):
+    with refused(UsageError):
         write_site(entries, tmp_path / "other", "loss")
     assert not (tmp_path / "other").exists()
 

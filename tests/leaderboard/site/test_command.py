@@ -6,6 +6,7 @@ import shlex
 
 import click
 import pytest
+from words import refused
 
 from dmlbench.cli.options import read_request, request_options
 from dmlbench.errors import UsageError
@@ -125,5 +126,5 @@ def test_a_hostile_name_is_one_word_or_refused(name, make_entry, make_component)
 
 def test_what_the_command_line_cannot_say_is_refused(make_entry, make_component):
     for params in ({"a b": 1}, {"a": [None]}):
-        with pytest.raises(UsageError, match="no words for the parameters of dmlbench:triplet"):
+        with refused(UsageError):
             rerun_command(make_entry([make_component("triplet", params=params)]))

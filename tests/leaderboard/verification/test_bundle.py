@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from made_board import embeddings_file
+from words import refused
 
 from dmlbench.cli import main
 from dmlbench.errors import UsageError, VerificationError
@@ -119,7 +120,7 @@ def test_a_path_out_of_the_leaderboards_is_not_bundled(board, tmp_path):
 
 def test_without_embeddings_nothing_is_written(board, published):
     before = published.read_bytes()
-    with pytest.raises(UsageError, match="no embeddings"):
+    with refused(UsageError):
         write_bundle(board, published)
     assert published.read_bytes() == before
 
@@ -187,7 +188,7 @@ def test_a_member_that_is_there_twice_is_refused(published):
 
 def test_too_many_members_are_refused(published, monkeypatch):
     monkeypatch.setattr("dmlbench.leaderboard.verification.bundle_reading.MAX_MEMBERS", 3)
-    with pytest.raises(VerificationError, match="beyond the 3 members"):
+    with refused(VerificationError, "3"):
         open_bundle(str(published)).__enter__()
 
 
@@ -213,9 +214,9 @@ def test_a_bundle_from_an_address(board, published, web, announced, tmp_path):
         assert kept.is_file()
         assert [v.tier for v in verify(board, bundle=bundle)] == ["recomputed", "recomputed"]
     assert not kept.parent.exists(), "a download is removed"
-    with pytest.raises(VerificationError, match="more than 1,000 bytes"):
+    with refused(VerificationError, "1,000"):
         open_bundle(web.url + "board.tar", most=1000).__enter__()
-    with pytest.raises(VerificationError, match="more than 1,000 bytes"):
+    with refused(VerificationError, "1,000"):
         open_bundle(str(published), most=1000).__enter__()
     with pytest.raises(UsageError, match="404"):
         open_bundle(web.url + "nothing.tar").__enter__()
@@ -227,7 +228,7 @@ def test_a_slow_server_is_left(published, web, monkeypatch):
     module = "dmlbench.leaderboard.verification.bundle_reading"
     monkeypatch.setattr(f"{module}.MAX_DOWNLOAD_SECONDS", -1.0)
     web.files["board.tar"] = published.read_bytes()
-    with pytest.raises(VerificationError, match="took longer"):
+    with refused(VerificationError):
         open_bundle(web.url + "board.tar").__enter__()
 
 
