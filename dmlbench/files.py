@@ -96,7 +96,8 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None or str(error.filename).endswith(_TEMPORARY):
+        unnamed = error.filename is None or str(error.filename).endswith(_TEMPORARY)
+        if unnamed and error.errno is not None:  # without a number it is its text alone
             error.filename = str(path)
         raise
 

@@ -16,7 +16,7 @@ from dmlbench.leaderboard.entries.metrics import (
     resolve_metric,
     values_by_trial,
 )
-from dmlbench.leaderboard.entries.store import leaderboard_folders, read_entries
+from dmlbench.leaderboard.entries.store import leaderboard_folders, linked_out, read_entries
 from dmlbench.leaderboard.verification.tiers import Standing, Tiers
 from dmlbench.plan.request import Request, rows_of
 from dmlbench.plugins.registry import Registry
@@ -151,7 +151,7 @@ def find_in(study: Study, registry: Registry, out: Path, even_empty: bool = Fals
     if even_empty and not out.exists():
         return Found({}, {}, [])
     entries: list[Entry] = []
-    problems: list[str] = []
+    problems: list[str] = [*linked_out(out).values()]
     standing: dict[str, Standing] = {}
     for folder in leaderboard_folders(out):
         found, refused = read_entries(folder)

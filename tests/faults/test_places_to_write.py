@@ -74,6 +74,12 @@ def test_an_error_while_writing_names_the_file_and_no_temporary_one(tmp_path, mo
     with pytest.raises(NotADirectoryError, match=r"'.*/file/entry.json'$"):
         files.write_atomically(tmp_path / "file" / "entry.json", full)
 
+    def worded(file):
+        raise OSError("broken data stream")
+
+    with pytest.raises(OSError, match="^broken data stream$"):
+        files.write_atomically(tmp_path / "entry.json", worded)
+
     def other(file):
         open(tmp_path / "missing", "rb")
 

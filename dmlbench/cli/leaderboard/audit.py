@@ -91,14 +91,15 @@ def audit_command(
     from dmlbench.errors import UsageError
     from dmlbench.leaderboard.entries.attestation import require_room, write_attestation
     from dmlbench.leaderboard.entries.record import check_name
-    from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders
+    from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders, linked_out
     from dmlbench.leaderboard.verification.drawing import check_salt, new_salt
     from dmlbench.plugins.loading import load_plugins
-    from dmlbench.running.audit import audit
+    from dmlbench.running.audit import Audited, audit
 
     salt = new_salt() if salt is None else check_salt(salt)
     who = check_name(who)
     paths: list[Path] = []
+    left_out: list[Audited] = []
     for target in files or (leaderboards,):
         if target.is_dir():
             if files:
@@ -106,6 +107,7 @@ def audit_command(
             paths += [
                 file for folder in leaderboard_folders(target) for file in entry_files(folder)
             ]
+            left_out += [Audited(at, None, None, why) for at, why in linked_out(target).items()]
         elif target.is_file():
             paths.append(target)
         else:
@@ -116,7 +118,10 @@ def audit_command(
         for folder in sorted({path.parent for path in paths}):
             require_room(folder)
     registry = load_plugins(without)
-    found: list[Audited] = []
+    found = [*left_out]
+    if not as_json:
+        for audited in found:
+            _show(audited)
     with tempfile.TemporaryDirectory(prefix="dmlbench-audit-") as scratch:
         for audited in audit(
             paths,

@@ -14,11 +14,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from dmlbench.errors import VerificationError
+from dmlbench.errors import UsageError, VerificationError
 from dmlbench.files import require_writable, write_text
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.parsing import parse_record
-from dmlbench.leaderboard.entries.reading import read_text
+from dmlbench.leaderboard.entries.reading import read_text, require_inside
 from dmlbench.leaderboard.entries.record import MOST_TRIALS, Count, Name, Record, Sha256
 from dmlbench.leaderboard.entries.trial import Metrics, keys_text, trial_title
 
@@ -115,6 +115,10 @@ def _person(name: str) -> str:
 
 def require_room(leaderboard: Path) -> None:
     """Raise `UsageError` where no attestation could be recorded beside the entries there."""
+    try:
+        require_inside(leaderboard / FOLDER, leaderboard)
+    except VerificationError as error:
+        raise UsageError(str(error)) from error
     require_writable(leaderboard / FOLDER, "What was found would be recorded there.")
 
 

@@ -12,13 +12,17 @@ from dmlbench.files import resolved
 MAX_RECORD_BYTES = 64 * 2**20
 
 
-def read_text(path: Path, most: int = MAX_RECORD_BYTES) -> str:
+def read_text(path: Path, most: int = MAX_RECORD_BYTES, root: Path | None = None) -> str:
     """The text of a regular UTF-8 file of at most `most` bytes.
 
+    root: the folder that links may not lead out of; by default that of the leaderboards it is in.
     Raises `VerificationError` that names the file and what is wrong with it.
     """
     try:
-        _refuse_link_out(path)
+        if root is None:
+            _refuse_link_out(path)
+        else:
+            require_inside(path, root)
         status = path.stat()
         # A pipe or a device would block or never end.
         if not stat.S_ISREG(status.st_mode):
@@ -38,11 +42,29 @@ def read_text(path: Path, most: int = MAX_RECORD_BYTES) -> str:
         raise VerificationError(f"{path} is not UTF-8 text: {error.reason}.") from error
 
 
-def _refuse_link_out(path: Path) -> None:
-    """Raise `VerificationError` for a link that leads out of the leaderboards it is in.
+def require_inside(path: Path, root: Path) -> None:
+    """Raise `VerificationError` where a link on the way from `root` to `path` leads out of `root`.
 
-    What is there may be private, and messages would quote it.
+    What is there may be private, and messages would quote it. A link that is `root` itself was
+    named by whoever runs the command, and is followed.
     """
+    if resolved(path).is_relative_to(resolved(root)):
+        return
+    place = root
+    for part in path.relative_to(root).parts:
+        place = place / part
+        if not resolved(place).is_relative_to(resolved(root)):
+            break
+    raise VerificationError(
+        f"{place} is a link that leads out of {root} and is not followed. Put what it leads to in "
+        f"its place, or name that."
+    )
+
+
+def _refuse_link_out(path: Path) -> None:
+    """As `require_inside`, for a file of a leaderboard whose root nobody named."""
+    if path.parent.name.startswith("_"):  # beside the entries of the folder above
+        require_inside(path.parent, path.parent.parent)
     root = Path(os.path.abspath(path)).parents[2:3]  # above protocol and dataset
     if path.is_symlink() and root and not resolved(path).is_relative_to(resolved(root[0])):
         raise VerificationError(

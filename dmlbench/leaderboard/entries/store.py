@@ -15,7 +15,7 @@ from dmlbench.errors import UsageError, VerificationError
 from dmlbench.files import write_text
 from dmlbench.leaderboard.entries.entry import Entry, parse_entry
 from dmlbench.leaderboard.entries.reading import MAX_RECORD_BYTES as MAX_ENTRY_BYTES
-from dmlbench.leaderboard.entries.reading import read_text, too_large
+from dmlbench.leaderboard.entries.reading import read_text, require_inside, too_large
 
 #: What a folder's keeper says of its leaderboards.
 ABOUT = "_about.md"
@@ -28,7 +28,8 @@ _STEM = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8})?")
 def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id: str) -> Path:
     """The file of an entry: ``<out>/<protocol>/<dataset>/<entry id>.json``.
 
-    Raises `UsageError` for a name that is no safe part of a path.
+    Raises `UsageError` for a name that is no safe part of a path, and where links lead the folder
+    out of `out`: what is written there would not be read.
     """
     for kind, name in (("protocol", protocol_name), ("dataset", dataset_name)):
         if not _SAFE_PART.fullmatch(name):
@@ -38,7 +39,10 @@ def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id:
             )
     if not _ID.fullmatch(entry_id):
         raise UsageError(f"{entry_id!r} is not an entry id: 16 hexadecimal digits.")
-    return Path(out) / protocol_name / dataset_name / f"{entry_id}.json"
+    folder = Path(out) / protocol_name / dataset_name
+    if reason := _leads_out(folder, Path(out)):
+        raise UsageError(reason)
+    return folder / f"{entry_id}.json"
 
 
 def submission_name(entry: Entry) -> str:
@@ -124,8 +128,29 @@ def submission_files(folder: str | Path, entry_id: str) -> list[Path]:
 def leaderboard_folders(folder: str | Path) -> list[Path]:
     """The leaderboards in a folder, which may be one itself, a protocol's, or the root of all.
 
+    Those that links lead to out of the folder are left out (`linked_out`).
     Raises `UsageError` if there is no such folder.
     """
+    folder = Path(folder)
+    return [found for found in _folders(folder) if not _leads_out(found, folder)]
+
+
+def linked_out(folder: str | Path) -> dict[Path, str]:
+    """Where leaderboards are not read because links lead to them out of the folder, and why."""
+    folder = Path(folder)
+    refused = {found: _leads_out(found, folder) for found in _folders(folder)}
+    return {found: reason for found, reason in refused.items() if reason}
+
+
+def _leads_out(leaderboard: Path, folder: Path) -> str:
+    try:
+        require_inside(leaderboard, folder)
+    except VerificationError as error:
+        return str(error)
+    return ""
+
+
+def _folders(folder: Path) -> list[Path]:
     folder = _existing_folder(folder)
     levels = ("", "*/", "*/*/")
     found = {path.parent for level in levels for path in folder.glob(f"{level}*.json")}
@@ -143,7 +168,7 @@ def read_leaderboards(
     Raises `UsageError` if no entry is found, saying what to run, unless `even_empty`.
     """
     entries: list[Entry] = []
-    problems: list[str] = []
+    problems: list[str] = [*linked_out(folder).values()]
     for leaderboard in leaderboard_folders(folder):
         found, refused = read_entries(leaderboard)
         entries += found

@@ -19,7 +19,12 @@ from dmlbench.errors import UsageError, VerificationError
 from dmlbench.files import file_sha256, require_writable, write_atomically
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.entries.store import entry_files, leaderboard_folders, read_entry
+from dmlbench.leaderboard.entries.store import (
+    entry_files,
+    leaderboard_folders,
+    linked_out,
+    read_entry,
+)
 from dmlbench.leaderboard.entries.trial import Artefact, Trial
 from dmlbench.leaderboard.verification.tiers import embeddings_path, of_another_submission
 
@@ -87,6 +92,7 @@ def is_member_name(name: str) -> bool:
 
 
 def _completed(folder: Path, wrong: list[str]) -> Iterator[tuple[Entry, Trial, Path]]:
+    wrong += linked_out(folder).values()
     for leaderboard in leaderboard_folders(folder):
         for path in entry_files(leaderboard):
             try:

@@ -93,12 +93,13 @@ def _texts(source: str) -> Iterator[tuple[str, str | DmlbenchError]]:
     else:
         raise UsageError(f"There is no {path}. Give an entry's file, a folder, or an address.")
     for file in files:
-        yield str(file), _caught(read_text, file)
+        root = path if path.is_dir() else None
+        yield str(file), _caught(read_text, file, root=root)
 
 
-def _caught(read, *arguments) -> str | DmlbenchError:
+def _caught(read, *arguments, **options) -> str | DmlbenchError:
     try:
-        return read(*arguments)
+        return read(*arguments, **options)
     except VerificationError as error:
         return error
 

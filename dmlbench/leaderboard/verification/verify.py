@@ -18,6 +18,7 @@ from dmlbench.leaderboard.entries.store import (
     about,
     entry_files,
     leaderboard_folders,
+    linked_out,
     read_entry,
 )
 from dmlbench.leaderboard.verification.attested import attested
@@ -68,7 +69,19 @@ def verify(
     names = _names([verified.path for verified in everywhere])
     _mark(everywhere, copies([verified.entry for verified in everywhere], names))
     found = [verified for board in boards for verified in _judged(board, embeddings)]
-    return [*(_unreadable_texts(target) if target.is_dir() else []), *found]
+    if target.is_dir():
+        return [*_linked_out(target), *_unreadable_texts(target), *found]
+    return found
+
+
+def _linked_out(folder: Path) -> list[Verified]:
+    """The leaderboards that are not read because links lead to them out of the folder."""
+    found = []
+    for path, reason in linked_out(folder).items():
+        verified = Verified(path)
+        verified.fail("link", reason)
+        found.append(verified)
+    return found
 
 
 def _unreadable_texts(folder: Path) -> list[Verified]:
