@@ -89,14 +89,14 @@ def trial_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what is compared, the same for run and plan."""
-    for option in reversed([*_LOSSES, *_ROWS, *_REPEATED, *_SURROUNDINGS]):
+    for option in reversed([*_LOSSES, *_ROWS, *_REPEATED, *_SETTINGS]):
         command = option(command)
     return command
 
 
 def tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Those of `request_options` that say which configurations, not how often they are trained."""
-    for option in reversed([*_LOSSES, *_ROWS, *_SURROUNDINGS]):
+    for option in reversed([*_LOSSES, *_ROWS, *_SETTINGS]):
         command = option(command)
     return command
 
@@ -249,7 +249,7 @@ _REPEATED = [
     ),
 ]
 
-_SURROUNDINGS = [
+_SETTINGS = [
     click.option(
         "--dataset",
         metavar="NAME",

@@ -39,7 +39,7 @@ def plan_command(
 
     registry = load_plugins(without)
     plan = make_plan(read_request(options), registry)
-    tell_gap(plan)
+    warn_missing_seeds(plan)
     if write is not None:
         from dmlbench.files import write_text
 
@@ -84,7 +84,7 @@ def plan_command(
     return 0
 
 
-def tell_gap(plan: Plan) -> None:
+def warn_missing_seeds(plan: Plan) -> None:
     """Say on stderr that entries will not be ranked, where a trial of theirs is missing."""
     from dmlbench.leaderboard.entries.trial import trial_title
 

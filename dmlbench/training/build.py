@@ -40,7 +40,7 @@ Emit = Callable[[str, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltTrial:
     """A configuration made ready for one seed.
 
     parts: what is trained. images: (split, image set) -> what `parts` take for that split: the
@@ -61,7 +61,7 @@ def build(
     seed: int,
     emit: Emit = lambda kind, values: None,
     refit: bool = False,
-) -> Built:
+) -> BuiltTrial:
     """Build everything that a configuration names. Raises `DmlbenchError`.
 
     emit: told how a pass over the images progresses.
@@ -102,7 +102,7 @@ def build(
     )
     for module in parts.modules().values():
         module.to(device)
-    return Built(
+    return BuiltTrial(
         parts,
         features.image_set if recipe.frozen else lambda split, images: images,
         BackboneFacts(

@@ -53,7 +53,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     return dict(state)
 
 
-def set_aside(path: Path) -> Path:
+def keep_damaged(path: Path) -> Path:
     """Give a checkpoint that cannot be used another name, in the place of an earlier one."""
     place = path.with_name(f"damaged-{path.name}")
     with contextlib.suppress(FileNotFoundError):

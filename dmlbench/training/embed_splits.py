@@ -18,7 +18,7 @@ from dmlbench.data.training_data import TrainingData
 from dmlbench.errors import TrialFailure
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.registry import Registry
-from dmlbench.training.build import Built, Emit, build
+from dmlbench.training.build import BuiltTrial, Emit, build
 from dmlbench.training.context import PROBES_OF_A_TEST, check_context
 from dmlbench.training.embed import embed_images
 from dmlbench.training.failures import own_work
@@ -39,7 +39,7 @@ class Subject:
     device: torch.device
     state: Mapping[str, Mapping[str, Tensor]]
 
-    def built(self, emit: Emit = lambda kind, values: None) -> Built:
+    def built(self, emit: Emit = lambda kind, values: None) -> BuiltTrial:
         """The tested state in modules that nothing was embedded by yet."""
         refit = self.configuration.protocol.refit
         built = build(
@@ -51,7 +51,7 @@ class Subject:
         return built
 
 
-def embed_splits(subject: Subject, built: Built, dataset: Any) -> dict[str, Tensor]:
+def embed_splits(subject: Subject, built: BuiltTrial, dataset: Any) -> dict[str, Tensor]:
     """``embeddings`` (N, D) and ``labels`` (N,), and the same of a gallery, (G, D) and (G,).
 
     Of a random class split also ``classes`` (C,), as `ClassSplit.test_classes`.

@@ -21,7 +21,7 @@ from dmlbench.training.trial import check
 
 
 @contextlib.contextmanager
-def loading(configuration: Configuration) -> Iterator[None]:
+def dataset_errors(configuration: Configuration) -> Iterator[None]:
     """Where a dataset is loaded: one that cannot be used as it is raises `UsageError`."""
     try:
         yield
@@ -32,16 +32,16 @@ def loading(configuration: Configuration) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         log_traceback()
         raise DmlbenchError(
-            f"The dataset {configuration.dataset.id} cannot be loaded: {_said(error)}"
+            f"The dataset {configuration.dataset.id} cannot be loaded: {_error_text(error)}"
         ) from error
 
 
-def check_blaming(configuration: Configuration, registry: Registry, data: TrainingData) -> None:
+def check_buildable(configuration: Configuration, registry: Registry, data: TrainingData) -> None:
     """`dmlbench.training.trial.check`, with an error that says what is at fault."""
     try:
         check(configuration, registry, data)
     except (Exception, SystemExit) as error:
-        message = _said(error)
+        message = _error_text(error)
         if (
             _error_of(
                 # The width of the features matters to no check of parameters.
@@ -63,11 +63,11 @@ def _error_of(build: Callable[[], Any]) -> str | None:
     try:
         build()
     except (Exception, SystemExit) as error:
-        return _said(error)
+        return _error_text(error)
     return None
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     if isinstance(error, DmlbenchError):
         return str(error)
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

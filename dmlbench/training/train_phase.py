@@ -18,11 +18,11 @@ from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
 from dmlbench.leaderboard.entries.trial_result import TrialFacts
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.registry import Registry
-from dmlbench.training.build import Built, Emit, build, training_split
+from dmlbench.training.build import BuiltTrial, Emit, build, training_split
 from dmlbench.training.checkpoint import (
     DamagedCheckpoint,
+    keep_damaged,
     read_checkpoint,
-    set_aside,
     write_checkpoint,
 )
 from dmlbench.training.environment import peak_memory_bytes
@@ -118,7 +118,7 @@ class TrainPhase:
         try:
             state = read_checkpoint(path, self.device)
         except DamagedCheckpoint as error:
-            print(f"{error}; it is kept as {set_aside(path)}, and training begins")
+            print(f"{error}; it is kept as {keep_damaged(path)}, and training begins")
             return None
         if state is None or state.pop("made_for", None) == made_for:
             return state
@@ -126,7 +126,7 @@ class TrainPhase:
         return None
 
 
-def _facts(built: Built, data: TrainingData) -> TrialFacts:
+def _facts(built: BuiltTrial, data: TrainingData) -> TrialFacts:
     """What the entry says of data and model; the same for every seed."""
     parts = built.parts
     blank = torch.zeros(1, parts.model.backbone.num_features, device=parts.device)

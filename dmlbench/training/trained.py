@@ -12,8 +12,8 @@ from torch import Tensor
 from dmlbench.errors import DmlbenchError
 from dmlbench.training.checkpoint import (
     DamagedCheckpoint,
+    keep_damaged,
     read_checkpoint,
-    set_aside,
     write_checkpoint,
 )
 from dmlbench.training.train import TrainingProgress
@@ -51,7 +51,7 @@ def read_trained(path: Path) -> Trained | None:
         found = read_checkpoint(path)
     except DamagedCheckpoint as error:
         raise DmlbenchError(
-            f"{error}; it is kept as {set_aside(path)}. Run the same command again."
+            f"{error}; it is kept as {keep_damaged(path)}. Run the same command again."
         ) from error
     return None if found is None else Trained(**found)
 

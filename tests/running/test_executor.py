@@ -187,7 +187,7 @@ def test_a_log_that_cannot_be_written_hides_no_error(monkeypatch, error):
 
     monkeypatch.setattr(heartbeat, "_listeners", [])
     monkeypatch.setattr(sys, "stderr", Full())
-    job.Job(Channel(), {"kind": "trial"}).carry_out()
+    job.Job(Channel(), {"kind": "trial"}).run()
     ((event, message),) = sent
     assert event == "error" and message.startswith("KeyError: ")
     with pytest.raises(TrialFailure, match="ZeroDivisionError"), own_work():

@@ -9,7 +9,7 @@ from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.planning import make_plan
 from dmlbench.training.data_source import DataSource
-from dmlbench.training.readiness import check_blaming, loading
+from dmlbench.training.readiness import check_buildable, dataset_errors
 
 BROKEN = """
     from dmlbench.hookspecs import BackboneSpec, CombinerSpec, LossSpec, hookimpl
@@ -52,7 +52,7 @@ def blamed(tiny, install, tmp_path):
         )
         configuration = plan.configurations[-1]
         with pytest.raises(DmlbenchError) as raised:
-            check_blaming(configuration, registry, DataSource(configuration, registry).training())
+            check_buildable(configuration, registry, DataSource(configuration, registry).training())
         return raised.value
 
     return check
@@ -91,8 +91,8 @@ def test_a_dataset_that_cannot_be_used_is_told_of_by_itself(tmp_path):
     request = Request(losses=["ms"], dataset=f"folder(root={tmp_path})", out=tmp_path, seeds=1)
     (configuration,) = make_plan(request, registry).configurations
     with pytest.raises(UsageError, match="^folder: .* holds no image in a class directory"):
-        with loading(configuration):
+        with dataset_errors(configuration):
             DataSource(configuration, registry).training()
     with pytest.raises(DmlbenchError, match="^The dataset dmlbench:folder cannot be .* KeyError"):
-        with loading(configuration):
+        with dataset_errors(configuration):
             raise KeyError("x")

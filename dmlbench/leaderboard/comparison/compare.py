@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dmlbench.errors import UsageError, VerificationError
-from dmlbench.leaderboard.comparison.compare_sentence import compare_sentence, doubted
+from dmlbench.leaderboard.comparison.compare_sentence import compare_sentence, failing
 from dmlbench.leaderboard.comparison.comparison import Comparison, Conclusion
 from dmlbench.leaderboard.comparison.groups import group_parts
 from dmlbench.leaderboard.comparison.outcome import SIGNIFICANCE
@@ -145,7 +145,7 @@ def _compare(first: Located, other: Located, by: str, labels: Labels, resamples:
 
 
 def _conclusion(comparison: Comparison) -> Conclusion:
-    if comparison.p_adjusted is None or doubted(comparison):
+    if comparison.p_adjusted is None or failing(comparison):
         return "undecided"
     if comparison.p_adjusted >= SIGNIFICANCE:
         return "not separated"

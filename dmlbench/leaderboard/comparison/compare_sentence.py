@@ -32,8 +32,8 @@ _OPENINGS = {
     ),
 }
 _NOTHING_IN_COMMON = "{first} and {other} have no trial in common: no conclusion."
-_DOUBTED = (
-    "No conclusion: {doubted} {fail} verification. `dmlbench leaderboard verify` says what is "
+_FAILING = (
+    "No conclusion: {failing} {fail} verification. `dmlbench leaderboard verify` says what is "
     "wrong."
 )
 # Joined to the interval over trials.
@@ -87,7 +87,7 @@ _CLAUSES: tuple[Clause, ...] = (
 )
 
 
-def doubted(comparison: Comparison) -> list[str]:
+def failing(comparison: Comparison) -> list[str]:
     """Which of the two fail verification."""
     rows = (comparison.first, comparison.first_tier), (comparison.other, comparison.other_tier)
     return [row for row, tier in rows if tier == "unverified"]
@@ -96,9 +96,9 @@ def doubted(comparison: Comparison) -> list[str]:
 def compare_sentence(c: Comparison) -> str:
     """What a comparison shows, with its evidence, and what a reader has to know to trust it."""
     values = {"first": c.first, "other": c.other, "conclusion": c.conclusion}
-    if rows := doubted(c):
+    if rows := failing(c):
         fail = "fails" if len(rows) == 1 else "fail"
-        return _DOUBTED.format(doubted=listed(rows), fail=fail)
+        return _FAILING.format(failing=listed(rows), fail=fail)
     mean = c.seeds.mean
     if mean is None:
         return _NOTHING_IN_COMMON.format(**values)
@@ -112,8 +112,8 @@ def compare_sentence(c: Comparison) -> str:
         values |= {"units": "class splits" if c.seeds.num_splits > 1 else "seeds"}
         return _OPENINGS["undecided"].format(**values)
     over_trials = f"over {units_text(c.seeds)} {_range(c.seeds)}, {p_text('p', c.seeds.p_value)}"
-    values["evidence"] = over_trials + _said(_EVIDENCE, c)
-    return _OPENINGS[c.conclusion].format(**values) + _said(_CLAUSES, c)
+    values["evidence"] = over_trials + _filled(_EVIDENCE, c)
+    return _OPENINGS[c.conclusion].format(**values) + _filled(_CLAUSES, c)
 
 
 def _common(c: Comparison) -> str:
@@ -121,7 +121,7 @@ def _common(c: Comparison) -> str:
     return f"class split {listed(list(map(str, splits)))}"
 
 
-def _said(clauses: Sequence[Clause], c: Comparison) -> str:
+def _filled(clauses: Sequence[Clause], c: Comparison) -> str:
     return "".join(words(c) for applies, words in clauses if applies(c))
 
 

@@ -84,9 +84,9 @@ def _compare(
         candidates = _candidates(entry, sound, by)
         present = {_identities(single)[0] for _, single in candidates}
         known = {_identities(single)[0] for single in sound}
-        doubted = [single for single in singles if _identities(single)[0] not in known]
-        left_out = tuple(labels.row(single) for single in doubted)
-        accounted = present | {_identities(single)[0] for single in doubted}
+        failing = [single for single in singles if _identities(single)[0] not in known]
+        left_out = tuple(labels.row(single) for single in failing)
+        accounted = present | {_identities(single)[0] for single in failing}
         missing = tuple(labels.component(wanted[i]) for i in wanted if i not in accounted)
     other = "recall_at_1" if by != "recall_at_1" else DEFAULT_METRIC
     best: Entry | None = None

@@ -37,10 +37,10 @@ class Failure(NamedTuple):
 
 def check_entry(entry: Entry) -> list[Failure]:
     """Everything that does not hold of an entry. Fast: no file is read, nothing is computed."""
-    return [failure for name in _CHECKS for failure in _stands(name, entry)]
+    return [failure for name in _CHECKS for failure in _failures_of(name, entry)]
 
 
-def _stands(name: str, entry: Entry) -> list[Failure]:
+def _failures_of(name: str, entry: Entry) -> list[Failure]:
     """One check. Parts of an entry are free JSON: what a check stumbles over is refused."""
     try:
         return [Failure(name, message) for message in _CHECKS[name](entry)]

@@ -50,7 +50,7 @@ def serve(descriptor: int, watched: bool = False) -> NoReturn:
         os._exit(0)
     if watched:
         threading.Thread(target=_end_with_run, args=(channel,), daemon=True).start()
-    Job(channel, message).carry_out()
+    Job(channel, message).run()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -76,7 +76,7 @@ class Job:
         self.channel, self.message = channel, message
         self.told = time.monotonic()
 
-    def carry_out(self) -> None:
+    def run(self) -> None:
         """Do it, and send exactly one of "done" and "error" at its end."""
         heartbeat.listen(self._beat)
         try:
@@ -124,16 +124,16 @@ class Job:
 
     def _prepare(self) -> dict[str, Any]:
         from dmlbench.evaluate.clustering import obstacles
-        from dmlbench.training.readiness import check_blaming, loading
+        from dmlbench.training.readiness import check_buildable, dataset_errors
 
         job = self.message
         device = found_device(job["device"])
         configuration, registry = self._configuration(), load_plugins(job["without"])
         heartbeat.enter("loading data", patient=True)
-        with loading(configuration):
+        with dataset_errors(configuration):
             data = _source(configuration, registry, job["split"]).training()
         heartbeat.enter("building the components")
-        check_blaming(configuration, registry, data)
+        check_buildable(configuration, registry, data)
         report = [
             *data.facts["report"],
             *(data.split_facts["report"] if data.split_facts else ()),

@@ -185,10 +185,10 @@ def test_rows_that_do_not_stand_their_checks_decide_nothing_and_are_named(make_e
 
 def test_the_standing_is_the_callers(make_entry, singles):
     ensemble = make_entry("triplet+ms", BETTER, combiner="wedl")
-    doubted = {singles[1].entry_id: Standing("unverified", ("seeds: picked",))}
+    failing = {singles[1].entry_id: Standing("unverified", ("seeds: picked",))}
 
     def standing(entry):
-        return doubted.get(entry.entry_id, Standing("checked"))
+        return failing.get(entry.entry_id, Standing("checked"))
 
     assert only(verdicts([ensemble, *singles], standing=standing)).left_out == ("ms",)
 
