@@ -68,7 +68,8 @@ def stored(tmp_path, monkeypatch):
 
 def _planned(entry, keys, scratch, registry, splits=None) -> Plan:
     # As much of a configuration as showing progress takes.
-    shown = SimpleNamespace(entry_id="x", losses=(), recipe=SimpleNamespace(epochs=1))
+    parts = {"recipe": SimpleNamespace(epochs=1), "protocol": SimpleNamespace(refit=False)}
+    shown = SimpleNamespace(entry_id="x", losses=(), **parts)
     return Plan(scratch, (shown,), (PlannedTrial(shown, 0, 0, None, "to do"),))
 
 

@@ -151,7 +151,9 @@ def test_trials_that_make_no_entry_do_not_stop_the_others(tiny, tmp_path):
     result.write_text(json.dumps(changed))
     finished = []
     watch = {"watch": lambda event: finished.append((event.kind, event.configuration))}
-    with pytest.raises(DmlbenchError, match="No entry: multi-sim.*seeds 0 and 1 differ in dataset"):
+    with pytest.raises(
+        DmlbenchError, match="No entry: multi-sim.*seed 0 and seed 1 differ in dataset"
+    ):
         dmlbench.run(["ms", "triplet"], [], **{**tiny, "seeds": 3}, **watch)
     assert finished.count(("trial_finished", "multi-similarity")) == 2
     entries = [json.loads(text) for text in entry_files(tmp_path).values()]
