@@ -183,5 +183,8 @@ def worker_environment(threads: int) -> dict[str, str]:
         # Spinning threads cost a busy machine most of its time.
         "OMP_WAIT_POLICY": "passive",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        # pandas imports pyarrow where it is installed, whose allocator starts a thread: the fork
+        # server must have none.
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }
     return {**os.environ, **settings}
