@@ -4,7 +4,8 @@
 
 For each truth, how often each contrast of the design gets each answer, in percent: the analysis
 must find what is there, and must not find what is not. `--between` and `--within` are the standard
-deviations, in points, of one row's noise between class splits and between the trials of one.
+deviations, in points, of one row's noise between replicates or class splits (the luck of tuning is
+part of it, where each is tuned by itself) and between the trials of one.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ def simulated(
 ) -> Findings:
     """Findings on a board on which each row's true mean is `LEVEL` plus its effect.
 
-    effects, between, within: in points. A class split also moves all rows together.
+    effects, between, within: in points. A replicate or class split also moves all rows together.
     """
     values = {}
     for dataset in study.datasets:
-        shared = dict(zip(study.splits, generator.normal(0, 3, len(study.splits)), strict=True))
+        keys = study.keys(dataset)
+        units = sorted({unit for unit, _ in keys})
+        shared = dict(zip(units, generator.normal(0, 3, len(units)), strict=True))
         values[dataset] = {}
         for row in study.rows_of(dataset):
-            own = dict(
-                zip(study.splits, generator.normal(0, between, len(study.splits)), strict=True)
-            )
+            own = dict(zip(units, generator.normal(0, between, len(units)), strict=True))
             values[dataset][row] = {
-                (split, seed): LEVEL
-                + (effects.get(row, 0.0) + shared[split] + own[split] + generator.normal(0, within))
+                (unit, seed): LEVEL
+                + (effects.get(row, 0.0) + shared[unit] + own[unit] + generator.normal(0, within))
                 / 100
-                for split, seed in study.keys
+                for unit, seed in keys
             }
     return analyse(study, values)
 
@@ -83,7 +84,7 @@ def main() -> None:
     given = parser.parse_args()
     study = read_study(given.design)
     truths = {"no effect": {}} | dict(map(_truth, given.truth))
-    kinds = ("greater", "no relevant lead", "open", "smaller")
+    kinds = ("better", "no relevant lead", "inconclusive", "worse")
     print(f"| truth | contrast | {' | '.join(kinds)} |")
     print(f"|:--|:--|{'--:|' * len(kinds)}")
     for name, effects in truths.items():

@@ -26,12 +26,13 @@ class Contrast:
 
     mean, low, high: cross-fitted, with Student's 95 % interval over units; None for fewer than two
         units.
-    p_greater, p_smaller: two-sided scale, uncorrected for other contrasts. p_greater is the largest
+    p_better, p_worse: two-sided scale, uncorrected for other contrasts. p_better is the largest
         over the rows that must be beaten, each of them (intersection-union test, Berger 1982);
-        p_smaller is corrected for the choice among them (Bonferroni). None under three units.
-    wide_low, wide_high: the interval widened for class splits that overlap (Nadeau and Bengio,
-        Inference for the generalization error, Machine Learning 2003), for classes outside of the
-        dataset; None where there is one split.
+        p_worse is corrected for the choice among them (Bonferroni). p_lead: of the hypothesis that
+        the lead is `smallest` or more. None under three units.
+    wide_low, wide_high: the interval widened for class splits that share classes (Nadeau and
+        Bengio, Inference for the generalization error, Machine Learning 2003), for classes outside
+        of the dataset; None where there is one split, and for independent units.
     units, trials: how many of each. of, over: index of the best row by its mean, for display.
     """
 
@@ -40,23 +41,32 @@ class Contrast:
     high: float | None
     wide_low: float | None
     wide_high: float | None
-    p_greater: float | None
-    p_smaller: float | None
+    p_better: float | None
+    p_worse: float | None
+    p_lead: float | None
     units: int
     trials: int
     of: int
     over: int
 
 
-def contrast(of: Sequence[Row], over: Sequence[Row], confidence: float = 0.95) -> Contrast:
+def contrast(
+    of: Sequence[Row],
+    over: Sequence[Row],
+    smallest: float = 0.0,
+    independent: bool = False,
+    confidence: float = 0.95,
+) -> Contrast:
     """Compare the best of `of` with the best of `over`, paired over their common trials.
 
-    of, over: rows, (split, seed) -> value. With one row on each side this is the paired difference.
+    of, over: rows, (unit, seed) -> value. With one row on each side this is the paired difference.
+    smallest: the smallest lead that matters. independent: whether units share no classes, as
+        replicates of a dataset, and unlike class splits.
     Raises `ValueError` where a side has no row, or no trial is common to all.
 
         >>> a, b, c = ({(0, s): base + 0.01 * s for s in range(4)} for base in (0.5, 0.4, 0.3))
         >>> found = contrast([a], [b, c])
-        >>> round(found.mean, 6), found.p_greater, found.over
+        >>> round(found.mean, 6), found.p_better, found.over
         (0.1, 0.0, 0)
     """
     if not of or not over:
@@ -67,25 +77,27 @@ def contrast(of: Sequence[Row], over: Sequence[Row], confidence: float = 0.95) -
     mean, low, high = mean_interval(differences.tolist(), confidence)
     splits = {split for split, _ in keys}
     wide_low = wide_high = None
-    if len(splits) > 1 and high is not None:
+    if len(splits) > 1 and high is not None and not independent:
         # Halves: as many test classes as training classes.
         half = (high - mean) * math.sqrt(1 + len(splits))
         wide_low, wide_high = mean - half, mean + half
-    p_greater = p_smaller = None
+    p_better = p_worse = p_lead = None
     if len(differences) >= FEWEST_PAIRS:
         chosen = best_of(ours)
         one_sided = [_upper_p(chosen - row) for row in theirs]
-        p_greater = min(1.0, 2 * max(one_sided))
+        p_better = min(1.0, 2 * max(one_sided))
         opposite = [_upper_p(row - chosen) for row in theirs]
-        p_smaller = min(1.0, 2 * len(theirs) * min(opposite))
+        p_worse = min(1.0, 2 * len(theirs) * min(opposite))
+        p_lead = min(1.0, 2 * _upper_p(smallest - differences))
     return Contrast(
         mean=mean,
         low=low,
         high=high,
         wide_low=wide_low,
         wide_high=wide_high,
-        p_greater=p_greater,
-        p_smaller=p_smaller,
+        p_better=p_better,
+        p_worse=p_worse,
+        p_lead=p_lead,
         units=len(differences),
         trials=len(keys),
         of=int(np.argmax(ours.mean(axis=1))),

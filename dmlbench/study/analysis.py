@@ -15,7 +15,7 @@ Trials = Mapping[Key, float | None]
 #: dataset -> row -> its trials.
 Values = Mapping[str, Mapping[str, Trials]]
 
-Answer = Literal["greater", "smaller", "no relevant lead", "open", "incomplete"]
+Answer = Literal["better", "worse", "no relevant lead", "inconclusive", "incomplete"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,9 @@ class Answered:
     contrast: None where nothing is common to its rows. p: corrected after Holm, of the direction in
         which the difference points; None where nothing can be tested.
     comparisons: how many tests the correction is for.
+    relevant: of "better": whether its lead is shown to be the smallest that matters or more; False
+        where it is shown to be less; None where neither.
+    answer: one that holds whether a failed trial counts as 0 or not at all, else "inconclusive".
     missing: rows that lack trials of the design, with how many they lack.
     failed: rows with trials that failed, with how many.
     """
@@ -35,6 +38,7 @@ class Answered:
     contrast: Contrast | None
     p: float | None
     comparisons: int
+    relevant: bool | None
     answer: Answer
     missing: Mapping[str, int]
     failed: Mapping[str, int]
@@ -66,38 +70,36 @@ def analyse(study: Study, values: Values) -> Findings:
 
     values: of the trials that there are; those that the design does not name are left out.
     """
-    planned = set(study.keys)
     kept = {
         dataset: {
             row: {key: v for key, v in trials.items() if key in planned}
-            for row, trials in rows.items()
+            for row, trials in values.get(dataset, {}).items()
         }
-        for dataset, rows in values.items()
+        for dataset in study.datasets
+        for planned in [set(study.keys(dataset))]
     }
     answers: list[Answered] = []
     for primary in (True, False):
         family = [
-            _compared(study, kept.get(dataset, {}), name, dataset)
+            _compared(study, kept[dataset], name, dataset)
             for name, design in study.contrasts.items()
             if design.primary is primary
-            for dataset in study.datasets
-            if set(design.of) | set(design.over) <= set(study.rows_of(dataset))
+            for dataset in study.places_of(design)
         ]
-        answers += _decided(study, family)
+        answers += _decided(study, family, kept)
     decompositions = [
-        _decomposed(study, kept.get(dataset, {}), name, dataset)
+        _decomposed(study, kept[dataset], name, dataset)
         for name, design in study.decompositions.items()
-        for dataset in study.datasets
-        if {row for level in design.levels for row in level.rows} <= set(study.rows_of(dataset))
+        for dataset in study.places_of(design)
     ]
     return Findings(answers=answers, decompositions=decompositions)
 
 
 def missing_trials(
-    study: Study, rows: Mapping[str, Trials], names: Sequence[str]
+    study: Study, dataset: str, rows: Mapping[str, Trials], names: Sequence[str]
 ) -> dict[str, int]:
     """How many trials of the design each of these rows lacks, of those that lack any."""
-    planned = set(study.keys)
+    planned = set(study.keys(dataset))
     found = {name: len(planned - set(rows.get(name, {}))) for name in names}
     return {name: count for name, count in found.items() if count}
 
@@ -107,24 +109,31 @@ def _failed(rows: Mapping[str, Trials], names: Sequence[str]) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-def _against(trials: Trials) -> Row:
-    """The values of a row that a lead is tested for: a failed trial is 0."""
+def _as_zero(trials: Trials) -> Row:
     return {key: 0.0 if value is None else value for key, value in trials.items()}
 
 
-def _for(trials: Trials) -> Row:
-    """The values of a row to be beaten: that it fails is no evidence for another, so left out."""
+def _left_out(trials: Trials) -> Row:
     return {key: value for key, value in trials.items() if value is not None}
 
 
+def _contrast(study: Study, dataset: str, ours: list[Row], theirs: list[Row]) -> Contrast | None:
+    if not set.intersection(*(set(row) for row in [*ours, *theirs])):
+        return None
+    independent = study.datasets[dataset].replicates > 0
+    return contrast(ours, theirs, study.smallest / 100, independent)
+
+
 def _compared(study: Study, rows: Mapping[str, Trials], name: str, dataset: str) -> Answered:
+    """One contrast, undecided yet; the difference shown has a failed trial as 0 in `of` only.
+
+    That a loss fails is no evidence for another, so it is left out where it is to be beaten.
+    """
     design = study.contrasts[name]
     names = [*design.of, *design.over]
-    missing = missing_trials(study, rows, names)
-    ours = [_against(rows.get(row, {})) for row in design.of]
-    theirs = [_for(rows.get(row, {})) for row in design.over]
-    common = set.intersection(*(set(row) for row in [*ours, *theirs]))
-    found = contrast(ours, theirs) if common else None
+    missing = missing_trials(study, dataset, rows, names)
+    of, over = ([rows.get(row, {}) for row in side] for side in (design.of, design.over))
+    found = _contrast(study, dataset, list(map(_as_zero, of)), list(map(_left_out, over)))
     return Answered(
         name=name,
         dataset=dataset,
@@ -132,6 +141,7 @@ def _compared(study: Study, rows: Mapping[str, Trials], name: str, dataset: str)
         contrast=found,
         p=None if found is None or missing else _p(found),
         comparisons=0,
+        relevant=None,
         answer="incomplete",
         missing=missing,
         failed=_failed(rows, names),
@@ -139,42 +149,75 @@ def _compared(study: Study, rows: Mapping[str, Trials], name: str, dataset: str)
 
 
 def _p(found: Contrast) -> float | None:
-    return found.p_greater if (found.mean or 0.0) >= 0 else found.p_smaller
+    return found.p_better if (found.mean or 0.0) >= 0 else found.p_worse
 
 
-def _decided(study: Study, family: Sequence[Answered]) -> list[Answered]:
+def _decided(
+    study: Study, family: Sequence[Answered], values: Mapping[str, Mapping[str, Trials]]
+) -> list[Answered]:
     """With corrected p-values and answers.
 
     The correction is for all contrasts of the design, whether their trials are there yet or not.
     """
-    corrected = holm([1.0 if one.p is None else one.p for one in family])
+    shown = _answers(study, family, [one.contrast for one in family])
     decided = []
-    for one, p in zip(family, corrected, strict=True):
-        tested = replace(one, p=None if one.p is None else p, comparisons=len(family))
-        decided.append(replace(tested, answer=_answer(study, tested)))
+    treatments = []
+    for treat in (_as_zero, _left_out):
+        again = []
+        for one in family:
+            design, rows = study.contrasts[one.name], values[one.dataset]
+            of, over = ([treat(rows.get(r, {})) for r in side] for side in (design.of, design.over))
+            again.append(_contrast(study, one.dataset, of, over))
+        treatments.append(_answers(study, family, again))
+    for index, one in enumerate(shown):
+        others = {treated[index].answer for treated in treatments if one.failed}
+        if one.answer != "incomplete" and others - {one.answer}:
+            one = replace(one, answer="inconclusive", relevant=None)
+        decided.append(one)
     return decided
 
 
-def _answer(study: Study, one: Answered) -> Answer:
-    found = one.contrast
-    if found is None or one.p is None:
-        return "incomplete"
+def _answers(
+    study: Study, family: Sequence[Answered], contrasts: Sequence[Contrast | None]
+) -> list[Answered]:
+    """The family with these contrasts in place of its own, corrected and answered."""
+    raw = [
+        None if one.missing or found is None else _p(found)
+        for one, found in zip(family, contrasts, strict=True)
+    ]
+    corrected = holm([1.0 if p is None else p for p in raw])
+    answered = []
+    for one, found, before, p in zip(family, contrasts, raw, corrected, strict=True):
+        tested = replace(one, p=None if before is None else p, comparisons=len(family))
+        answer, relevant = _answer(study, tested, found)
+        answered.append(replace(tested, answer=answer, relevant=relevant))
+    return answered
+
+
+def _answer(study: Study, one: Answered, found: Contrast | None) -> tuple[Answer, bool | None]:
+    if found is None or one.p is None or found.p_lead is None:
+        return "incomplete", None
+    # Corrected too: a lead must not be ruled out by the luck of one of many.
+    below = min(1.0, one.comparisons * found.p_lead) < study.level
+    if one.p < study.level and found.mean < 0:
+        return "worse", None
     if one.p < study.level:
-        return "greater" if found.mean > 0 else "smaller"
-    if found.high < study.smallest / 100:
-        return "no relevant lead"
-    return "open"
+        smallest = study.smallest / 100
+        return "better", True if found.low >= smallest else (False if below else None)
+    if below:
+        return "no relevant lead", None
+    return "inconclusive", None
 
 
 def _decomposed(study: Study, rows: Mapping[str, Trials], name: str, dataset: str) -> Decomposed:
     levels = study.decompositions[name].levels
     names = [row for level in levels for row in level.rows]
-    missing = missing_trials(study, rows, names)
+    missing = missing_trials(study, dataset, rows, names)
     steps = whole = None
     units = 0
     if not missing:
-        chosen = [[_for(rows[row]) for row in level.rows] for level in levels]
-        chosen[-1] = [_against(rows[row]) for row in levels[-1].rows]
+        chosen = [[_left_out(rows[row]) for row in level.rows] for level in levels]
+        chosen[-1] = [_as_zero(rows[row]) for row in levels[-1].rows]
         flat = [row for level in chosen for row in level]
         if set.intersection(*(set(row) for row in flat)):
             units = unit_values(flat)[0].shape[1]

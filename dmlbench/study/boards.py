@@ -21,6 +21,7 @@ from dmlbench.leaderboard.verification.tiers import Standing, Tiers
 from dmlbench.plan.request import Request, rows_of
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.tuning_records import Setting, setting_of
+from dmlbench.statistics.intervals import Key
 from dmlbench.study.analysis import Trials
 from dmlbench.study.design import Study
 
@@ -29,10 +30,11 @@ _RATES = ("backbone_lr", "head_lr", "loss_lr", "combiner_lr", "auxiliary_lr")
 
 @dataclass(frozen=True)
 class StudyRow:
-    """One row of a study on one dataset.
+    """One row of a study on one dataset, or on one of its replicates.
 
-    request: what `dmlbench run` would be asked for. setting: its configuration before tuning, and
-    what is searched of it, which is nothing where the design says so.
+    replicate: its number, 0 where there are none. request: what `dmlbench run` would be asked for.
+    setting: its configuration before tuning, and what is searched of it, which is nothing where the
+        design says so.
     """
 
     name: str
@@ -40,6 +42,13 @@ class StudyRow:
     request: Request
     setting: Setting
     tuned: bool
+    replicate: int = 0
+
+    @property
+    def title(self) -> str:
+        """``wedl on glyphs``, or ``wedl on glyphs, replicate 3``."""
+        number = f", replicate {self.replicate}" if self.replicate else ""
+        return f"{self.name} on {self.dataset}{number}"
 
     def is_of(self, entry: Entry, budget: int) -> bool:
         """Whether an entry is this row: the configuration, or one that tuning made of it."""
@@ -54,26 +63,33 @@ class StudyRow:
 
 
 def study_rows(study: Study, registry: Registry, out: Path) -> list[StudyRow]:
-    """Every row on every dataset, in the design's order. Raises `UsageError` naming the row."""
+    """Every row on every dataset and replicate, in the design's order.
+
+    Raises `UsageError` naming the row.
+    """
     found = []
-    for dataset in study.datasets:
-        for name in study.rows_of(dataset):
-            try:
-                found.append(_row(study, name, dataset, registry, out))
-            except UsageError as error:
-                raise UsageError(f"rows.{name} on {dataset}: {error}") from error
+    for dataset, design in study.datasets.items():
+        for replicate, written in design.names().items():
+            for name in study.rows_of(dataset):
+                try:
+                    row = _row(study, name, dataset, written, registry, out)
+                except UsageError as error:
+                    raise UsageError(f"rows.{name} on {dataset}: {error}") from error
+                found.append(replace(row, replicate=replicate))
     return found
 
 
-def _row(study: Study, name: str, dataset: str, registry: Registry, out: Path) -> StudyRow:
+def _row(
+    study: Study, name: str, dataset: str, written: str, registry: Registry, out: Path
+) -> StudyRow:
     design, place = study.rows[name], study.datasets[dataset]
     request = Request(
         losses=design.losses,
         combiners=[] if design.combiner is None else [design.combiner],
-        dataset=place.dataset,
+        dataset=written,
         recipe=study.recipe,
-        seeds=study.seeds,
-        splits=study.splits,
+        seeds=place.seeds or study.seeds,
+        splits=[0] if place.replicates else place.splits or study.splits,
         overrides=_flat(place.set) | _flat(design.set),
         singles=design.combiner is None,
         tuned=False,
@@ -90,12 +106,13 @@ def _row(study: Study, name: str, dataset: str, registry: Registry, out: Path) -
 class Found:
     """The entries of a study's rows.
 
-    values: as `dmlbench.study.analysis.Values`. entries: by dataset and row. notes: what a reader
+    values: as `dmlbench.study.analysis.Values`. entries: by dataset and row, of replicates one for
+    each. notes: what a reader
     must know of them, such as rows that fail their checks.
     """
 
     values: Mapping[str, Mapping[str, Trials]]
-    entries: Mapping[str, Mapping[str, Entry]]
+    entries: Mapping[str, Mapping[str, Sequence[Entry]]]
     notes: Sequence[str]
 
 
@@ -112,15 +129,16 @@ def find_entries(
     groups (`dmlbench.leaderboard.comparison.groups`; the learning rates are the design's).
     """
     metric = resolve_metric(study.metric, metric_names(entries))
-    values: dict[str, dict[str, Trials]] = {}
-    chosen: dict[str, dict[str, Entry]] = {}
+    values: dict[str, dict[str, dict[Key, float | None]]] = {}
+    chosen: dict[str, dict[str, list[Entry]]] = {}
+    groups: dict[tuple[str, int], dict[str, Entry]] = {}
     notes = []
     for row in rows:
         fitting = [entry for entry in entries if row.is_of(entry, study.budget)]
         if len(fitting) > 1:
             ids = ", ".join(entry.entry_id for entry in fitting)
             raise UsageError(
-                f"{len(fitting)} entries are the row {row.name} on {row.dataset}: {ids}. Give a "
+                f"{len(fitting)} entries are the row {row.title}: {ids}. Give a "
                 f"folder that has one of them."
             )
         if not fitting:
@@ -128,15 +146,17 @@ def find_entries(
         (entry,) = fitting
         stands = None if standing is None else standing.get(entry.content_sha256())
         if stands is not None and stands.tier == "unverified":
-            notes.append(f"{row.name} on {row.dataset} fails its checks and is left out.")
+            notes.append(f"{row.title} fails its checks and is left out.")
             continue
         done = completed_values(entry, metric)
-        values.setdefault(row.dataset, {})[row.name] = {
-            key: value if key in done else None
-            for key, value in values_by_trial(entry, metric).items()
-        }
-        chosen.setdefault(row.dataset, {})[row.name] = entry
-    for dataset, found in chosen.items():
+        of_row = values.setdefault(row.dataset, {}).setdefault(row.name, {})
+        for (split, seed), value in values_by_trial(entry, metric).items():
+            if row.replicate and split:
+                continue
+            of_row[row.replicate or split, seed] = value if (split, seed) in done else None
+        chosen.setdefault(row.dataset, {}).setdefault(row.name, []).append(entry)
+        groups.setdefault((row.dataset, row.replicate), {})[row.name] = entry
+    for (dataset, _), found in groups.items():
         _require_one_group(dataset, found)
     return Found(values, chosen, notes)
 
@@ -167,7 +187,8 @@ def _require_one_group(dataset: str, entries: Mapping[str, Entry]) -> None:
     first: tuple[str, Any] | None = None
     for name, entry in entries.items():
         parts = _without_rates(group_parts(entry))
-        parts.pop("embedding_dim")
+        for decided_by_row in ("embedding_dim", "pca_dim"):
+            parts.pop(decided_by_row, None)
         first = first or (name, parts)
         differing = [key for key in parts if parts[key] != first[1].get(key)]
         if differing:

@@ -15,18 +15,47 @@ from pydantic import Field, ValidationError, model_validator
 from dmlbench.errors import UsageError, VerificationError
 from dmlbench.leaderboard.entries.reading import read_text
 from dmlbench.leaderboard.entries.record import Record
+from dmlbench.statistics.intervals import Key
 
 _MOST_PRIMARY = 3
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Names = Annotated[list[str], Field(min_length=1)]
 Values = dict[str, Any]
+Split = Annotated[int, Field(ge=0, le=10**6)]
+Seeds = Annotated[int, Field(ge=1, le=1000)]
+#: Stands for the number of a replicate in the name of a dataset.
+REPLICATE = "{replicate}"
 
 
 class DatasetDesign(Record):
-    """Where rows are trained: a dataset, and values of recipe or protocol that belong to it."""
+    """Where rows are trained: a dataset, and values of recipe or protocol that belong to it.
+
+    dataset: as on the command line. With `replicates` it holds ``{replicate}``, which is 1, 2, ...
+        in turn: independent draws of the same kind of data, on each of which everything is tuned
+        and trained by itself, on the draw's own class split.
+    splits, seeds: in place of the study's.
+    """
 
     dataset: Text
     set: Values = Field(default_factory=dict)
+    replicates: Annotated[int, Field(ge=0, le=1000)] = 0
+    splits: list[Split] | None = None
+    seeds: Seeds | None = None
+
+    @model_validator(mode="after")
+    def _replicates_have_a_place(self) -> DatasetDesign:
+        if (self.replicates > 0) != (REPLICATE in self.dataset):
+            raise ValueError(f"replicates and {REPLICATE} in dataset belong together")
+        if self.replicates and self.splits not in (None, [0]):
+            raise ValueError("a replicate has its own class split, number 0")
+        return self
+
+    def names(self) -> dict[int, str]:
+        """Replicate -> the dataset as on the command line; 0 where there are none."""
+        if not self.replicates:
+            return {0: self.dataset}
+        numbers = range(1, self.replicates + 1)
+        return {number: self.dataset.replace(REPLICATE, str(number)) for number in numbers}
 
 
 class RowDesign(Record):
@@ -48,12 +77,18 @@ class ContrastDesign(Record):
     """A comparison: the best of the rows `of` against the best of the rows `over`.
 
     question: answered by the sentence of the report. primary: one of the few that the study is for.
+    datasets: only on these; if empty, wherever all of its rows are trained.
     """
 
     question: Text
     of: Names
     over: Names
     primary: bool = False
+    datasets: list[str] = Field(default_factory=list)
+
+    @property
+    def rows(self) -> list[str]:
+        return [*self.of, *self.over]
 
 
 class StepDesign(Record):
@@ -68,13 +103,19 @@ class DecompositionDesign(Record):
 
     question: Text
     levels: Annotated[list[StepDesign], Field(min_length=2)]
+    datasets: list[str] = Field(default_factory=list)
+
+    @property
+    def rows(self) -> list[str]:
+        return [row for level in self.levels for row in level.rows]
 
 
 class Study(Record):
     """A whole study.
 
     metric: what decides. smallest: the smallest difference that matters, in points of it.
-    seeds: of every class split. splits: their numbers; 0 is the dataset's own.
+    seeds: of every class split. splits: their numbers; 0 is the dataset's own. A dataset may have
+        its own of both.
     budget: tuning trials of every tuned row. level: of significance.
     correlations: rows, usually each loss alone, whose order is compared between datasets and
         class splits.
@@ -86,8 +127,8 @@ class Study(Record):
     smallest: Annotated[float, Field(gt=0, lt=100)]
     level: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     recipe: Text = "quick"
-    seeds: Annotated[int, Field(ge=1, le=1000)]
-    splits: Annotated[list[Annotated[int, Field(ge=0, le=10**6)]], Field(min_length=1)]
+    seeds: Seeds
+    splits: Annotated[list[Split], Field(min_length=1)]
     budget: Annotated[int, Field(ge=1, le=10**4)]
     datasets: Annotated[dict[str, DatasetDesign], Field(min_length=1)]
     rows: Annotated[dict[str, RowDesign], Field(min_length=1)]
@@ -97,8 +138,9 @@ class Study(Record):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Study:
-        if len(set(self.splits)) != len(self.splits):
-            raise ValueError("splits: a class split is named twice")
+        for splits in (self.splits, *(d.splits for d in self.datasets.values())):
+            if splits is not None and (not splits or len(set(splits)) != len(splits)):
+                raise ValueError("splits: name each class split once, and at least one")
         for place, names in self._mentions():
             for name in names:
                 if name not in self.rows:
@@ -110,12 +152,20 @@ class Study(Record):
             both = set(found.of) & set(found.over)
             if both:
                 raise ValueError(f"contrasts.{name} has {min(both)!r} on both sides")
-        for name, row in self.rows.items():
-            strangers = set(row.datasets) - set(self.datasets)
+        placed = {f"rows.{name}": row for name, row in self.rows.items()}
+        placed |= {f"contrasts.{name}": found for name, found in self.contrasts.items()}
+        placed |= {f"decompositions.{name}": found for name, found in self.decompositions.items()}
+        for place, part in placed.items():
+            strangers = set(part.datasets) - set(self.datasets)
             if strangers:
                 known = ", ".join(self.datasets)
                 raise ValueError(
-                    f"rows.{name} names the dataset {min(strangers)!r}; the datasets are {known}"
+                    f"{place} names the dataset {min(strangers)!r}; the datasets are {known}"
+                )
+        for place, part in placed.items():
+            if not place.startswith("rows.") and not self.places_of(part):
+                raise ValueError(
+                    f"{place}: there is no dataset on which all of its rows are trained"
                 )
         if sum(found.primary for found in self.contrasts.values()) > _MOST_PRIMARY:
             raise ValueError(f"more than {_MOST_PRIMARY} contrasts are primary")
@@ -133,10 +183,32 @@ class Study(Record):
                 found.append((f"decompositions.{name}.levels[{index}]", level.rows))
         return found
 
+    def keys(self, dataset: str) -> list[Key]:
+        """(Unit, seed) of every trial that a row has on a dataset, unit by unit.
+
+        A unit is a class split or, where there are replicates, one of them.
+        """
+        design = self.datasets[dataset]
+        seeds = range(design.seeds or self.seeds)
+        units = list(design.names()) if design.replicates else (design.splits or self.splits)
+        return [(unit, seed) for unit in units for seed in seeds]
+
+    def units(self, dataset: str) -> int:
+        """How many units a dataset has."""
+        return len({unit for unit, _ in self.keys(dataset)})
+
     @property
-    def keys(self) -> list[tuple[int, int]]:
-        """(Split, seed) of every trial that a row has, split by split."""
-        return [(split, seed) for split in self.splits for seed in range(self.seeds)]
+    def sha256(self) -> str:
+        """Hash of all that the design says, however its file is laid out."""
+        return self.content_sha256()
+
+    def places_of(self, part: ContrastDesign | DecompositionDesign) -> list[str]:
+        """The datasets on which a contrast or decomposition is asked."""
+        return [
+            dataset
+            for dataset in part.datasets or self.datasets
+            if set(part.rows) <= set(self.rows_of(dataset))
+        ]
 
     def rows_of(self, dataset: str) -> list[str]:
         """The rows that are trained on a dataset."""

@@ -35,7 +35,7 @@ class Agreement:
 def orders(
     rows: Sequence[str],
     values: Mapping[str, Mapping[str, Trials]],
-    entries: Mapping[str, Mapping[str, Entry]],
+    entries: Mapping[str, Mapping[str, Sequence[Entry]]],
 ) -> list[Agreement]:
     """Compare the order of `rows` between datasets, between class splits, and between budgets.
 
@@ -59,11 +59,11 @@ def orders(
             for split in splits
         ]
         if len(per_split) > 1:
-            found.append(_agreement(f"class splits of {dataset}", per_split))
+            found.append(_agreement(f"units of {dataset}", per_split))
         courses = {
             row: course
-            for row, entry in entries.get(dataset, {}).items()
-            if row in rows and (course := training_course(entry)) is not None
+            for row, found_entries in entries.get(dataset, {}).items()
+            if row in rows and (course := training_course(found_entries)) is not None
         }
         for index, share in enumerate(SHARES[:-1]):
             pair = [{row: c[index] for row, c in courses.items()}, _last(courses)]
@@ -73,10 +73,10 @@ def orders(
     return [one for one in found if one.rows >= 3]
 
 
-def training_course(entry: Entry) -> list[float] | None:
+def training_course(entries: Sequence[Entry]) -> list[float] | None:
     """Mean validation MAP@R after each of `SHARES` of the epochs: the best so far, as selected."""
     courses = []
-    for trial in entry.completed:
+    for trial in (trial for entry in entries for trial in entry.completed):
         scored = [(r.epoch, r.validation_map_at_r) for r in trial.history]
         last = scored[-1][0] if scored else 0
         course = []
@@ -89,21 +89,21 @@ def training_course(entry: Entry) -> list[float] | None:
     return np.mean(courses, axis=0).tolist() if courses else None
 
 
-def tuning_course(entry: Entry, budgets: Sequence[int]) -> list[float] | None:
+def tuning_course(entries: Sequence[Entry], budgets: Sequence[int]) -> list[float] | None:
     """The best validation MAP@R after so many tuning trials, in the order they were made.
 
-    None without a record, or where no trial of the first budget has a score.
+    The mean over entries. None where one has no record, or no score within the first budget.
     """
-    if not entry.tuning:
-        return None
-    scores = [trial.validation_map_at_r for trial in entry.tuning[0].trials]
-    course = []
-    for budget in budgets:
-        seen = [score for score in scores[:budget] if score is not None]
-        if not seen:
+    courses = []
+    for entry in entries:
+        scores = [
+            trial.validation_map_at_r for record in entry.tuning[:1] for trial in record.trials
+        ]
+        seen = [[score for score in scores[:budget] if score is not None] for budget in budgets]
+        if not all(seen):
             return None
-        course.append(max(seen))
-    return course
+        courses.append([max(of_budget) for of_budget in seen])
+    return np.mean(courses, axis=0).tolist() if courses else None
 
 
 def _last(courses: Mapping[str, Sequence[float]]) -> dict[str, float]:

@@ -45,8 +45,8 @@ def precision(study: Study, values: Values, primary_only: bool = True) -> list[P
         if primary_only and not design.primary:
             continue
         family = [c for c in study.contrasts.values() if c.primary is design.primary]
-        tests = len(family) * len(study.datasets)
-        for dataset in study.datasets:
+        tests = sum(len(study.places_of(c)) for c in family)
+        for dataset in study.places_of(design):
             rows = values.get(dataset, {})
             if not all(rows.get(row) for row in [*design.of, *design.over]):
                 continue
@@ -62,14 +62,13 @@ def precision(study: Study, values: Values, primary_only: bool = True) -> list[P
 def _of(
     study: Study, name: str, dataset: str, components: Components, trials: int, tests: int
 ) -> Precision:
-    splits = len(study.splits)
-    if splits > 1:
-        known = Components(
-            0.0 if math.isnan(components.between) else components.between, components.within
-        )
-        deviation, units = deviation_of_unit(known, study.seeds), splits
+    units = study.units(dataset)
+    seeds = len(study.keys(dataset)) // units
+    if units > 1:
+        between = 0.0 if math.isnan(components.between) else components.between
+        deviation = deviation_of_unit(Components(between, components.within), seeds)
     else:
-        deviation, units = components.within, study.seeds
+        deviation, units = components.within, seeds
     level = study.level / tests
     enough = units >= 3 and deviation > 0
     return Precision(

@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from dmlbench.leaderboard.comparison.groups import tuning_label
-from dmlbench.leaderboard.entries.metrics import metric_interval, metric_title
+from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.metrics import metric_title
 from dmlbench.statistics.formatting import points as in_points
-from dmlbench.statistics.intervals import Interval
+from dmlbench.statistics.intervals import Interval, by_unit, mean_interval
 from dmlbench.study.analysis import Answered, Findings
 from dmlbench.study.boards import Found
 from dmlbench.study.design import Study
@@ -37,6 +38,7 @@ def report_json(study: Study, found: Found, findings: Findings) -> dict[str, Any
     """The answers with every number, for a program."""
     return {
         "title": study.title,
+        "design_sha256": study.sha256,
         "metric": study.metric,
         "smallest": study.smallest,
         "answers": [
@@ -44,7 +46,7 @@ def report_json(study: Study, found: Found, findings: Findings) -> dict[str, Any
         ],
         "decompositions": [asdict(one) for one in findings.decompositions],
         "entries": {
-            dataset: {row: entry.entry_id for row, entry in rows.items()}
+            dataset: {row: [entry.entry_id for entry in of_row] for row, of_row in rows.items()}
             for dataset, rows in found.entries.items()
         },
         "orders": [asdict(one) for one in orders(study.correlations, found.values, found.entries)],
@@ -53,13 +55,19 @@ def report_json(study: Study, found: Found, findings: Findings) -> dict[str, Any
 
 
 def _scope(study: Study) -> str:
-    splits, seeds = len(study.splits), study.seeds
-    over = f"{splits} class splits × {seeds} seeds" if splits > 1 else f"{seeds} seeds"
+    scopes = []
+    for name, design in study.datasets.items():
+        units, trials = study.units(name), len(study.keys(name))
+        kind = "replicates" if design.replicates else "class splits"
+        over = f"{units} {kind} × {trials // units} seeds" if units > 1 else f"{trials} seeds"
+        scopes.append(f"{name} {over}")
     return (
-        f"Every row has {over}; tuned rows have {study.budget} tuning trials each. Differences are "
-        f"in points of {metric_title(study.metric)}; the smallest that matters is "
-        f"{study.smallest:.1f}. Intervals are of 95 %. The value of the best of several rows is "
-        f"that of the row that is best on the other {'splits' if splits > 1 else 'trials'}."
+        f"Trials of a row: {', '.join(scopes)}. Tuned rows have {study.budget} tuning trials each "
+        f"(on every replicate, where there are any), and what is said holds at this budget. "
+        f"Differences are in points of {metric_title(study.metric)}; the smallest that matters is "
+        f"{study.smallest:.1f}. Intervals are of 95 % and not corrected. The value of the best of "
+        f"several rows is that of the row that is best on the other replicates or splits. "
+        f"SHA-256 of the design: {study.sha256}."
     )
 
 
@@ -114,15 +122,32 @@ def _differences(study: Study, findings: Findings) -> str:
 
 def _rows(study: Study, found: Found) -> str:
     rows = []
-    for dataset, entries in found.entries.items():
-        for name, entry in entries.items():
-            interval = metric_interval(entry, study.metric)
-            value = "" if interval is None else f"{100 * interval.mean:.1f}"
-            if interval is not None and interval.high is not None:
-                value += f" ± {100 * (interval.high - interval.mean):.1f}"
-            done = f"{len(entry.completed)}/{len(entry.trials)}"
-            rows.append([name, dataset, value, done, tuning_label(entry) or "", entry.entry_id])
-    return _table(["row", "dataset", metric_title(study.metric), "trials", "tuning", "entry"], rows)
+    for dataset, of_rows in found.entries.items():
+        for name, entries in of_rows.items():
+            trials = found.values[dataset][name]
+            values = [0.0 if value is None else value for value in trials.values()]
+            by_key = dict(zip(trials, values, strict=True))
+            mean, _, high = mean_interval(by_unit(by_key))
+            value = f"{100 * mean:.1f}" + (f" ± {100 * (high - mean):.1f}" if high else "")
+            done = f"{sum(v is not None for v in trials.values())}/{len(study.keys(dataset))}"
+            tuning = tuning_label(entries[0]) or ""
+            ids = entries[0].entry_id + (f" and {len(entries) - 1} more" if entries[1:] else "")
+            rows.append([name, dataset, value, done, tuning, _final_weights(entries), ids])
+    titles = ["row", "dataset", metric_title(study.metric), "trials", "tuning", "weights", "entry"]
+    note = (
+        "*weights*: learned weights of the losses at the end of training, mean over trials, their "
+        "sum brought to 1. Where they are equal, learning them was not put to a test."
+    )
+    return f"{_table(titles, rows)}\n\n{note}"
+
+
+def _final_weights(entries: Sequence[Entry]) -> str:
+    learned = [trial.weights for entry in entries for trial in entry.completed if trial.weights]
+    if not learned or len({len(weights) for weights in learned}) > 1:
+        return ""
+    shares = [[w / sum(weights) for w in weights] for weights in learned]
+    means = [sum(column) / len(column) for column in zip(*shares, strict=True)]
+    return " ".join(f"{mean:.2f}" for mean in means)
 
 
 def _orders(study: Study, found: Found) -> list[str]:
@@ -143,10 +168,10 @@ def _budgets(study: Study, found: Found) -> list[str]:
     budgets = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= study.budget]
     training, tuning = [], []
     for dataset, entries in found.entries.items():
-        for name, entry in entries.items():
-            if course := training_course(entry):
+        for name, of_row in entries.items():
+            if course := training_course(of_row):
                 training.append([name, dataset, *(in_points(value) for value in course)])
-            if course := tuning_course(entry, budgets):
+            if course := tuning_course(of_row, budgets):
                 tuning.append([name, dataset, *(in_points(value) for value in course)])
     if training:
         titles = ["row", "dataset", *(f"{share:.0%}" for share in SHARES)]

@@ -22,21 +22,25 @@ def answer_sentence(study: Study, one: Answered) -> str:
     title = metric_title(study.metric)
     size = f"{in_points(abs(found.mean))} points of {title}"
     smallest = f"{study.smallest:.1f} points"
+    difference = points(Interval(found.mean, found.low, found.high))
     numbers = (
-        f"difference {points(Interval(found.mean, found.low, found.high))} over {_units(one)}, "
-        f"{p_text('p', one.p)}{_corrected(one)}"
+        f"difference {difference} over {_units(study, one)}, {p_text('p', one.p)}{_corrected(one)}"
     )
-    if one.answer == "greater":
-        more = f", more than the {smallest} that matter" if _relevant(study, one) else ""
-        text = f"{of} is better than {over} by {size}{more} ({numbers})"
-    elif one.answer == "smaller":
+    if one.answer == "better":
+        relevance = {
+            True: f", at least the {smallest} that matter",
+            False: f", less than the {smallest} that matter",
+            None: f"; whether it is the {smallest} that matter is not shown",
+        }[one.relevant]
+        text = f"{of} is better than {over} by {size}{relevance} ({numbers})"
+    elif one.answer == "worse":
         text = f"{of} is worse than {over} by {size} ({numbers})"
     elif one.answer == "no relevant lead":
         text = f"{of} does not lead {over} by {smallest} or more ({numbers})"
     else:
         text = (
-            f"whether {of} is better than {over} stays open: leads up to "
-            f"{in_points(found.high)} points are not excluded ({numbers})"
+            f"inconclusive: whether {of} is better than {over} is not shown, and leads up to "
+            f"{in_points(max(0.0, found.high))} points are not excluded ({numbers})"
         )
     return f"{one.dataset}: {text}.{_failures(one.failed, design.of)}"
 
@@ -61,19 +65,17 @@ def points(interval: Interval) -> str:
     return f"{mean} ({in_points(interval.low)} to {in_points(interval.high)})"
 
 
-def _relevant(study: Study, one: Answered) -> bool:
-    return one.contrast is not None and 100 * (one.contrast.low or 0.0) > study.smallest
-
-
 def _best(rows: list[str]) -> str:
     return rows[0] if len(rows) == 1 else f"the best of {listed(rows)}"
 
 
-def _units(one: Answered) -> str:
+def _units(study: Study, one: Answered) -> str:
     found = one.contrast
-    if found.units == found.trials:
+    if study.datasets[one.dataset].replicates:
+        return f"{found.units} replicates, {found.trials} trials"
+    if study.units(one.dataset) == 1:
         return f"{found.trials} trials"
-    return f"{found.units} class splits of {found.trials} trials"
+    return f"{found.units} class splits, {found.trials} trials"
 
 
 def _corrected(one: Answered) -> str:
@@ -85,14 +87,14 @@ def _why(study: Study, one: Answered) -> str:
     for name, count in one.missing.items():
         by_count.setdefault(count, []).append(name)
     if by_count:
-        planned = len(study.keys)
+        planned = len(study.keys(one.dataset))
         return listed(
             [
                 f"{listed(names)} lack{'s' * (len(names) == 1)} {count} of {planned} trials"
                 for count, names in by_count.items()
             ]
         )
-    return "fewer than three trials, or class splits, are common to its rows"
+    return "fewer than three replicates, class splits or trials are common to its rows"
 
 
 def _failures(failed: Mapping[str, int], of: list[str]) -> str:
@@ -100,5 +102,6 @@ def _failures(failed: Mapping[str, int], of: list[str]) -> str:
     for name, count in failed.items():
         trials = f"{count} trial{'s' * (count != 1)} of {name} failed"
         how = "as 0" if name in of else "not at all"
-        texts.append(f" {trials} and count{'s' * (count == 1)} {how}.")
+        counts = f"count{'s' * (count == 1)} {how} in the difference"
+        texts.append(f" {trials} and {counts}.")
     return "".join(texts)

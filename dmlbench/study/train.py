@@ -50,16 +50,16 @@ def tune_rows(
 
 
 def plan_rows(rows: Sequence[StudyRow], registry: Registry) -> list[Plan]:
-    """The trials of rows, a plan for each dataset: split by split and seed by seed, all rows.
+    """The trials of rows, a plan for each dataset and replicate: split by split, seed by seed.
 
     Tuned rows take what `tune_rows` found. Raises `UsageError` where that is missing.
     """
     plans = []
-    for dataset in dict.fromkeys(row.dataset for row in rows):
+    for place in dict.fromkeys((row.dataset, row.replicate) for row in rows):
         of_rows = [
             make_plan(replace(row.request, tuned=row.tuned), registry)
             for row in rows
-            if row.dataset == dataset
+            if (row.dataset, row.replicate) == place
         ]
         configurations = {c.entry_id: c for plan in of_rows for c in plan.configurations}
         trials = {(t.configuration.entry_id, t.key): t for plan in of_rows for t in plan.trials}

@@ -33,8 +33,8 @@ def test_one_row_a_side_is_the_paired_test():
     interval = oracle.confidence_interval(0.95)
     assert found.mean == pytest.approx(np.mean(list(a.values())) - np.mean(list(b.values())))
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.p_greater == pytest.approx(oracle.pvalue)
-    assert contrast([b], [a]).p_smaller == pytest.approx(oracle.pvalue)
+    assert found.p_better == pytest.approx(oracle.pvalue)
+    assert contrast([b], [a]).p_worse == pytest.approx(oracle.pvalue)
     assert found.wide_low is None and (found.units, found.trials) == (6, 6)
 
 
@@ -43,7 +43,7 @@ def test_several_splits_are_the_units_and_widen_the_interval_for_other_classes()
     found = contrast([a], [b])
     means = [np.mean([a[s, k] - b[s, k] for k in range(4)]) for s in range(5)]
     oracle = stats.ttest_1samp(means, 0)
-    assert found.p_greater == pytest.approx(oracle.pvalue)
+    assert found.p_better == pytest.approx(oracle.pvalue)
     assert (found.units, found.trials) == (5, 20)
     half = oracle.confidence_interval().high - np.mean(means)
     # (1/S + n_test/n_train) in place of 1/S, with halves of the classes.
@@ -57,12 +57,12 @@ def test_beating_the_best_is_beating_each():
         stats.ttest_rel(list(ours.values()), list(row.values()), alternative="greater").pvalue
         for row in theirs
     ]
-    assert found.p_greater == pytest.approx(min(1, 2 * max(each)))
+    assert found.p_better == pytest.approx(min(1, 2 * max(each)))
     below = [
         stats.ttest_rel(list(row.values()), list(ours.values()), alternative="greater").pvalue
         for row in theirs
     ]
-    assert found.p_smaller == pytest.approx(min(1, 2 * 3 * min(below)))
+    assert found.p_worse == pytest.approx(min(1, 2 * 3 * min(below)))
 
 
 def test_the_best_is_chosen_without_the_trial_it_is_judged_on():
@@ -101,13 +101,13 @@ def test_only_trials_that_all_rows_have_count():
 def test_differences_without_spread(values, greater):
     a = {(0, s): 0.5 + v for s, v in enumerate(values)}
     found = contrast([a], [{(0, s): 0.5 for s in range(4)}])
-    assert found.p_greater == greater
+    assert found.p_better == greater
 
 
 def test_two_trials_are_never_tested():
     a, b = board([1.0, 0.0], seeds=2)
     found = contrast([a], [b])
-    assert found.p_greater is None and found.high is not None
+    assert found.p_better is None and found.high is not None
 
 
 def test_the_steps_of_a_decomposition_add_up_to_the_whole():
@@ -118,3 +118,16 @@ def test_the_steps_of_a_decomposition_add_up_to_the_whole():
     assert whole.high == pytest.approx(contrast(rows[4:], rows[:2]).high)
     with pytest.raises(ValueError, match="two levels"):
         decomposition([rows])
+
+
+def test_a_lead_is_ruled_out_against_the_smallest_that_matters():
+    a, b = board([0.3, 0.0], seeds=9, between=0.0)
+    found = contrast([a], [b], smallest=2.0)
+    differences = [a[key] - b[key] for key in sorted(a)]
+    oracle = stats.ttest_1samp(differences, 2.0, alternative="less").pvalue
+    assert found.p_lead == pytest.approx(min(1, 2 * oracle))
+
+
+def test_independent_units_need_no_wider_interval():
+    a, b = board([1.0, 0.0], splits=5, seeds=2)
+    assert contrast([a], [b], independent=True).wide_low is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,7 @@ def findings(study, effects, seed=0, noise=(0.5, 1.0)):
 
 
 @pytest.mark.parametrize(
-    "effects, greater",
+    "effects, better",
     [
         ({}, set()),
         (NET, {"lead"}),
@@ -47,18 +46,18 @@ def findings(study, effects, seed=0, noise=(0.5, 1.0)):
     ],
     ids=["nothing", "net", "combination", "weights"],
 )
-def test_the_primary_questions_have_the_right_answers(study, effects, greater):
+def test_the_primary_questions_have_the_right_answers(study, effects, better):
     found = findings(study, effects)
     primary = [one for one in found.answers if one.primary]
-    assert {one.name for one in primary if one.answer == "greater"} == greater
-    assert not any(one.answer == "smaller" for one in primary)
+    assert {one.name for one in primary if one.answer == "better"} == better
+    assert not any(one.answer == "worse" for one in primary)
     for one in primary:
         sentence = answer_sentence(study, one)
-        assert ("is better than" in sentence and "whether" not in sentence) == (
-            one.name in greater
+        assert ("is better than" in sentence and "inconclusive" not in sentence) == (
+            one.name in better
         ), sentence
-        if one.name in greater:
-            assert "that matter" in sentence
+        if one.name in better:
+            assert one.relevant and "at least the 2.0 points that matter" in sentence
 
 
 @pytest.mark.parametrize(
@@ -85,15 +84,16 @@ def test_no_effect_is_seldom_found(study):
 def test_a_harm_is_called_so(study):
     found = findings(study, {"wedl": -6.0})
     (lead,) = [one for one in found.answers if one.name == "lead"]
-    assert lead.answer == "smaller" and "is worse than" in answer_sentence(study, lead)
+    assert lead.answer == "worse" and "is worse than" in answer_sentence(study, lead)
 
 
-def values_of(study, effects=None):
+def values_of(study, effects=None, noise=0.01):
     rng = np.random.default_rng(0)
     return {
         dataset: {
             row: {
-                key: 0.4 + (effects or {}).get(row, 0.0) + rng.normal(0, 0.01) for key in study.keys
+                key: 0.4 + (effects or {}).get(row, 0.0) + rng.normal(0, noise)
+                for key in study.keys(dataset)
             }
             for row in study.rows_of(dataset)
         }
@@ -104,12 +104,11 @@ def values_of(study, effects=None):
 def test_a_row_that_lacks_trials_is_no_answer_and_costs_the_others_nothing(study):
     values = values_of(study, {"wedl": 0.06})
     whole = {one.name: one for one in analyse(study, values).answers}
-    (dataset,) = values
-    values[dataset]["wedl-equal"].popitem()
+    values["glyphs"]["wedl-equal"].popitem()
     found = {one.name: one for one in analyse(study, values).answers}
     assert found["weights"].answer == "incomplete" and found["weights"].p is None
-    assert "wedl-equal lacks 1 of 30" in answer_sentence(study, found["weights"])
-    assert found["lead"].answer == "greater"
+    assert "wedl-equal lacks 1 of 20" in answer_sentence(study, found["weights"])
+    assert found["lead"].answer == "better"
     # The correction stays that of the whole design.
     assert found["lead"].comparisons == whole["lead"].comparisons == 3
 
@@ -125,18 +124,31 @@ def test_trials_beyond_the_design_change_nothing(study):
 
 def test_a_failed_trial_counts_against_the_row_that_leads_and_not_for_it(study):
     values = values_of(study, {"wedl": 0.06})
-    (rows,) = values.values()
+    rows = values["glyphs"]
     before = {one.name: one for one in analyse(study, values).answers}["lead"].contrast
     rows["ms"][1, 0] = None
     single = {one.name: one for one in analyse(study, values).answers}["lead"]
-    assert single.contrast.trials == before.trials - 1
+    assert single.contrast.trials == before.trials - 1 and single.answer == "better"
     assert single.contrast.mean == pytest.approx(before.mean, abs=0.005)
-    rows["wedl"][2, 0] = None
-    both = {one.name: one for one in analyse(study, values).answers}["lead"]
-    assert both.contrast.mean < single.contrast.mean - 0.01
-    sentence = answer_sentence(study, both)
-    assert "of ms failed and counts not at all" in sentence
-    assert "of wedl failed and counts as 0" in sentence
+    assert "of ms failed and counts not at all" in answer_sentence(study, single)
+
+
+def test_an_answer_must_hold_however_a_failed_trial_is_counted(study):
+    values = values_of(study, {"wedl": 0.06})
+    assert {one.name: one.answer for one in analyse(study, values).answers}["weights"] == "better"
+    values["glyphs"]["wedl"][2, 0] = None
+    found = {one.name: one for one in analyse(study, values).answers}["weights"]
+    assert found.answer == "inconclusive"
+    assert "of wedl failed and counts as 0" in answer_sentence(study, found)
+
+
+@pytest.mark.parametrize("lead, relevant", [(0.06, True), (0.009, False), (0.02, None)])
+def test_a_lead_is_relevant_shown_not_to_be_or_neither(study, lead, relevant):
+    values = values_of(study, {"wedl": lead}, noise=0.005)
+    found = {one.name: one for one in analyse(study, values).answers}["weights"]
+    assert found.answer == "better" and found.relevant is relevant
+    words = {True: "at least the", False: "less than the", None: "not shown"}
+    assert words[relevant] in answer_sentence(study, found)
 
 
 def test_precision_is_that_of_the_differences(study):
@@ -144,6 +156,6 @@ def test_precision_is_that_of_the_differences(study):
     assert found["weights"].components.within == pytest.approx(np.sqrt(2), rel=0.3)
     assert 0 < found["weights"].smallest < study.smallest < 10 * found["weights"].smallest
     assert found["weights"].relevant > 0.8
-    fewer = study.model_copy(update={"splits": [1, 2]})
-    assert {one.smallest for one in precision(fewer, values_of(study))} == {None}
-    assert replace(found["weights"], name="x").name == "x"
+    few = {name: d.model_copy(update={"replicates": 2}) for name, d in study.datasets.items()}
+    fewer = study.model_copy(update={"datasets": few})
+    assert {one.smallest for one in precision(fewer, values_of(fewer))} == {None}

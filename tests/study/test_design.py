@@ -44,7 +44,7 @@ def test_the_published_designs_can_be_read(path):
 
 def test_a_design_says_every_trial(tmp_path):
     study = read(tmp_path, SMALL)
-    assert study.keys == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert study.keys("glyphs") == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert study.rows_of("glyphs") == ["a", "b"]
 
 
@@ -62,6 +62,16 @@ def test_a_design_says_every_trial(tmp_path):
         ("seeds = 2", 'seeds = "2"', "seeds"),
         ('losses = ["ms"]', 'losses = ["ms"]\ndatasets = ["icons"]', "icons"),
         ("title", "= title", "TOML"),
+        ('dataset = "glyphs"', 'dataset = "glyphs(seed={replicate})"', "replicates"),
+        ('dataset = "glyphs"', 'dataset = "glyphs"\nreplicates = 3', "replicates"),
+        ('dataset = "glyphs"', 'dataset = "glyphs"\nsplits = [1, 1]', "splits"),
+        (
+            'losses = ["ms"]',
+            'losses = ["ms"]\ndatasets = []\n[datasets.x]\ndataset = "x"\n'
+            '[rows.c]\nlosses = ["nca"]\ndatasets = ["x"]\n[contrasts.apart]\nquestion = "?"\n'
+            'of = ["c"]\nover = ["a"]\ndatasets = ["glyphs"]',
+            "contrasts.apart",
+        ),
     ],
 )
 def test_a_wrong_design_is_refused_by_name(tmp_path, old, new, named):
@@ -81,3 +91,18 @@ def test_at_most_three_contrasts_are_primary(tmp_path):
 def test_a_design_that_is_not_there(tmp_path):
     with pytest.raises(UsageError, match="none.toml"):
         read_study(tmp_path / "none.toml")
+
+
+def test_replicates_are_units_with_a_dataset_of_their_own(tmp_path):
+    text = SMALL.replace(
+        'dataset = "glyphs"', 'dataset = "glyphs(seed={replicate})"\nreplicates = 3\nseeds = 1'
+    )
+    study = read(tmp_path, text)
+    assert study.keys("glyphs") == [(1, 0), (2, 0), (3, 0)]
+    assert study.datasets["glyphs"].names()[2] == "glyphs(seed=2)"
+
+
+def test_the_hash_of_a_design_is_of_what_it_says(tmp_path):
+    one = read(tmp_path, SMALL)
+    assert read(tmp_path, "# a comment\n" + SMALL).sha256 == one.sha256
+    assert read(tmp_path, SMALL.replace("smallest = 1.0", "smallest = 1.5")).sha256 != one.sha256

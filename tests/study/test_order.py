@@ -62,7 +62,7 @@ def test_two_rows_have_no_order_worth_comparing():
 
 def test_the_course_of_a_training_is_the_best_so_far():
     entry = hand_made.make(epochs=8)
-    course = training_course(entry)
+    course = training_course([entry])
     history = [[r.validation_map_at_r for r in trial.history] for trial in entry.trials]
     expected = [np.mean([max(h[:n]) for h in history]) for n in (2, 4, 6, 8)]
     assert course == pytest.approx(expected)
@@ -78,5 +78,5 @@ def test_the_course_of_tuning_is_the_best_so_far():
         space={}, sampler="tpe", trials=tried,
     )  # fmt: skip
     entry = hand_made.make().model_copy(update={"tuning": [record]})
-    assert tuning_course(entry, [1, 2, 4]) == [0.3, 0.3, 0.5]
-    assert tuning_course(hand_made.make(), [1]) is None
+    assert tuning_course([entry], [1, 2, 4]) == [0.3, 0.3, 0.5]
+    assert tuning_course([hand_made.make()], [1]) is None

@@ -76,7 +76,7 @@ def test_two_parts_are_one_study_and_each_row_is_found_once(study, tmp_path):
     found = find_in(study, registry, outs[0])
     assert set(found.values["tiny"]) == {"triplet", "defaults", "both"}
     assert all(len(trials) == 3 for trials in found.values["tiny"].values())
-    assert len(found.entries["tiny"]["triplet"].tuning[0].trials) == 2
+    assert len(found.entries["tiny"]["triplet"][0].tuning[0].trials) == 2
     (lead,) = analyse(study, found.values).answers
     assert lead.answer != "incomplete" and lead.contrast.units == 3
 

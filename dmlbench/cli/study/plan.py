@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dmlbench.cli.options import json_option, leaderboards_option, without_option
+
+if TYPE_CHECKING:
+    from dmlbench.leaderboard.entries.entry import Entry
+    from dmlbench.study.boards import StudyRow
+    from dmlbench.study.design import Study
 
 
 @click.command("plan")
@@ -34,31 +40,30 @@ def plan_command(design: Path, leaderboards: Path, without: tuple[str, ...], as_
     rows = study_rows(study, registry, leaderboards)
     found = find_in(study, registry, leaderboards, even_empty=True)
     seen = precision(study, found.values)
-    planned = set(study.keys)
     listed = []
-    for row in rows:
-        entry = found.entries.get(row.dataset, {}).get(row.name)
+    for row in {(row.dataset, row.name): row for row in rows}.values():
+        entries = found.entries.get(row.dataset, {}).get(row.name, [])
+        planned = set(study.keys(row.dataset))
         done = planned & set(found.values.get(row.dataset, {}).get(row.name, {}))
+        replicates = study.datasets[row.dataset].replicates or 1
         listed.append(
             {
                 "row": row.name,
                 "dataset": row.dataset,
                 "configuration": row.setting.configuration.label(),
-                "tuning_trials": study.budget if row.tuned else 0,
-                "entry_id": None if entry is None else entry.entry_id,
+                "tuning_trials": replicates * study.budget if row.tuned else 0,
+                "entry_ids": [entry.entry_id for entry in entries],
                 "trials_done": len(done),
                 "trials": len(planned),
-                "cpu_seconds": None if entry is None else _seconds(entry),
+                "cpu_seconds": _seconds(entries),
             }
         )
     if as_json:
         click.echo(json.dumps({"rows": listed, "precision": [asdict(one) for one in seen]}))
         return
-    print_text(
-        f"{study.title}: {len(rows)} rows of {len(study.splits)} class splits × {study.seeds} seeds"
-    )
+    print_text(f"{study.title}: {len(listed)} rows. SHA-256 of the design: {study.sha256}")
     print_table(
-        ["Row", "Dataset", "Configuration", "Tuning", "Trials", "Entry"],
+        ["Row", "Dataset", "Configuration", "Tuning trials", "Trials", "Entries"],
         [
             [
                 one["row"],
@@ -66,41 +71,49 @@ def plan_command(design: Path, leaderboards: Path, without: tuple[str, ...], as_
                 one["configuration"],
                 str(one["tuning_trials"] or "none"),
                 f"{one['trials_done']}/{one['trials']}",
-                one["entry_id"] or "",
+                " ".join(entry_id[:6] for entry_id in one["entry_ids"][:3]),
             ]
             for one in listed
         ],
     )
-    print_text(_cost(listed, study.budget))
+    print_text(_left(study, rows, listed))
     for one in seen:
         print_text(_precision(study, one))
 
 
-def _seconds(entry: Any) -> float | None:
-    seconds = [trial.cost.process_seconds for trial in entry.completed]
+def _seconds(entries: Sequence[Entry]) -> float | None:
+    seconds = [trial.cost.process_seconds for entry in entries for trial in entry.completed]
     known = [value for value in seconds if value is not None]
     return sum(known) / len(known) if known else None
 
 
-def _cost(rows: list[dict[str, Any]], budget: int) -> str:
+def _left(study: Study, rows: Sequence[StudyRow], listed: Sequence[dict[str, Any]]) -> str:
     """How much is left, by what a trial of the rows that are there costs."""
-    known = [row["cpu_seconds"] for row in rows if row["cpu_seconds"] is not None]
-    trials = sum(row["trials"] - row["trials_done"] for row in rows)
-    tuning = sum(row["tuning_trials"] for row in rows if not row["trials_done"])
-    text = f"Left: {trials} trials and {tuning} tuning trials"
+    done = {(one["dataset"], one["row"]): one["trials_done"] for one in listed}
+    # A row that several datasets of the design share is trained once.
+    trials = {row.setting.sha256: 0 for row in rows}
+    tuning = dict(trials)
+    for row in rows:
+        replicates = study.datasets[row.dataset].replicates or 1
+        each = len(study.keys(row.dataset)) // replicates
+        left = max(0, each - done[row.dataset, row.name] // replicates)
+        key = row.setting.sha256 if row.tuned else row.setting.configuration.entry_id
+        trials[key] = max(trials.get(key, 0), left)
+        tuning[key] = study.budget if row.tuned and left == each else 0
+    count, tries = sum(trials.values()), sum(tuning.values())
+    text = f"Left, about: {count} trials and {tries} tuning trials"
+    known = [one["cpu_seconds"] for one in listed if one["cpu_seconds"] is not None]
     if not known:
         return f"{text}."
     mean = sum(known) / len(known)
-    return (
-        f"{text}, about {(trials + tuning) * mean / 3600:.1f} processor hours at {mean:.0f} s each."
-    )
+    return f"{text}, {(count + tries) * mean / 3600:.1f} processor hours at {mean:.0f} s each."
 
 
 def _precision(study: Any, one: Any) -> str:
     between, within = one.components
-    spread = f"within a split {within:.1f}"
+    spread = f"within one {within:.1f}"
     if not math.isnan(between):
-        spread = f"between splits {between:.1f}, {spread}"
+        spread = f"between replicates or splits {between:.1f}, {spread}"
     text = (
         f"{one.name} on {one.dataset}: standard deviation of the paired difference {spread} points "
         f"({one.trials} pairs)"
