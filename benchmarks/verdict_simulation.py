@@ -6,7 +6,7 @@ A table has M single losses and one combination over all of them, five trials ea
 independent normal noise, so any difference is chance. As in
 `dmlbench.leaderboard.comparison.verdict`, the combination is compared with the single loss of the
 highest mean, and the p-value of a negative lead is multiplied by M. Prints a Markdown table of how
-often the combination is found *worse*, without and with that factor, and how often it *beats* its
+often the combination is found *worse*, without and with that factor, and how often it *better* its
 best loss. The nominal rate is 2.5 % each.
 """
 
@@ -23,7 +23,7 @@ LEVEL = 0.05
 
 
 def rates(losses: int, tables: int) -> tuple[float, float, float]:
-    """Shares of *worse* uncorrected, *worse* and *beats* over M losses; deterministic."""
+    """Shares of *worse* uncorrected, *worse* and *better* over M losses; deterministic."""
     rng = np.random.default_rng(losses)
     uncorrected = worse = beats = 0
     for _ in range(tables):
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", type=int, default=5000, help="tables for each line")
     tables = parser.parse_args().tables
-    print("| losses | *worse*, uncorrected | *worse* | *beats* |")
+    print("| losses | *worse*, uncorrected | *worse* | *better* |")
     print("|---|---|---|---|")
     for losses in (2, 4, 10):
         cells = " | ".join(f"{100 * share:.1f} %" for share in rates(losses, tables))

@@ -20,7 +20,7 @@ from dmlbench.cli.options import (
 from dmlbench.cli.renamed import RenamedOption
 
 # The exit code of each verdict; what could not be decided is not a success.
-_CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "undecided": 1}
+_CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "inconclusive": 1}
 
 
 @click.command("reproduce")

@@ -188,7 +188,7 @@ def reproduce(
         if trial.folder.read_result() is None
     ) + tuple(reason for _, reason in outcome.unwritten)
     if not outcome.entries:
-        nothing = Agreement("undecided", "no trial could be trained.")
+        nothing = Agreement("inconclusive", "no trial could be trained.")
         return Reproduction(None, nothing, "", unfinished, sentence)
     (again,) = outcome.entries
     wanted = {trial.key for trial in plan.trials}

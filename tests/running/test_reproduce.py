@@ -85,7 +85,7 @@ def test_other_data_a_strange_seed_and_a_failed_training_do_not_agree():
     other = attestation(entry, [0.50, 0.51, 0.52], fingerprint="1" * 64)
     assert agreement(entry, other).verdict == "disagrees"
     strange = attestation(entry, [0.50], seeds=[7])
-    assert agreement(entry, strange).verdict == "undecided"
+    assert agreement(entry, strange).verdict == "inconclusive"
     trial = attestation(entry, [0.50]).trials[0]
     nan = trial.model_copy(update={"metrics": None, "reason": "NaN at step 3"})
     found = agreement(entry, attestation(entry, [0.5], trials=[nan]))
@@ -126,7 +126,7 @@ def test_a_row_is_judged_once_however_often_it_is_shown(tmp_path, monkeypatch):
 def test_two_trials_are_too_few_to_judge_a_difference_by(tmp_path):
     entry = make(map_at_r=[0.50, 0.51])
     found = agreement(entry, attestation(entry, [0.505]))
-    assert found.verdict == "undecided" and "needs 3 trials" in found.sentence
+    assert found.verdict == "inconclusive" and "needs 3 trials" in found.sentence
 
 
 def test_a_row_is_reproduced_once_all_its_trials_are(tmp_path):

@@ -206,7 +206,7 @@ def test_fresh_splits_confirm_a_row_or_tell_that_its_splits_were_lucky(over_spli
     assert list(frame["confirmed_on"]) == ["splits"]
     assert tier_cells(frame) == ["confirmed (splits)"]
     own = confirmed(fresh_trials(entry, "salt", 3), [0.61, 0.60, 0.62])
-    assert agreement(entry, own).verdict == "undecided", "two seeds on the dataset's own split"
+    assert agreement(entry, own).verdict == "inconclusive", "two seeds on the dataset's own split"
 
 
 def _welch(theirs, ours):

@@ -146,8 +146,8 @@ def audit_command(
         click.echo(json.dumps([_as_json(one) for one in found], indent=1))
     else:
         click.echo(f"Salt: {salt}")
-    verdicts = [one.found.agreement.verdict if one.found else "undecided" for one in found]
-    return 4 if "disagrees" in verdicts else int("undecided" in verdicts)
+    verdicts = [one.found.agreement.verdict if one.found else "inconclusive" for one in found]
+    return 4 if "disagrees" in verdicts else int("inconclusive" in verdicts)
 
 
 def _show(audited: Audited) -> None:

@@ -139,19 +139,19 @@ def _compare(first: Located, other: Located, by: str, labels: Labels, resamples:
         code_differs=first.entry.code_of_dmlbench != other.entry.code_of_dmlbench,
         first_tries=first.entry.tuning_counts,
         other_tries=other.entry.tuning_counts,
-        conclusion="undecided",
+        conclusion="inconclusive",
         sentence="",
     )
 
 
 def _conclusion(comparison: Comparison) -> Conclusion:
     if comparison.p_adjusted is None or failing(comparison):
-        return "undecided"
+        return "inconclusive"
     if comparison.p_adjusted >= SIGNIFICANCE:
-        return "not separated"
+        return "no significant difference"
     if comparison.classes is not None and comparison.classes.includes_zero:
-        return "not separated"
-    return "above" if comparison.seeds.mean > 0 else "below"
+        return "no significant difference"
+    return "better" if comparison.seeds.mean > 0 else "worse"
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -18,15 +18,15 @@ from dmlbench.statistics.intervals import Difference
 # When a clause is said, and what it says.
 Clause = tuple[Callable[[Comparison], bool], Callable[[Comparison], str]]
 
-_SEPARATED = "{first} is {conclusion} {other} by {size} (95 % intervals: {evidence})"
+_SEPARATED = "{first} is {conclusion} than {other} by {size} (95 % intervals: {evidence})"
 _OPENINGS = {
-    "above": _SEPARATED,
-    "below": _SEPARATED,
-    "not separated": (
+    "better": _SEPARATED,
+    "worse": _SEPARATED,
+    "no significant difference": (
         "No significant difference between {first} and {other}: {signed} (95 % intervals: "
         "{evidence})"
     ),
-    "undecided": (
+    "inconclusive": (
         "{few} for a conclusion: {first} is {size} {side} {other} there. Run both with more "
         "{units}."
     ),
@@ -56,7 +56,7 @@ _EVIDENCE: tuple[Clause, ...] = (
 # Joined to the opening, in its sentence and after it.
 _CLAUSES: tuple[Clause, ...] = (
     (
-        lambda c: c.conclusion == "not separated" and c.p_adjusted < SIGNIFICANCE,
+        lambda c: c.conclusion == "no significant difference" and c.p_adjusted < SIGNIFICANCE,
         lambda c: (
             f"; the {'splits' if c.seeds.num_splits > 1 else 'seeds'} agree, but it may not hold "
             f"on other test classes"
@@ -107,10 +107,10 @@ def compare_sentence(c: Comparison) -> str:
         "size": f"{points(abs(mean))} {unit}",
         "signed": f"{points(mean, signed=True)} {unit}",
     }
-    if c.conclusion == "undecided":
+    if c.conclusion == "inconclusive":
         values |= {"few": too_few(c.seeds).capitalize(), "side": "above" if mean >= 0 else "below"}
         values |= {"units": "class splits" if c.seeds.num_splits > 1 else "seeds"}
-        return _OPENINGS["undecided"].format(**values)
+        return _OPENINGS["inconclusive"].format(**values)
     over_trials = f"over {units_text(c.seeds)} {_range(c.seeds)}, {p_text('p', c.seeds.p_value)}"
     values["evidence"] = over_trials + _filled(_EVIDENCE, c)
     return _OPENINGS[c.conclusion].format(**values) + _filled(_CLAUSES, c)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from dmlbench.statistics.intervals import Difference, PairedDifference
 
-Conclusion = Literal["above", "below", "not separated", "undecided"]
+Conclusion = Literal["better", "worse", "no significant difference", "inconclusive"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,8 @@ class Comparison:
     first_tier, other_tier: how far each can be trusted (`dmlbench.leaderboard.verification.tiers`).
     splits_differ: whether one has class splits that the other does not have.
     first_tries, other_tries: how many settings each tuning record tried.
-    conclusion: "above" or "below" where the corrected test over trials separates the two and so
-        does the interval over classes and splits, if there is one; "undecided" with fewer than
+    conclusion: "better" or "worse" where the corrected test over trials separates the two and so
+        does the interval over classes and splits, if there is one; "inconclusive" with fewer than
         three common seeds (or splits, where there are several) or an entry that fails
         verification.
     """

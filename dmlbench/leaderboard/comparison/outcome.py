@@ -8,7 +8,7 @@ from typing import Literal
 from dmlbench.statistics.intervals import PairedDifference
 
 SIGNIFICANCE = 0.05
-Outcome = Literal["beats", "worse", "not separated", "incomplete", "undecided"]
+Outcome = Literal["better", "worse", "no significant difference", "incomplete", "inconclusive"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +16,9 @@ class Verdict:
     """What one combiner row has over its best single loss, within its group.
 
     key, best_single_key: the ids, told apart where one configuration has several submissions.
-    outcome: "beats", "worse" or "not separated" at the 5 % level after Holm's correction;
+    outcome: "better", "worse" or "no significant difference" at the 5 % level, after Holm;
         "incomplete" where some of its losses are missing or left out, so the best may be
-        another, or where it is better after more tuning; "undecided" with fewer than three
+        another, or where it is better after more tuning; "inconclusive" with fewer than three
         common seeds, no single loss to compare with, or
         a combiner row that fails verification.
     best_single: name of the single loss against which the lead is smallest, of the `num_singles`

@@ -103,7 +103,7 @@ def _compare(
         entry_id=entry.entry_id,
         key=labels.key(entry),
         combiner=labels.row(entry),
-        outcome="undecided",
+        outcome="inconclusive",
         metric=by,
         best_single=labels.row(best) if best else None,
         best_single_id=best.entry_id if best else None,
@@ -161,7 +161,7 @@ def _p_value(verdict: Verdict) -> float | None:
 
 def _outcome(verdict: Verdict) -> Outcome:
     if verdict.p_adjusted is None:
-        return "undecided"
+        return "inconclusive"
     if verdict.separates and verdict.difference.mean < 0:
         # Worse than one of its losses is worse than the best of them, whichever is missing.
         return "worse"
@@ -169,8 +169,8 @@ def _outcome(verdict: Verdict) -> Outcome:
         return "incomplete"
     if verdict.tuning_trials > verdict.single_tuning_trials:
         # More tuning alone can make a row better.
-        return "incomplete" if verdict.separates else "not separated"
-    return "beats" if verdict.separates else "not separated"
+        return "incomplete" if verdict.separates else "no significant difference"
+    return "better" if verdict.separates else "no significant difference"
 
 
 def _identities(entry: Entry) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dmlbench.leaderboard.comparison.outcome import Verdict
 
 # What says most comes first: of many verdicts, the page shows a few at once.
-_OUTCOMES = ("beats", "worse", "not separated", "incomplete", "undecided")
+_OUTCOMES = ("better", "worse", "no significant difference", "incomplete", "inconclusive")
 
 
 def board_data(

@@ -33,7 +33,7 @@ COMPARED = ("map_at_r", "recall_at_1")
 # Of an environment, what decides the digits of a training.
 _DECIDING = ("device", "packages", "processor", "python", "threads")
 
-AgreementVerdict = Literal["equal", "agrees", "disagrees", "undecided"]
+AgreementVerdict = Literal["equal", "agrees", "disagrees", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Agreement:
         "agrees" where the difference is within the spread of the entry's own trials, or on fresh
         seeds where the 95 % intervals (Welch) include 0, for MAP@R and Recall@1; "disagrees" where
         it is not, where digits had to be equal and are not, where the data are others, or a trial
-        failed that had not; "undecided" with too few trials to tell.
+        failed that had not; "inconclusive" with too few trials to tell.
     """
 
     verdict: AgreementVerdict
@@ -70,7 +70,7 @@ def agreement(entry: Entry, attestation: Attestation) -> Agreement:
     strangers = sorted(set(keys) - set(first))
     if strangers:
         return Agreement(
-            "undecided", f"the entry has no {trial_title(*strangers[0])} to compare with."
+            "inconclusive", f"the entry has no {trial_title(*strangers[0])} to compare with."
         )
     for key, again in zip(keys, attestation.trials, strict=True):
         status = "completed" if again.metrics else "failed"
@@ -85,7 +85,7 @@ def agreement(entry: Entry, attestation: Attestation) -> Agreement:
         if trial.metrics
     ]
     if not pairs:
-        return Agreement("undecided", "no trial that was trained again is completed.")
+        return Agreement("inconclusive", "no trial that was trained again is completed.")
     of = f"{len(pairs)} of {len(entry.completed)} trials"
     if all(not different_metrics(one, other, within=0.0) for one, other in pairs):
         return Agreement("equal", f"{of} trained again, every metric equal to the last digit.")
@@ -158,7 +158,7 @@ def _within_spread(entry: Entry, pairs: list[tuple[Metrics, Metrics]], of: str) 
     metric, most = largest_difference(pairs)
     if len(entry.completed) < FEWEST_SEEDS:
         return Agreement(
-            "undecided",
+            "inconclusive",
             f"{of} trained again, not equal (by up to {points(most)} points of "
             f"{metric_title(metric)}); to judge that, the entry needs {FEWEST_SEEDS} trials.",
         )
@@ -212,9 +212,9 @@ def _on_fresh_trials(entry: Entry, attestation: Attestation) -> Agreement:
         sizes = [len(theirs), len(ours)]
         of = f"{len(theirs)} fresh seeds"
     if min(sizes) < FEWEST_SEEDS:
-        return Agreement("undecided", f"intervals need {FEWEST_SEEDS} {what} on both sides.")
+        return Agreement("inconclusive", f"intervals need {FEWEST_SEEDS} {what} on both sides.")
     if not entry.completed:
-        return Agreement("undecided", "no trial of the entry is completed.")
+        return Agreement("inconclusive", "no trial of the entry is completed.")
     parts, differs = [], False
     for name in COMPARED:
         difference = welch_difference(*(by_unit(_values(side, name)) for side in (theirs, ours)))

@@ -201,11 +201,11 @@ def verdict_lines(found: Sequence[Verdict]) -> tuple[list[Verdict], list[str]]:
 
     Of a few all are said. Of many those that separate, and what could not be decided.
     """
-    whole = [v for v in found if v.outcome != "not separated"]
-    rest = [v for v in found if v.outcome == "not separated"]
+    whole = [v for v in found if v.outcome != "no significant difference"]
+    rest = [v for v in found if v.outcome == "no significant difference"]
     if len(found) <= _FEW:
         return list(found), []
-    order = ("beats", "worse", "incomplete", "undecided")
+    order = ("better", "worse", "incomplete", "inconclusive")
     whole.sort(key=lambda verdict: order.index(verdict.outcome))
     if not rest:
         return whole, []

@@ -31,7 +31,7 @@ __all__ = ["render_rich", "stdout_console"]
 # The order in which columns are left out when the console is narrow.
 _METRICS = (*(spec.heading for spec in reversed(METRICS)), "R@")
 _OTHERS = ("Cost", "Trials", "Tuning", "Head params", "Entry")
-_STYLES = {"beats": "bold green", "worse": "bold red"}
+_STYLES = {"better": "bold green", "worse": "bold red"}
 
 
 def render_rich(

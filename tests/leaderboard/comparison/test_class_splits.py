@@ -67,7 +67,7 @@ def test_two_splits_give_no_rank_and_no_conclusion(over_splits, tmp_path):
     wanted = "no row is ranked (needs 5 trials, on one class split or on 3 or more)"
     assert any(wanted in line for line in notes(frame, "map_at_r"))
     (found,) = compare(*_located(tmp_path, entries))
-    assert found.conclusion == "undecided"
+    assert found.conclusion == "inconclusive"
     assert "Two common class splits (6 trials) are too few" in found.sentence
     assert "Run both with more class splits" in found.sentence
 
@@ -90,7 +90,7 @@ def test_rows_compare_over_their_splits(over_splits, tmp_path):
     (found,) = compare(*_located(tmp_path, entries))
     means = [[statistics.fmean(of_split) for of_split in row] for row in (MS, TRIPLET)]
     assert found.seeds.p_value == pytest.approx(scipy.stats.ttest_rel(*means).pvalue)
-    assert found.conclusion == "above" and not found.splits_differ
+    assert found.conclusion == "better" and not found.splits_differ
     assert "over 3 class splits (9 trials)" in found.sentence
 
 

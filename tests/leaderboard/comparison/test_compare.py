@@ -109,12 +109,12 @@ def test_over_seeds_alone(make_entry, tmp_path):
     (found,) = compare(a, [b])
     expected = scipy.stats.ttest_rel(HIGH, LOW)
     assert found.seeds.p_value == pytest.approx(expected.pvalue)
-    assert found.conclusion == "above" and found.queries is None
+    assert found.conclusion == "better" and found.queries is None
     worded(found.sentence, "9.8 points of MAP@R", "seed 0 of ms")
     (turned,) = compare(b, [a])
-    assert turned.conclusion == "below" and turned.seeds.mean == -found.seeds.mean
+    assert turned.conclusion == "worse" and turned.seeds.mean == -found.seeds.mean
     (one,) = compare(*located(tmp_path, make_entry("x", [0.5])), [a])
-    assert one.conclusion == "undecided"
+    assert one.conclusion == "inconclusive"
     worded(one.sentence)
     # A failed trial is a trial with 0: nobody can hide the seeds on which a row is bad.
     y = make_entry("y", [0.70, 0.72], seeds=[1, 2], failed={0: "NaN at step 1"})
@@ -131,7 +131,7 @@ def test_an_entry_that_does_not_stand_its_checks_concludes_nothing(make_entry, t
     picked = make_entry("ms", HIGH, seeds=[1, 2, 5])
     a, b, c = located(tmp_path, picked, make_entry("triplet", LOW), make_entry("circle", HIGH))
     for found in (*compare(a, [b]), *compare(b, [a])):
-        assert found.conclusion == "undecided"
+        assert found.conclusion == "inconclusive"
         worded(found.sentence, "ms")
     (sound,) = compare(c, [b])
     assert (sound.first_tier, sound.other_tier) == ("checked", "checked")
@@ -164,7 +164,7 @@ def test_rows_that_were_not_tuned_alike(make_entry, tmp_path):
 def test_two_common_seeds_conclude_nothing(make_entry, tmp_path):
     one, other = located(tmp_path, make_entry("a", HIGH[:2]), make_entry("b", [0.5, 0.51]))
     (found,) = compare(one, [other])
-    assert found.conclusion == "undecided" and found.p_adjusted is None
+    assert found.conclusion == "inconclusive" and found.p_adjusted is None
     worded(found.sentence, "seeds 0 and 1")
 
 
@@ -177,8 +177,8 @@ def test_many_comparisons_are_corrected(make_entry, tmp_path):
     together = compare(entries[0], entries[1:])
     p = scipy.stats.ttest_rel([0.5] * 3, [0.485, 0.48, 0.475]).pvalue
     assert 0.0125 < p < 0.05
-    assert alone[0].conclusion == "above"
-    assert {found.conclusion for found in together} == {"not separated"}
+    assert alone[0].conclusion == "better"
+    assert {found.conclusion for found in together} == {"no significant difference"}
     assert together[0].p_adjusted == pytest.approx(4 * p)
     worded(together[0].sentence, "4 comparisons")
 
@@ -216,11 +216,11 @@ def test_the_seeds_agree_and_the_queries_do_not(make_entry, tmp_path, monkeypatc
         module, "query_scores", lambda entry, *_: QueryScores(scores[entry.label], labels)
     )
     (found,) = compare(a, [b], resamples=500)
-    assert found.conclusion == "not separated"
+    assert found.conclusion == "no significant difference"
     worded(found.sentence)
     scores["ms"][:, :24] = 1.0
     (found,) = compare(a, [b], resamples=500)
-    assert found.conclusion == "above"
+    assert found.conclusion == "better"
     worded(found.sentence, "40 queries")
     file = tmp_path / "figure.png"
     plot_comparisons([found], file)

@@ -29,7 +29,7 @@ def test_a_single_loss_of_an_ensembles_dimension_is_in_its_group(make_entry):
     singles = [make_entry(name, LOW, **wide) for name in ("ms", "triplet")]
     assert len({group_key(entry) for entry in (ensemble, *singles)}) == 1
     (verdict,) = verdicts([ensemble, *singles])
-    assert verdict.outcome == "beats" and verdict.num_singles == 2
+    assert verdict.outcome == "better" and verdict.num_singles == 2
     assert group_key(make_entry("ms", LOW)) != group_key(ensemble)
 
 
@@ -73,7 +73,7 @@ def test_class_splits_separate_groups(make_entry):
     assert group_key(entry.model_copy(update={"trials": entry.trials + split})) != group_key(entry)
 
 
-@pytest.mark.parametrize("budget, outcome", [(5, "beats"), (25, "incomplete")])
+@pytest.mark.parametrize("budget, outcome", [(5, "better"), (25, "incomplete")])
 def test_a_lead_after_more_tuning_is_no_finding(make_entry, budget, outcome):
     singles = [make_entry(name, LOW, tuning=[record(5)]) for name in ("ms", "triplet")]
     ensemble = make_entry("ms+triplet", HIGH, combiner="wedl", tuning=[record(budget)])
@@ -83,7 +83,7 @@ def test_a_lead_after_more_tuning_is_no_finding(make_entry, budget, outcome):
     # The losses of a tuned row are those of tuned rows, whatever their parameters became.
     untuned = [make_entry(name, LOW) for name in ("ms", "triplet")]
     (verdict,) = verdicts([*untuned, ensemble])
-    assert verdict.best_single is None and verdict.outcome == "undecided"
+    assert verdict.best_single is None and verdict.outcome == "inconclusive"
     assert "none of its losses (ms and triplet) was tuned and run alone" in verdict.sentence
 
 

@@ -33,7 +33,7 @@ def test_beats(make_entry, singles):
     verdict = only(verdicts([ensemble, *singles]))
     test = scipy.stats.ttest_rel(BETTER, MS)
     low, high = test.confidence_interval(0.95)
-    assert verdict.outcome == "beats"
+    assert verdict.outcome == "better"
     assert (verdict.best_single, verdict.best_single_id) == ("ms", singles[1].entry_id)
     assert verdict.difference.mean == pytest.approx(0.021)
     assert (verdict.difference.low, verdict.difference.high) == pytest.approx((low, high))
@@ -44,7 +44,7 @@ def test_beats(make_entry, singles):
 
 def test_no_difference(make_entry, singles):
     verdict = only(verdicts([make_entry("triplet+ms", NOISY, combiner="wedl"), *singles]))
-    assert verdict.outcome == "not separated"
+    assert verdict.outcome == "no significant difference"
     worded(verdict.sentence, "wedl(triplet + ms)", "+0.4 points")
 
 
@@ -69,7 +69,7 @@ def test_worse_is_no_likelier_by_chance_however_many_losses_are_combined(make_en
         values = generator.normal(0.5, 0.02, (11, 5))
         drawn = [with_values(row, own) for row, own in zip(rows, values, strict=True)]
         found.append(only(verdicts(drawn, standing=lambda _: Standing("checked"))))
-    for outcome in ("worse", "beats"):
+    for outcome in ("worse", "better"):
         assert sum(verdict.outcome == outcome for verdict in found) <= 0.04 * len(found)
     uncorrected = [v.difference.p_value < 0.05 and v.difference.mean < 0 for v in found]
     assert sum(uncorrected) > 0.06 * len(found)
@@ -88,7 +88,7 @@ def with_values(entry, map_at_r):
 
 def test_equal_trials_give_no_difference_and_no_nan(make_entry, singles):
     verdict = only(verdicts([make_entry("triplet+ms", MS, combiner="wedl"), *singles]))
-    assert verdict.outcome == "not separated"
+    assert verdict.outcome == "no significant difference"
     worded(verdict.sentence, "0.0 to 0.0")
 
 
@@ -109,20 +109,20 @@ def test_without_single_losses_there_is_no_verdict(make_entry):
     other_width = make_entry("triplet", TRIPLET, embedding_dim=128)
     entries = [make_entry("triplet+ms", BETTER, combiner="wedl"), other_width]
     verdict = only(verdicts(entries))
-    assert verdict.outcome == "undecided" and verdict.best_single is None
+    assert verdict.outcome == "inconclusive" and verdict.best_single is None
     worded(verdict.sentence, "triplet and ms")
 
 
 def test_one_common_seed_gives_no_confidence(make_entry, singles):
     verdict = only(verdicts([make_entry("triplet+ms", [0.6], combiner="wedl"), *singles]))
-    assert verdict.outcome == "undecided" and verdict.p_adjusted is None
+    assert verdict.outcome == "inconclusive" and verdict.p_adjusted is None
     worded(verdict.sentence, "seed 0", "5.0 points", "--seeds 5")
 
 
 def test_no_common_seed(make_entry, singles):
     lonely = make_entry("triplet+ms", BETTER, seeds=[10, 11, 12, 13, 14], combiner="wedl")
     verdict = only(verdicts([lonely, *singles], standing=lambda _: Standing("checked")))
-    assert verdict.outcome == "undecided" and verdict.missing == ("triplet", "ms")
+    assert verdict.outcome == "inconclusive" and verdict.missing == ("triplet", "ms")
 
 
 def test_two_common_seeds_are_too_few_even_where_both_give_the_same_difference(make_entry):
@@ -133,7 +133,7 @@ def test_two_common_seeds_are_too_few_even_where_both_give_the_same_difference(m
             make_entry("ms", [0.5, 0.52]),
         ]
         verdict = only(verdicts(entries))
-        assert verdict.outcome == "undecided" and not verdict.separates
+        assert verdict.outcome == "inconclusive" and not verdict.separates
         worded(verdict.sentence, "seeds 0 and 1", f"10.0 points of MAP@R {outcome}")
 
 
@@ -155,7 +155,7 @@ def test_four_seeds_count_beside_five(make_entry, singles):
     ensemble = make_entry("triplet+ms", BETTER, combiner="wedl")
     verdict = only(verdicts([ensemble, singles[0], make_entry("ms", MS[:4], failed={4: "NaN"})]))
     assert (verdict.best_single, verdict.difference.n) == ("ms", 4)
-    assert verdict.missing == () and verdict.outcome == "beats"
+    assert verdict.missing == () and verdict.outcome == "better"
 
 
 def test_rows_that_do_not_stand_their_checks_decide_nothing_and_are_named(make_entry, singles):
@@ -165,7 +165,7 @@ def test_rows_that_do_not_stand_their_checks_decide_nothing_and_are_named(make_e
     honest = make_entry("triplet+ms", BETTER, combiner="equal")
     for entries in ([cherry, *singles], [cherry, *same], [cherry, honest, *singles]):
         verdict = next(v for v in verdicts(entries) if v.entry_id == cherry.entry_id)
-        assert verdict.outcome == "undecided" and verdict.best_single is None
+        assert verdict.outcome == "inconclusive" and verdict.best_single is None
         worded(verdict.sentence, "wedl(triplet + ms)")
     alone, beside = verdicts([honest, *singles]), verdicts([cherry, honest, *singles])
     assert alone[0] == beside[0], "it counts as no comparison either"
@@ -175,12 +175,12 @@ def test_rows_that_do_not_stand_their_checks_decide_nothing_and_are_named(make_e
     assert verdict.best_single == "triplet" and verdict.missing == ()
     worded(verdict.sentence, "triplet", "ms")
     verdict = only(verdicts([honest, *same]))
-    assert verdict.outcome == "undecided"
+    assert verdict.outcome == "inconclusive"
     worded(verdict.sentence, "triplet and ms")
     verdict = only(verdicts([honest, same[1]]))
     worded(verdict.sentence, "triplet", "ms")
     # Somebody's claim that fails takes nothing from a row that stands.
-    assert only(verdicts([honest, *singles, same[1]])).outcome == "beats"
+    assert only(verdicts([honest, *singles, same[1]])).outcome == "better"
 
 
 def test_the_standing_is_the_callers(make_entry, singles):
@@ -221,7 +221,7 @@ def test_several_comparisons_are_corrected(make_entry, singles):
     p_alone = scipy.stats.ttest_rel(nearly, MS).pvalue
     assert 0.025 < p_alone < 0.05
     alone = only(verdicts([make_entry("triplet+ms", nearly, combiner="wel"), *singles]))
-    assert alone.outcome == "beats"
+    assert alone.outcome == "better"
     worded(alone.sentence)
     found = verdicts(
         [
@@ -231,7 +231,11 @@ def test_several_comparisons_are_corrected(make_entry, singles):
             *singles,
         ]
     )
-    assert [v.outcome for v in found] == ["beats", "not separated", "not separated"]
+    assert [v.outcome for v in found] == [
+        "better",
+        "no significant difference",
+        "no significant difference",
+    ]
     assert found[1].difference.low > 0
     assert found[1].p_adjusted == pytest.approx(2 * p_alone)
     worded(found[1].sentence, f"p = {2 * p_alone:.3f}", "3 comparisons")

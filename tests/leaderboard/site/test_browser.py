@@ -62,7 +62,7 @@ def test_sorting_moves_rows_and_tells_a_screen_reader(visit, site):
 
 def test_intervals_are_bars_that_overlap_where_the_numbers_do(visit, site):
     page = visit(site / "index.html", "#dataset=glyphs")
-    row = page.locator("section.group", has_text="beats").locator("tr[data-kind=combination]")
+    row = page.locator("section.group", has_text="better").locator("tr[data-kind=combination]")
     assert re.fullmatch(r"5\d\.\d to 6\d\.\d", row.locator(".bars .unseen").inner_text())
     track, bar = row.locator(".bar").bounding_box(), row.locator(".range").bounding_box()
     point = row.locator(".point").bounding_box()

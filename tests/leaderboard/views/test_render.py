@@ -316,7 +316,7 @@ def test_json_is_strict_and_has_rows_and_verdicts(entries):
     assert rows["arcface"]["rank_low"] is None and rows["arcface"]["map_at_r_low"] is None
     assert rows["arcface"]["map_at_r"] == 1.0
     (verdict,) = document["verdicts"]
-    assert verdict["outcome"] == "beats" and verdict["difference"]["trials"] == [
+    assert verdict["outcome"] == "better" and verdict["difference"]["trials"] == [
         [0, s] for s in range(5)
     ]
 
