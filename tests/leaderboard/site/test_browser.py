@@ -28,7 +28,7 @@ def test_groups_are_tables_of_their_own_and_say_what_beats_what(visit, site):
     assert sections.count() == 3 == page.locator("table").count()
     assert sorted(sections.locator("h2").all_inner_texts()) == ["birds", "glyphs", "glyphs"]
     assert "Showing 7 rows in 3 groups" in page.locator("#count").inner_text()
-    verdict = page.locator("li[data-outcome=beats]")
+    verdict = page.locator("li[data-outcome=better]")
     assert "beats its best single loss, ms" in verdict.inner_text()
 
 
@@ -114,7 +114,7 @@ def test_an_entry_opens_and_leads_back_to_its_group(visit, site, entries):
     page.wait_for_url(re.compile(r"index\.html#"))
     page.locator("section.group").first.wait_for()
     key = page.url.partition("#group-")[2]
-    assert page.locator(f"#group-{key} li[data-outcome=beats]").count() == 1
+    assert page.locator(f"#group-{key} li[data-outcome=better]").count() == 1
 
 
 def test_points_of_the_cost_chart_are_links_with_names(visit, site):
