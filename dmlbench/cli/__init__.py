@@ -76,8 +76,9 @@ def main(arguments: list[str] | None = None) -> None:
         _drop_stdout()
         code = 1
     except SystemExit as stop:
-        # So click and rich end a command whose reader has gone.
-        if not isinstance(stop.__context__, BrokenPipeError):
+        # So click and rich end a command whose reader has gone; click leaves this wrapper then.
+        gone = isinstance(sys.stdout, click.utils.PacifyFlushWrapper)
+        if not gone and not isinstance(stop.__context__, BrokenPipeError):
             raise
         _drop_stdout()
         code = 0

@@ -153,12 +153,16 @@ def test_row_24_a_folder_that_cannot_be_written_is_told_in_a_sentence() -> None:
     assert "/proc/nowhere" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_row_40_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "words", ["leaderboard show", "leaderboard show --json", "leaderboard verify", "--help"]
+)
+def test_row_40_a_reader_that_leaves_is_no_error(tmp_path: Path, words: str) -> None:
     _board(tmp_path, "noname")
     reading, writing = os.pipe()
     os.close(reading)
+    where = [] if words == "--help" else ["--leaderboards", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "dmlbench", "leaderboard", "show", "--leaderboards", str(tmp_path)],
+        [sys.executable, "-m", "dmlbench", *words.split(), *where],
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,

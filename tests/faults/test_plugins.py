@@ -27,6 +27,7 @@ def dmlbench_losses():
     [
         (ALIASES, "the aliases must be a tuple of names, not 5"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("import os\nos._exit(3)", "it called os._exit(3)"),
         ("raise GeneratorExit", "GeneratorExit"),
         ("class Own(BaseException): pass\nraise Own('x')", "it raised Own: x"),
     ],
