@@ -216,7 +216,7 @@ _ROWS = [
         old_values=_OLD_BUDGETS,
         type=click.Choice(["total", "per-loss"]),
         help="total: an ensemble's embedding has the same dimension as a single loss's. per-loss: "
-        "M times larger, ranked separately.  [default: total]",
+        "M times larger, ranked with rows of that dimension.  [default: total]",
     ),
 ]
 

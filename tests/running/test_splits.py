@@ -122,6 +122,10 @@ def test_labels_and_counts_of_a_split_are_verified(one_epoch, tmp_path):
     assert failures(lambda trial: trial["data"].update(other)) == {"fingerprint"}
     # The labels of split 1 under the name of split 2.
     assert failures(lambda trial: trial.update(split=2)) >= {"fingerprint", "artefacts"}
+    # A proposal comes without embeddings.
+    bare = {"split": 2, "embeddings": None}
+    assert failures(lambda trial: trial.update(bare)) >= {"fingerprint"}
+    assert failures(lambda trial: trial.update(embeddings=None)) == set()
 
 
 def test_rows_are_compared_over_classes_that_splits_share(one_epoch, tmp_path):

@@ -89,12 +89,13 @@ def verify_one(
     absent, unclustered, rounded = [], [], []
     for trial in entry.completed:
         try:
+            data = entry.data_of(trial)
+            # Without embeddings too: a split that was renamed has another's fingerprint.
+            truth = _truth(verified, truths, trial.split, data) if trial.split else own
             stored = stored_embeddings(entry, trial, verified.path.parent, bundle)
             if stored is None:
                 absent.append(trial.number)
                 continue
-            data = entry.data_of(trial)
-            truth = _truth(verified, truths, trial.split, data) if trial.split else own
             _verify_labels(verified, trial, stored, truth)
             again = recompute(
                 stored,
