@@ -78,9 +78,10 @@ def _as_given(path: Path, key: str, param: click.Parameter, value: Any) -> Any:
     """A TOML value as the command line would give it."""
     if param.multiple:
         if isinstance(value, Mapping):
+            from dmlbench.plan.expressions import dotted
             from dmlbench.plan.writing import toml_value
 
-            return [f"{name}={toml_value(v)}" for name, v in _flat(value).items()]
+            return [f"{name}={toml_value(v)}" for name, v in dotted(value).items()]
         return [str(one) for one in (value if isinstance(value, list) else [value])]
     if isinstance(param.type, click.types.BoolParamType) or param.is_flag:
         if not isinstance(value, bool):
@@ -93,16 +94,6 @@ def _as_given(path: Path, key: str, param: click.Parameter, value: Any) -> Any:
     if isinstance(value, Mapping | bool):
         raise click.UsageError(f"{path}: {key} cannot be {value!r}.")
     return str(value)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
 
 
 def written(ctx: click.Context) -> str:

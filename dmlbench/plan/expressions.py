@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from typing import Any
 
 from dmlbench.errors import UsageError
@@ -95,3 +96,18 @@ def parse_copies(text: str) -> tuple[int, str]:
     if count < 1:
         raise UsageError(f"{text!r} asks for no copy at all; the least is 1.")
     return count, match["rest"].strip()
+
+
+def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted keys.
+
+    >>> dotted({"recipe": {"epochs": 4, "batch": {"images": 2}}})
+    {'recipe.epochs': 4, 'recipe.batch.images': 2}
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= dotted(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

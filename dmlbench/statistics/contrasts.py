@@ -29,7 +29,7 @@ class Contrast:
     p_better, p_worse: two-sided scale, uncorrected for other contrasts. p_better is the largest
         over the rows that must be beaten, each of them (intersection-union test, Berger 1982);
         p_worse is corrected for the choice among them (Bonferroni). p_lead: of the hypothesis that
-        the lead is `smallest` or more. None under three units.
+        the lead is `smallest` or more; p_less: that it is less. None under three units.
     wide_low, wide_high: the interval widened for class splits that share classes (Nadeau and
         Bengio, Inference for the generalization error, Machine Learning 2003), for classes outside
         of the dataset; None where there is one split, and for independent units.
@@ -44,6 +44,7 @@ class Contrast:
     p_better: float | None
     p_worse: float | None
     p_lead: float | None
+    p_less: float | None
     units: int
     trials: int
     of: int
@@ -81,7 +82,7 @@ def contrast(
         # Halves: as many test classes as training classes.
         half = (high - mean) * math.sqrt(1 + len(splits))
         wide_low, wide_high = mean - half, mean + half
-    p_better = p_worse = p_lead = None
+    p_better = p_worse = p_lead = p_less = None
     if len(differences) >= FEWEST_PAIRS:
         chosen = best_of(ours)
         one_sided = [_upper_p(chosen - row) for row in theirs]
@@ -89,6 +90,7 @@ def contrast(
         opposite = [_upper_p(row - chosen) for row in theirs]
         p_worse = min(1.0, 2 * len(theirs) * min(opposite))
         p_lead = min(1.0, 2 * _upper_p(smallest - differences))
+        p_less = min(1.0, 2 * _upper_p(differences - smallest))
     return Contrast(
         mean=mean,
         low=low,
@@ -98,6 +100,7 @@ def contrast(
         p_better=p_better,
         p_worse=p_worse,
         p_lead=p_lead,
+        p_less=p_less,
         units=len(differences),
         trials=len(keys),
         of=int(np.argmax(ours.mean(axis=1))),

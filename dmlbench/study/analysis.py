@@ -197,13 +197,12 @@ def _answers(
 def _answer(study: Study, one: Answered, found: Contrast | None) -> tuple[Answer, bool | None]:
     if found is None or one.p is None or found.p_lead is None:
         return "incomplete", None
-    # Corrected too: a lead must not be ruled out by the luck of one of many.
-    below = min(1.0, one.comparisons * found.p_lead) < study.level
+    # Corrected too: a lead must not be ruled out, or called relevant, by the luck of one of many.
+    below, above = (one.comparisons * p < study.level for p in (found.p_lead, found.p_less))
     if one.p < study.level and found.mean < 0:
         return "worse", None
     if one.p < study.level:
-        smallest = study.smallest / 100
-        return "better", True if found.low >= smallest else (False if below else None)
+        return "better", True if above else (False if below else None)
     if below:
         return "no relevant lead", None
     return "inconclusive", None

@@ -18,6 +18,7 @@ from dmlbench.leaderboard.entries.metrics import (
 )
 from dmlbench.leaderboard.entries.store import leaderboard_folders, linked_out, read_entries
 from dmlbench.leaderboard.verification.tiers import Standing, Tiers
+from dmlbench.plan.expressions import dotted
 from dmlbench.plan.request import Request, rows_of
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.tuning_records import Setting, setting_of
@@ -90,7 +91,7 @@ def _row(
         recipe=study.recipe,
         seeds=place.seeds or study.seeds,
         splits=[0] if place.replicates else place.splits or study.splits,
-        overrides=_flat(place.set) | _flat(design.set),
+        overrides=dotted(place.set) | dotted(design.set),
         singles=design.combiner is None,
         tuned=False,
         out=out,
@@ -204,14 +205,3 @@ def _without_rates(parts: Mapping[str, Any]) -> dict[str, Any]:
     # Trials of more splits than the design's are left out, and separate nothing.
     kept = {k: v for k, v in parts.items() if k != "splits"}
     return kept | {"recipe": recipe | ({"optimizer": optimizer} if optimizer else {})}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted keys: ``{recipe = {epochs = 4}}`` is ``recipe.epochs``."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
