@@ -113,15 +113,14 @@ def test_a_faiss_that_cannot_be_imported_is_not_called_missing(monkeypatch):
         clustering(rows, labels)
 
 
-class Distribution:
-    def __init__(self, name):
-        self.metadata = {"Name": name}
-
-
 @pytest.mark.parametrize("names", [("faiss-cpu", "faiss-gpu"), ("faiss-gpu-cu12", "faiss_cpu")])
-def test_two_faiss_are_warned_of_once(monkeypatch, names):
-    found = [Distribution(name) for name in (*names, "torch", None)]
-    monkeypatch.setattr(MODULE.importlib.metadata, "distributions", lambda: found)
+def test_two_faiss_are_warned_of_once(monkeypatch, tmp_path, names):
+    for name in (*names, "torch", "faiss-tools", None):
+        folder = tmp_path / f"{(name or 'faiss_nameless').replace('-', '_')}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Name: {name}\n" if name else "")
+    pytest.importorskip("faiss")  # before the path changes
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "missing")])
     MODULE._warn_of_two_faiss.cache_clear()
     rows, labels = clusters(np.random.default_rng(0))
     with pytest.warns(UserWarning, match=f"{names[0]} and {names[1]} are both installed"):
