@@ -1,11 +1,13 @@
 """What the analysis of a study says of boards whose truth is known.
 
     python benchmarks/study_simulation.py docs/studies/combining.toml [--boards 1000]
+    python benchmarks/study_simulation.py docs/studies/combining.toml --boards 1 --show FOLDER
 
 For each truth, how often each contrast of the design gets each answer, in percent: the analysis
 must find what is there, and must not find what is not. `--between` and `--within` are the standard
 deviations, in points, of one row's noise between replicates or class splits (the luck of tuning is
-part of it, where each is tuned by itself) and between the trials of one.
+part of it, where each is tuned by itself) and between the trials of one. `--show` writes the report
+and the figures of one board of each truth.
 """
 
 from __future__ import annotations
@@ -13,27 +15,32 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
-from dmlbench.study.analysis import Findings, analyse
+from dmlbench.statistics.intervals import Key
+from dmlbench.study.analysis import Findings, Values, analyse
+from dmlbench.study.boards import Found
 from dmlbench.study.design import Study, read_study
+from dmlbench.study.figures import plot_findings
+from dmlbench.study.report import render_markdown
 
 LEVEL = 0.4
 
 
-def simulated(
+def simulated_values(
     study: Study,
     effects: Mapping[str, float],
     between: float,
     within: float,
     generator: np.random.Generator,
-) -> Findings:
-    """Findings on a board on which each row's true mean is `LEVEL` plus its effect.
+) -> Values:
+    """The values of a board on which each row's true mean is `LEVEL` plus its effect.
 
     effects, between, within: in points. A replicate or class split also moves all rows together.
     """
-    values = {}
+    values: dict[str, dict[str, dict[Key, float]]] = {}
     for dataset in study.datasets:
         keys = study.keys(dataset)
         units = sorted({unit for unit, _ in keys})
@@ -47,7 +54,30 @@ def simulated(
                 / 100
                 for unit, seed in keys
             }
-    return analyse(study, values)
+    return values
+
+
+def simulated(
+    study: Study,
+    effects: Mapping[str, float],
+    between: float,
+    within: float,
+    generator: np.random.Generator,
+) -> Findings:
+    """Findings on a board of `simulated_values`."""
+    return analyse(study, simulated_values(study, effects, between, within, generator))
+
+
+def show(
+    study: Study, name: str, effects: Mapping[str, float], between: float, within: float, to: Path
+) -> None:
+    """Write the report and the figures of one simulated board under a folder."""
+    values = simulated_values(study, effects, between, within, np.random.default_rng(0))
+    found, findings = Found(values, {}, [f"Simulated: {name}."]), analyse(study, values)
+    folder = to / name.replace(" ", "-")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(render_markdown(study, found, findings), "utf-8")
+    plot_findings(study, found, findings, folder)
 
 
 def answers(
@@ -81,6 +111,7 @@ def main() -> None:
         help="a truth: rows with their effects; rows that are not named have none",
     )
     parser.add_argument("--primary", action="store_true", help="only primary contrasts")
+    parser.add_argument("--show", type=Path, metavar="FOLDER", help="write reports there")
     given = parser.parse_args()
     study = read_study(given.design)
     truths = {"no effect": {}} | dict(map(_truth, given.truth))
@@ -88,6 +119,8 @@ def main() -> None:
     print(f"| truth | contrast | {' | '.join(kinds)} |")
     print(f"|:--|:--|{'--:|' * len(kinds)}")
     for name, effects in truths.items():
+        if given.show is not None:
+            show(study, name, effects, given.between, given.within, given.show)
         found = answers(study, effects, given.boards, given.between, given.within)
         for contrast, counts in found.items():
             if given.primary and not study.contrasts[contrast].primary:

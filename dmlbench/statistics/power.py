@@ -86,3 +86,64 @@ def smallest_seen(
 def deviation_of_unit(components: Components, seeds: int) -> float:
     """Standard deviation of a split's mean difference over so many seeds."""
     return math.sqrt(components.between**2 + components.within**2 / seeds)
+
+
+class Spread(NamedTuple):
+    """An estimated standard deviation, with the interval that the data leave to the true one.
+
+    freedom: degrees of freedom of its variance. low, high: the interval.
+    """
+
+    value: float
+    freedom: float
+    low: float
+    high: float
+
+
+def spread(value: float, freedom: float, confidence: float = 0.9) -> Spread:
+    """Interval of a standard deviation: its variance follows chi-squared, for normal data.
+
+    >>> [round(end, 2) for end in spread(1.0, 4)[2:]]
+    [0.65, 2.37]
+    """
+    from scipy.special import chdtri
+
+    ends = (chdtri(freedom, (1 - sign * confidence) / 2) for sign in (1, -1))
+    low, high = (value * math.sqrt(freedom / end) for end in ends)
+    return Spread(value, freedom, low, high)
+
+
+def unit_spread(differences: Mapping[Key, float], seeds: int, confidence: float = 0.9) -> Spread:
+    """How a unit's mean difference over `seeds` spreads, by (unit, seed) -> difference.
+
+    With as many seeds in the data, this is the variance between the units' means, and its degrees
+    of freedom are the units less one; with others, they follow Satterthwaite (1946). A negative
+    estimate between units is 0. Of one unit only the spread within it is known, so the units of
+    the plan are its seeds. Raises as `variance_components`.
+    """
+    components = variance_components(differences)
+    units = sorted({unit for unit, _ in differences})
+    spare = len(differences) - len(units)
+    if len(units) == 1:
+        return spread(components.within, spare, confidence)
+    # The estimate is a sum of two mean squares: of the units' means, and within units.
+    each = len(differences) / len(units)
+    shares = (
+        (components.between**2 + components.within**2 / each, len(units) - 1),
+        (components.within**2 * (1 / seeds - 1 / each), spare),
+    )
+    value = deviation_of_unit(components, seeds)
+    weight = sum(part**2 / freedom for part, freedom in shares)
+    return spread(value, value**4 / weight if weight else len(units) - 1, confidence)
+
+
+def interaction_spread(values: np.ndarray, confidence: float = 0.9) -> Spread:
+    """How the difference of two rows spreads over units, if all rows vary alike.
+
+    values: (rows, units), two of each or more. The variance that remains beside the means of rows
+    and of units (two-way analysis of variance) is that of one row; a difference has twice as much.
+    More rows give more degrees of freedom: (rows - 1)(units - 1).
+    """
+    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    freedom = (values.shape[0] - 1) * (values.shape[1] - 1)
+    return spread(math.sqrt(2 * float((rest**2).sum()) / freedom), freedom, confidence)

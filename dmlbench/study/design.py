@@ -33,12 +33,14 @@ class DatasetDesign(Record):
     dataset: as on the command line. With `replicates` it holds ``{replicate}``, which is 1, 2, ...
         in turn: independent draws of the same kind of data, on each of which everything is tuned
         and trained by itself, on the draw's own class split.
+    first: number of the first replicate.
     splits, seeds: in place of the study's.
     """
 
     dataset: Text
     set: Values = Field(default_factory=dict)
     replicates: Annotated[int, Field(ge=0, le=1000)] = 0
+    first: Annotated[int, Field(ge=1, le=10**6)] = 1
     splits: list[Split] | None = None
     seeds: Seeds | None = None
 
@@ -46,6 +48,8 @@ class DatasetDesign(Record):
     def _replicates_have_a_place(self) -> DatasetDesign:
         if (self.replicates > 0) != (REPLICATE in self.dataset):
             raise ValueError(f"replicates and {REPLICATE} in dataset belong together")
+        if self.first > 1 and not self.replicates:
+            raise ValueError("first is the number of the first of several replicates")
         if self.replicates and self.splits not in (None, [0]):
             raise ValueError("a replicate has its own class split, number 0")
         return self
@@ -54,7 +58,7 @@ class DatasetDesign(Record):
         """Replicate -> the dataset as on the command line; 0 where there are none."""
         if not self.replicates:
             return {0: self.dataset}
-        numbers = range(1, self.replicates + 1)
+        numbers = range(self.first, self.first + self.replicates)
         return {number: self.dataset.replace(REPLICATE, str(number)) for number in numbers}
 
 

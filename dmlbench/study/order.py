@@ -89,6 +89,15 @@ def training_course(entries: Sequence[Entry]) -> list[float] | None:
     return np.mean(courses, axis=0).tolist() if courses else None
 
 
+def tuning_budgets(budget: int) -> list[int]:
+    """The numbers of tuning trials after which scores are looked at: powers of two up to `budget`.
+
+    >>> tuning_budgets(16)
+    [1, 2, 4, 8, 16]
+    """
+    return [2**power for power in range(budget.bit_length())]
+
+
 def tuning_course(entries: Sequence[Entry], budgets: Sequence[int]) -> list[float] | None:
     """The best validation MAP@R after so many tuning trials, in the order they were made.
 

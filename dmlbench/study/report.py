@@ -14,7 +14,7 @@ from dmlbench.statistics.intervals import Interval, by_unit, mean_interval
 from dmlbench.study.analysis import Answered, Findings
 from dmlbench.study.boards import Found
 from dmlbench.study.design import Study
-from dmlbench.study.order import SHARES, orders, training_course, tuning_course
+from dmlbench.study.order import SHARES, orders, training_course, tuning_budgets, tuning_course
 from dmlbench.study.sentences import answer_sentence, decomposition_lines, points
 
 
@@ -165,7 +165,7 @@ def _orders(study: Study, found: Found) -> list[str]:
 
 def _budgets(study: Study, found: Found) -> list[str]:
     parts = []
-    budgets = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= study.budget]
+    budgets = tuning_budgets(study.budget)
     training, tuning = [], []
     for dataset, entries in found.entries.items():
         for name, of_row in entries.items():

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dmlbench.statistics.power import power, smallest_seen, variance_components
+from dmlbench.statistics.power import (
+    interaction_spread,
+    power,
+    smallest_seen,
+    spread,
+    unit_spread,
+    variance_components,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +52,46 @@ def test_splits_that_differ_less_than_chance_have_no_variance_of_their_own():
     assert math.isnan(one.between) and one.within == pytest.approx(math.sqrt(0.5))
     with pytest.raises(ValueError, match="two seeds"):
         variance_components({(0, 0): 1.0, (1, 0): 2.0})
+
+
+def test_the_interval_of_a_spread_holds_the_true_one_as_often_as_it_says():
+    drawn = np.random.default_rng(0).normal(0, 1.7, (4000, 5))
+    held = [
+        low < 1.7 < high for _, _, low, high in map(spread, drawn.std(axis=1, ddof=1), [4] * 4000)
+    ]
+    assert np.mean(held) == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize("planned", [1, 2, 6])
+def test_the_spread_of_a_units_mean_is_that_of_as_many_seeds(planned):
+    rng = np.random.default_rng(3)
+    held, values = [], []
+    for _ in range(400):
+        units = rng.normal(0, 2.0, 6)
+        drawn = {
+            (u, s): value + rng.normal(0, 1.0) for u, value in enumerate(units) for s in (0, 1)
+        }
+        found = unit_spread(drawn, planned)
+        held.append(found.low < math.sqrt(4 + 1 / planned) < found.high)
+        values.append(found.value**2)
+    assert np.mean(values) == pytest.approx(4 + 1 / planned, rel=0.1)
+    assert np.mean(held) == pytest.approx(0.9, abs=0.04)
+
+
+def test_with_as_many_seeds_the_spread_is_that_of_the_units_means():
+    drawn = {(0, 0): 1, (0, 1): 3, (1, 0): 5, (1, 1): 6, (2, 0): 9, (2, 1): 2}
+    found = unit_spread(drawn, 2)
+    assert found.freedom == pytest.approx(2)
+    assert found.value >= np.std([2, 5.5, 5.5], ddof=1)
+    far = unit_spread({key: value + 10.0 * key[0] for key, value in drawn.items()}, 2)
+    assert far.value == pytest.approx(np.std([2, 15.5, 25.5], ddof=1))
+    one = unit_spread({(0, s): float(s) for s in range(5)}, 9)
+    assert one.value == pytest.approx(math.sqrt(2.5)) and one.freedom == 4
+
+
+def test_the_interaction_is_what_rows_and_units_leave():
+    rng = np.random.default_rng(4)
+    shared = rng.normal(0, 5, 300) + rng.normal(0, 3, (4, 1))
+    found = interaction_spread(shared + rng.normal(0, 1.0, (4, 300)))
+    assert found.value == pytest.approx(math.sqrt(2), rel=0.1) and found.freedom == 3 * 299
+    assert interaction_spread(shared).value == pytest.approx(0, abs=1e-9)

@@ -22,9 +22,9 @@ simulation = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(simulation)
 
 COPIES = ("wedl-of-ms", "wedl-of-proxy-anchor", "wedl-of-smooth-ap")
-NET = dict.fromkeys((*COPIES, "wedl-equal", "wedl"), 6.0)
-COMBINATION = {"wedl-equal": 6.0, "wedl": 6.0}
-WEIGHTS = {"wedl": 6.0}
+WEIGHTS = {"wedl": 6.0, "wedl-192": 6.0}
+COMBINATION = WEIGHTS | {"wedl-equal": 6.0}
+NET = COMBINATION | dict.fromkeys(COPIES, 6.0)
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,7 @@ def test_the_decomposition_puts_a_lead_where_it_comes_from(study, effects, step)
 
 def test_no_effect_is_seldom_found(study):
     counts = simulation.answers(study, {}, boards=60, between=1.0, within=2.0)
-    wrong = sum(
-        c["greater"] + c["smaller"] for n, c in counts.items() if study.contrasts[n].primary
-    )
+    wrong = sum(c["better"] + c["worse"] for n, c in counts.items() if study.contrasts[n].primary)
     assert wrong <= 60 * 0.05 + 4
 
 
@@ -154,8 +152,38 @@ def test_a_lead_is_relevant_shown_not_to_be_or_neither(study, lead, relevant):
 def test_precision_is_that_of_the_differences(study):
     found = {one.name: one for one in precision(study, values_of(study))}
     assert found["weights"].components.within == pytest.approx(np.sqrt(2), rel=0.3)
-    assert 0 < found["weights"].smallest < study.smallest < 10 * found["weights"].smallest
-    assert found["weights"].relevant > 0.8
+    smallest, relevant = found["weights"].smallest, found["weights"].relevant
+    assert 0 < smallest.low < smallest.value < smallest.high < 2 * study.smallest
+    assert relevant.low < relevant.value < relevant.high and relevant.value > 0.8
     few = {name: d.model_copy(update={"replicates": 2}) for name, d in study.datasets.items()}
     fewer = study.model_copy(update={"datasets": few})
     assert {one.smallest for one in precision(fewer, values_of(fewer))} == {None}
+
+
+def test_all_rows_together_tell_more_of_how_differences_spread(study):
+    found = {one.name: one for one in precision(study, values_of(study))}
+    together = found["any two rows"]
+    assert together.spread.freedom == 7 * 9
+    assert found["lead"].spread.freedom == pytest.approx(9)
+    # 1 point in each trial: 1 / sqrt(2) in a row's mean of two seeds, and 1 in a difference of two.
+    assert together.spread.low < 1.0 < together.spread.high
+    assert together.spread.high / together.spread.low < 1.4
+
+
+def test_a_pilot_gives_the_spread_and_the_design_what_it_is_worth(study):
+    pilot = read_study(DESIGN.parent / "pilot.toml")
+    rng = np.random.default_rng(2)
+    values = {
+        "glyphs": {
+            row: {key: 0.4 + rng.normal(0, 0.02) for key in pilot.keys("glyphs")}
+            for row in pilot.rows
+        }
+    }
+    found = {one.name: one for one in precision(study, values, pilot)}
+    assert set(found) == {"lead", "combination", "weights", "any two rows"}
+    assert found["lead"].trials == len(pilot.keys("glyphs"))
+    double = {n: d.model_copy(update={"replicates": 20}) for n, d in study.datasets.items()}
+    larger = study.model_copy(update={"datasets": double})
+    more = {one.name: one for one in precision(larger, values, pilot)}
+    assert more["lead"].spread == found["lead"].spread
+    assert more["lead"].smallest.value < found["lead"].smallest.value

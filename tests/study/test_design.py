@@ -48,6 +48,22 @@ def test_a_design_says_every_trial(tmp_path):
     assert study.rows_of("glyphs") == ["a", "b"]
 
 
+def test_replicates_are_numbered_from_the_first(tmp_path):
+    numbered = 'dataset = "glyphs(seed={replicate})"\nreplicates = 2\nfirst = 21\nsplits = [0]'
+    study = read(tmp_path, SMALL.replace('dataset = "glyphs"', numbered))
+    assert study.keys("glyphs") == [(21, 0), (21, 1), (22, 0), (22, 1)]
+    assert study.datasets["glyphs"].names()[22] == "glyphs(seed=22)"
+
+
+def test_no_design_trains_on_the_replicates_of_another():
+    named = ("combining", "headline", "pilot")
+    used = [
+        {name for design in study.datasets.values() for name in design.names().values()}
+        for study in (read_study(path) for path in DESIGNS if path.stem in named)
+    ]
+    assert len(used) == 3 and len(set.union(*used)) == sum(map(len, used))
+
+
 @pytest.mark.parametrize(
     "old, new, named",
     [
@@ -64,6 +80,7 @@ def test_a_design_says_every_trial(tmp_path):
         ("title", "= title", "TOML"),
         ('dataset = "glyphs"', 'dataset = "glyphs(seed={replicate})"', "replicates"),
         ('dataset = "glyphs"', 'dataset = "glyphs"\nreplicates = 3', "replicates"),
+        ('dataset = "glyphs"', 'dataset = "glyphs"\nfirst = 3', "first"),
         ('dataset = "glyphs"', 'dataset = "glyphs"\nsplits = [1, 1]', "splits"),
         (
             'losses = ["ms"]',

@@ -17,17 +17,29 @@ if TYPE_CHECKING:
     from dmlbench.leaderboard.entries.entry import Entry
     from dmlbench.study.boards import StudyRow
     from dmlbench.study.design import Study
+    from dmlbench.study.precision import Precision
+
+_PIECE = 2 * 3600.0
 
 
 @click.command("plan")
 @click.argument("design", type=click.Path(path_type=Path))
 @leaderboards_option()
+@click.option(
+    "--pilot",
+    metavar="DESIGN",
+    type=click.Path(path_type=Path),
+    help="Take variances and costs from the trials of this design instead.",
+)
 @without_option
 @json_option
-def plan_command(design: Path, leaderboards: Path, without: tuple[str, ...], as_json: bool) -> None:
+def plan_command(
+    design: Path, leaderboards: Path, pilot: Path | None, without: tuple[str, ...], as_json: bool
+) -> None:
     """Show the rows of DESIGN, which trials are done, and the differences it could see.
 
-    The last come from the variances of the trials in the leaderboards, such as those of a pilot.
+    The last come from the variances of the trials in the leaderboards: its own, or those of a
+    pilot, a small design whose contrasts have the same names.
     """
     from dmlbench.cli.tables import print_table, print_text
     from dmlbench.plugins.loading import load_plugins
@@ -39,7 +51,9 @@ def plan_command(design: Path, leaderboards: Path, without: tuple[str, ...], as_
     registry = load_plugins(without)
     rows = study_rows(study, registry, leaderboards)
     found = find_in(study, registry, leaderboards, even_empty=True)
-    seen = precision(study, found.values)
+    piloted = None if pilot is None else read_study(pilot)
+    known = found if piloted is None else find_in(piloted, registry, leaderboards)
+    seen = precision(study, known.values, piloted)
     listed = []
     for row in {(row.dataset, row.name): row for row in rows}.values():
         entries = found.entries.get(row.dataset, {}).get(row.name, [])
@@ -55,7 +69,7 @@ def plan_command(design: Path, leaderboards: Path, without: tuple[str, ...], as_
                 "entry_ids": [entry.entry_id for entry in entries],
                 "trials_done": len(done),
                 "trials": len(planned),
-                "cpu_seconds": _seconds(entries),
+                "cpu_seconds": _seconds(known.entries.get(row.dataset, {}).get(row.name, [])),
             }
         )
     if as_json:
@@ -90,37 +104,51 @@ def _seconds(entries: Sequence[Entry]) -> float | None:
 def _left(study: Study, rows: Sequence[StudyRow], listed: Sequence[dict[str, Any]]) -> str:
     """How much is left, by what a trial of the rows that are there costs."""
     done = {(one["dataset"], one["row"]): one["trials_done"] for one in listed}
+    costs = {(one["dataset"], one["row"]): one["cpu_seconds"] for one in listed}
+    measured = [cost for cost in costs.values() if cost is not None]
+    mean = sum(measured) / len(measured) if measured else 0.0
     # A row that several datasets of the design share is trained once.
-    trials = {row.setting.sha256: 0 for row in rows}
-    tuning = dict(trials)
+    trials: dict[str, tuple[int, int, float]] = {}
     for row in rows:
         replicates = study.datasets[row.dataset].replicates or 1
         each = len(study.keys(row.dataset)) // replicates
         left = max(0, each - done[row.dataset, row.name] // replicates)
+        tries = study.budget if row.tuned and left == each else 0
+        cost = costs[row.dataset, row.name] or mean
         key = row.setting.sha256 if row.tuned else row.setting.configuration.entry_id
-        trials[key] = max(trials.get(key, 0), left)
-        tuning[key] = study.budget if row.tuned and left == each else 0
-    count, tries = sum(trials.values()), sum(tuning.values())
+        trials[key] = max(trials.get(key, (0, 0, 0.0)), (left, tries, (left + tries) * cost))
+    count, tries = (sum(one[i] for one in trials.values()) for i in (0, 1))
     text = f"Left, about: {count} trials and {tries} tuning trials"
-    known = [one["cpu_seconds"] for one in listed if one["cpu_seconds"] is not None]
-    if not known:
+    if not measured or not trials:
         return f"{text}."
-    mean = sum(known) / len(known)
-    return f"{text}, {(count + tries) * mean / 3600:.1f} processor hours at {mean:.0f} s each."
-
-
-def _precision(study: Any, one: Any) -> str:
-    between, within = one.components
-    spread = f"within one {within:.1f}"
-    if not math.isnan(between):
-        spread = f"between replicates or splits {between:.1f}, {spread}"
-    text = (
-        f"{one.name} on {one.dataset}: standard deviation of the paired difference {spread} points "
-        f"({one.trials} pairs)"
-    )
-    if one.smallest is None:
-        return f"{text}; too few units to test."
+    seconds = sum(one[2] for one in trials.values())
+    longest = max(one[2] for one in trials.values())
+    pieces = math.ceil(seconds / max(_PIECE - longest, longest, 1.0))
     return (
-        f"{text}; the design finds {one.smallest:.1f} points with 80 % power, and "
-        f"{study.smallest:.1f} points with {100 * one.relevant:.0f} %."
+        f"{text}, {seconds / 3600:.1f} processor hours by the {len(measured)} rows whose cost is "
+        f"known ({mean:.0f} s for each trial), at most {longest / 60:.0f} minutes of them for one "
+        f"row. In pieces of at most an hour of two cores: --part 1/{pieces} to --part "
+        f"{pieces}/{pieces}."
+    )
+
+
+def _precision(study: Study, one: Precision) -> str:
+    spread = one.spread
+    source = f"{one.trials} trials of each row"
+    if one.components is not None:
+        between, within = one.components
+        parts = [] if math.isnan(between) else [f"between replicates or splits {between:.1f}"]
+        source = f"{', '.join([*parts, f'within one {within:.1f}'])}; {one.trials} pairs"
+    text = (
+        f"{one.name} on {one.dataset}: a unit's difference has a standard deviation of "
+        f"{spread.value:.1f} points, 90 % interval {spread.low:.1f} to "
+        f"{spread.high:.1f} ({source}, {spread.freedom:.0f} degrees of freedom)"
+    )
+    if one.smallest is None or one.relevant is None:
+        return f"{text}; too few units to test."
+    found, power = one.smallest, one.relevant
+    return (
+        f"{text}; the design finds {found.value:.1f} points ({found.low:.1f} to {found.high:.1f}) "
+        f"with 80 % power, and {study.smallest:.1f} points with {100 * power.value:.0f} % "
+        f"({100 * power.low:.0f} to {100 * power.high:.0f})."
     )
