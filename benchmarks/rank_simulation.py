@@ -22,7 +22,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr
 
-from dmlbench.statistics.ranking import LEVEL, separations, smallest_difference
+from dmlbench.statistics.ranking import (
+    FEWEST_RANKED,
+    LEVEL,
+    separations,
+    smallest_difference,
+)
 
 Values = dict[tuple[int, int], float]
 
@@ -33,6 +38,8 @@ class Truth(NamedTuple):
     families: standard deviation of what half of the rows have in common in a trial.
     splits: over how many class splits the trials are spread, and the standard deviation of what a
         row gains or loses on a split.
+    two_seeds: every second row has two trials. ranked: give such rows a rank all the same, which
+        leaderboards do not.
     """
 
     means: np.ndarray
@@ -40,6 +47,8 @@ class Truth(NamedTuple):
     families: float = 0.0
     splits: int = 1
     by_split: float = 0.0
+    two_seeds: bool = False
+    ranked: bool = False
 
 
 def _equal(n: int, rng: np.random.Generator) -> Truth:
@@ -60,6 +69,13 @@ def _mixed(n: int, rng: np.random.Generator) -> Truth:
 
 def _families(n: int, rng: np.random.Generator) -> Truth:
     return Truth(np.zeros(n), np.full(n, 2.0), families=2.0)
+
+
+def _two_seeds(ranked: bool) -> Callable[[int, np.random.Generator], Truth]:
+    def truth(n: int, rng: np.random.Generator) -> Truth:
+        return Truth(np.zeros(n), np.full(n, 2.0), two_seeds=True, ranked=ranked)
+
+    return truth
 
 
 def _splits(count: int, odd: float = 2.0) -> Callable[[int, np.random.Generator], Truth]:
@@ -86,6 +102,8 @@ BOARDS: dict[str, Callable[[int, np.random.Generator], Truth]] = {
     "one calm (0.25 x)": _odd(0.0, 0.5),
     "noise of all kinds": _mixed,
     "two families": _families,
+    "every second row of two seeds": _two_seeds(ranked=False),
+    "the same, all of them ranked": _two_seeds(ranked=True),
     "five splits": _splits(5),
     "three splits": _splits(3),
     "three splits, one restless (2.5 x)": _splits(3, 5.0),
@@ -108,6 +126,15 @@ def as_rows(values: np.ndarray, splits: int = 1) -> list[Values]:
     """Values (n, trials) as rows: (split, seed) -> value."""
     keys = [(trial % splits, trial // splits) for trial in range(values.shape[1])]
     return [dict(zip(keys, row, strict=True)) for row in values.tolist()]
+
+
+def board_rows(truth: Truth, values: np.ndarray) -> tuple[list[int], list[Values]]:
+    """The rows that are ranked: their places among the n, and their values."""
+    rows = as_rows(values, truth.splits)
+    if truth.two_seeds:
+        rows = [dict([*row.items()][:2]) if i % 2 else row for i, row in enumerate(rows)]
+    kept = [i for i, row in enumerate(rows) if truth.ranked or len(row) >= FEWEST_RANKED]
+    return kept, [rows[i] for i in kept]
 
 
 def paired(values: np.ndarray) -> np.ndarray:
@@ -145,7 +172,7 @@ class Result(NamedTuple):
 
 
 def simulate(name: str, n: int, trials: int, boards: int, with_paired: bool = True) -> Result:
-    """Draw `boards` boards of n rows; deterministic."""
+    """Draw `boards` boards of n rows; deterministic. Rows without a rank do not count."""
     rng = np.random.default_rng([n, trials, *name.encode()])
     wrong, wrong_paired = np.zeros(n), np.zeros(n)
     width = width_paired = 0.0
@@ -153,16 +180,17 @@ def simulate(name: str, n: int, trials: int, boards: int, with_paired: bool = Tr
         truth = BOARDS[name](n, rng)
         # The same number of seeds on every split.
         values = draw(truth, trials - trials % truth.splits, rng)
-        found = separations(as_rows(values, truth.splits))
-        wrong += false_rows(found, truth.means)
-        width += n - (found != 0).sum(axis=1).mean()
-        if with_paired:
+        kept, rows = board_rows(truth, values)
+        found = separations(rows)
+        wrong[kept] += false_rows(found, truth.means[kept])
+        width += len(kept) - (found != 0).sum(axis=1).mean()
+        if with_paired and not truth.two_seeds:
             splits = values.reshape(n, -1, truth.splits).mean(axis=1)
             found = paired(splits if truth.splits > 1 else values)
             wrong_paired += false_rows(found, truth.means)
             width_paired += n - (found != 0).sum(axis=1).mean()
     return Result(
-        wrong.mean() / boards,
+        wrong[kept].mean() / boards,
         wrong[0] / boards,
         width / boards,
         wrong_paired.mean() / boards,

@@ -39,7 +39,8 @@ def plan_command(
 
     registry = load_plugins(without)
     plan = make_plan(read_request(options), registry)
-    warn_missing_seeds(plan)
+    warn_unranked(plan)
+    hint_dimensions(plan)
     if write is not None:
         from dmlbench.files import write_text
 
@@ -84,11 +85,41 @@ def plan_command(
     return 0
 
 
-def warn_missing_seeds(plan: Plan) -> None:
-    """Say on stderr that entries will not be ranked, where a trial of theirs is missing."""
+def hint_dimensions(plan: Plan) -> None:
+    """Say on stderr that single losses have another dimension than an ensemble beside them."""
+    wide = {
+        len(c.losses) * c.recipe.embedding_dim
+        for c in plan.configurations
+        if c.protocol.dim_budget == "per-loss" and not c.recipe.pca_dim
+    }
+    single = [c for c in plan.configurations if c.combiner is None]
+    if not wide or not single:
+        return
+    dim, most = single[0].recipe.embedding_dim, max(wide)
+    click.echo(
+        f"Each loss alone has an embedding of {dim} dimensions and a combination up to {most}, so "
+        f"they are in different tables. For single losses of that dimension, run them with "
+        f"--combiner none --set recipe.embedding_dim={most}.",
+        err=True,
+    )
+
+
+def warn_unranked(plan: Plan) -> None:
+    """Say on stderr that entries will not be ranked, and which trials they lack for that."""
     from dmlbench.leaderboard.entries.trial import trial_title
+    from dmlbench.statistics.intervals import FEWEST_PAIRS
+    from dmlbench.statistics.ranking import FEWEST_RANKED
 
     if not plan.missing:
+        splits, trials = plan.fewest
+        if splits > 1 and (splits < FEWEST_PAIRS or trials < FEWEST_RANKED):
+            click.echo(
+                f"These rows will not be ranked: they have {trials} trials on {splits} class "
+                f"splits, and a rank needs {FEWEST_RANKED} trials or more, on one class split or "
+                f"on {FEWEST_PAIRS} and more. Use --splits {max(splits, FEWEST_PAIRS)} "
+                f"--seeds {max(2, -(-trials // splits))}.",
+                err=True,
+            )
         return
     splits, seeds = plan.complete
     if splits == 1:

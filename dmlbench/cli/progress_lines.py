@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -41,7 +41,7 @@ class ProgressLines:
             key = event.entry_id, event.split, event.seed
             epochs = self.view.running[key]["refit"][1] if again else self.view.epochs
             what = "on all classes, " if again else ""
-            self._write(f"{name}: {what}{epoch_line(event, epochs)}")
+            self._write(f"{name}: {what}{epoch_line(event.values, epochs)}")
         elif self.view.clock() - self.last >= PAUSE:
             self._write(f"{self.view.summary()}; {self._at_work()}")
 
@@ -61,9 +61,11 @@ class ProgressLines:
         self.write(line)
 
 
-def epoch_line(event: TrialEvent, epochs: int) -> str:
-    """What an epoch gave: ``epoch 3/25, objective 0.1234, validation MAP@R 31.2 %``."""
-    values = event.values
+def epoch_line(values: Mapping[str, Any], epochs: int) -> str:
+    """What an epoch gave: ``epoch 3/25, objective 0.1234, validation MAP@R 31.2 %``.
+
+    values: of its event.
+    """
     text = f"epoch {values['epoch']}/{epochs}, objective {values['objective']:.4f}"
     score = values.get("validation_map_at_r")
     return text if score is None else f"{text}, validation MAP@R {100 * score:.1f} %"

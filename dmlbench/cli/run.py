@@ -54,7 +54,7 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     Every loss alone and every combiner of all of them is one row. Trials that are already there
     are not repeated; an interrupted run resumes from the last finished epoch.
     """
-    from dmlbench.cli.plan import warn_missing_seeds
+    from dmlbench.cli.plan import hint_dimensions, warn_unranked
     from dmlbench.cli.progress import watch_run
     from dmlbench.cli.report import show_outcome
     from dmlbench.plugins.loading import load_plugins
@@ -68,7 +68,8 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     )
     registry = load_plugins(without)
     plan = make_plan(read_request({**options, "without": without}), registry)
-    warn_missing_seeds(plan)
+    warn_unranked(plan)
+    hint_dimensions(plan)
     resources = Resources(
         jobs=options["jobs"],
         threads=options["threads"],

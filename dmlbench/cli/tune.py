@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from dmlbench.cli.options import (
     read_seeds,
     resource_options,
     tuning_options,
+    verbosity_options,
 )
 from dmlbench.plan.search_space import BUDGET, TUNING_SEEDS
 
@@ -36,9 +38,15 @@ from dmlbench.plan.search_space import BUDGET, TUNING_SEEDS
     help="Train every tuning trial once with each of these seeds.",
 )
 @resource_options
+@verbosity_options
 @json_option
 def tune_command(
-    as_json: bool, without: tuple[str, ...], budget: int, seeds: str, **options: Any
+    as_json: bool,
+    without: tuple[str, ...],
+    budget: int,
+    seeds: str,
+    verbosity: int,
+    **options: Any,
 ) -> int:
     """Tune configurations on validation classes, each with the same number of tuning trials.
 
@@ -79,7 +87,8 @@ def tune_command(
         budget=budget,
         seeds=list(range(chosen)) if isinstance(chosen, int) else chosen,
         without=without,
-        watch=report_trial,
+        watch=report_trial if verbosity >= 0 else None,
+        watch_epochs=report_epoch if verbosity > 0 else None,
     )
     if as_json:
         click.echo(json.dumps([record.model_dump() for record in records], indent=1))
@@ -93,6 +102,14 @@ def report_trial(setting: Any, trial: Any, number: int) -> None:
     score = trial.validation_map_at_r
     found = f"failed: {trial.reason}" if score is None else f"{100 * score:.2f} %"
     click.echo(f"{_name(setting)} {number}: {_text(setting, trial.params)} -> {found}", err=True)
+
+
+def report_epoch(setting: Any, number: int, seed: int, values: Mapping[str, Any]) -> None:
+    """Say on stderr what an epoch of a tuning trial gave."""
+    from dmlbench.cli.progress_lines import epoch_line
+
+    epochs = setting.configuration.recipe.epochs
+    click.echo(f"{_name(setting)} {number}, seed {seed}: {epoch_line(values, epochs)}", err=True)
 
 
 def _name(setting: Any) -> str:

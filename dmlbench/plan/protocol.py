@@ -19,7 +19,7 @@ PROTOCOL = "zsl-v2"
 #: Older protocol -> what it did not guard against, for its boards.
 NOT_GUARDED = {
     "zsl-v1": (
-        "the trials of zsl-v1 held the test images while they trained, and embedded them in the "
+        "its trials held the test images while they trained, and embedded them in the "
         "order of their classes without a look at whether an embedding depends on its batch"
     ),
 }
@@ -41,6 +41,13 @@ _SELECTION = {
 }
 
 PROTOCOLS = (*NOT_GUARDED, PROTOCOL)
+
+
+def caution(protocol: str) -> str | None:
+    """Why rows of an older protocol are not to be relied on; None for those of the newest."""
+    if protocol not in NOT_GUARDED:
+        return None
+    return f"do not rely on rows of {protocol}: {NOT_GUARDED[protocol]}; `run` follows {PROTOCOL}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from dmlbench.leaderboard.verification.drawing import drawn_trials
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.planning import Plan
 from dmlbench.running.reproduce import Reproduction, confinement_in, plan_trials, reproduce
+
+Watching = contextlib.AbstractContextManager[Callable[[TrialEvent], None] | None]
 
 
 @dataclass(frozen=True)
@@ -44,17 +48,18 @@ def audit(
     trial_timeout: float | None = None,
     confine: bool = True,
     without: Sequence[str] = (),
-    watching: Callable[[Plan], Callable[[TrialEvent], None] | None] = lambda plan: None,
+    watching: Callable[[Plan], Watching] = lambda plan: contextlib.nullcontext(),
 ) -> Iterator[Audited]:
     """Audit entries one after the other; one that cannot be audited does not stop the others.
 
-    trials: how many of each entry's trials are trained again; `salt` decides which.
+    trials: how many of each entry's completed trials are trained again, and of its failed ones;
+        `salt` decides which.
     seconds: time limit of all together, at which what still trains is ended. An entry is left out
         and named if its trials took its author longer than what remains. That time is the author's
         word: it decides what is begun, never for how long it trains.
     trial_timeout, without: as of `reproduce`.
     confine: train confined (`confinement_in`), where this machine can.
-    watching: gives what to call with the events of a plan.
+    watching: around the training of a plan; gives what to call with its events, or None.
     """
     until = None if seconds is None else time.monotonic() + seconds
     confined = confinement_in(scratch) if confine else None
@@ -76,21 +81,22 @@ def audit(
             continue
         try:
             plan = plan_trials(entry, drawn, scratch, registry)
-            found = reproduce(
-                entry,
-                plan,
-                registry,
-                who=who,
-                kind="audited",
-                salt=salt,
-                jobs=jobs,
-                device=device,
-                trial_timeout=trial_timeout,
-                until=until,
-                confined=confined,
-                without=without,
-                watch=watching(plan),
-            )
+            with watching(plan) as watch:
+                found = reproduce(
+                    entry,
+                    plan,
+                    registry,
+                    who=who,
+                    kind="audited",
+                    salt=salt,
+                    jobs=jobs,
+                    device=device,
+                    trial_timeout=trial_timeout,
+                    until=until,
+                    confined=confined,
+                    without=without,
+                    watch=watch,
+                )
         except DmlbenchError as error:
             yield Audited(path, entry, None, str(error))
             continue
@@ -98,7 +104,7 @@ def audit(
 
 
 def _expected_seconds(entry: Entry, drawn: Sequence[tuple[int, int]]) -> float:
-    costs = {
-        (t.split, t.seed): t.cost.train_seconds + t.cost.evaluate_seconds for t in entry.trials
-    }
-    return sum(costs[key] for key in drawn)
+    """What its author's trials took; a failed one, of which no time is known, as the others."""
+    costs = {t.key: t.cost.train_seconds + t.cost.evaluate_seconds for t in entry.completed}
+    usual = statistics.fmean(costs.values()) if costs else 0.0
+    return sum(costs.get(key, usual) for key in drawn)

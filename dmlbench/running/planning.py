@@ -53,6 +53,7 @@ class Plan:
     missing: (split, seed) of trials that some entry lacks, without which no rank is given; of
         very many the first ones.
     complete: how many splits and seeds the largest entry has once none is missing.
+    fewest: how many splits and trials the smallest entry has after the run.
     """
 
     out: Path
@@ -60,6 +61,7 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     missing: tuple[Key, ...] = ()
     complete: Key = (1, 1)
+    fewest: Key = (1, 1)
 
     def pending(self, retry_failed: bool = False) -> Iterator[PlannedTrial]:
         """The trials that have no result yet; failed ones too if they are to be tried again."""
@@ -89,7 +91,9 @@ def make_plan(request: Request, registry: Registry) -> Plan:
     missing = sorted(set().union(*gaps))[:MOST_LISTED]
     splits, seeds = (1 + max(numbers) for numbers in zip(*set().union(*there), strict=True))
     complete = (splits, seeds)
-    return Plan(request.out, tuple(configurations), tuple(trials), tuple(missing), complete)
+    fewest = min(len({split for split, _ in of}) for of in there), min(map(len, there))
+    of_run = tuple(configurations), tuple(trials)
+    return Plan(request.out, *of_run, tuple(missing), complete, fewest)
 
 
 def tuned_in(out: Path, registry: Registry) -> FindTuned:

@@ -41,6 +41,8 @@ from dmlbench.training.trial_folder import TRIALS, make_folder
 TUNING_SPLIT = 0
 
 Watch = Callable[[Setting, TuningTrial, int], None]
+#: Setting, number of the tuning trial, seed, values of the event.
+WatchEpochs = Callable[[Setting, int, int, Mapping[str, Any]], None]
 
 _log = logging.getLogger(__name__)
 
@@ -55,12 +57,14 @@ def tune(
     seeds: Sequence[int] = TUNING_SEEDS,
     without: Sequence[str] = (),
     watch: Watch | None = None,
+    watch_epochs: WatchEpochs | None = None,
 ) -> list[TuningRecord]:
     """Try `budget` sets of values of each configuration; resumes earlier tuning.
 
     seeds: every tuning trial is trained once per seed; its score is the mean of the best validation
         MAP@R.
-    watch: called with the setting, the tuning trial and its number, from 1, after each.
+    watch: called with the setting, the tuning trial and its number, from 1, after each;
+        watch_epochs: after each epoch of one, with its number, the seed and what the epoch gave.
     Records are stored in `out` (`dmlbench.running.tuning_records`). Raises `UsageError` where
     optuna is missing or a configuration has nothing to tune, and `TrialFailure` at the end where a
     tuning trial ended without a result.
@@ -72,7 +76,7 @@ def tune(
     make_folder(out, out / TRIALS / "tuning")
     for study in studies:
         study.resume(out)
-    stopped = _run_studies(studies, _Queue(out, resources, without), watch)
+    stopped = _run_studies(studies, _Queue(out, resources, without), watch, watch_epochs)
     if stopped:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in stopped.items())
         raise TrialFailure(
@@ -91,7 +95,12 @@ def _require_space(settings: Sequence[Setting]) -> None:
             )
 
 
-def _run_studies(studies: Sequence[Study], queue: _Queue, watch: Watch | None) -> dict[str, str]:
+def _run_studies(
+    studies: Sequence[Study],
+    queue: _Queue,
+    watch: Watch | None,
+    watch_epochs: WatchEpochs | None,
+) -> dict[str, str]:
     """Train tuning trials until every study is done; gives reasons of those that stopped."""
     resources, stopped = queue.resources, {}
     with LocalExecutor(1, resources.threads, resources.trial_timeout) as executor:
@@ -118,7 +127,11 @@ def _run_studies(studies: Sequence[Study], queue: _Queue, watch: Watch | None) -
                 _log.warning("%s", still_message(name, event.values))
             elif event.kind == "overdue":
                 stopped[name] = f"no progress for {event.values['seconds']:.0f} s (--trial-timeout)"
-            elif event.kind != "progress":
+            elif event.kind == "progress":
+                if watch_epochs is not None and event.values["kind"] == "epoch_finished":
+                    number = len(study.trials) + 1
+                    watch_epochs(study.setting, number, seed, event.values["values"])
+            else:
                 # No fault of the parameters: the trial is not counted, and the others go on.
                 stopped[name] = event.values["message"]
     return stopped

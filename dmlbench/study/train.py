@@ -9,7 +9,7 @@ from dmlbench.errors import UsageError
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.jobs import Resources
 from dmlbench.running.planning import Plan, make_plan
-from dmlbench.running.tune import Watch, tune
+from dmlbench.running.tune import Watch, WatchEpochs, tune
 from dmlbench.study.boards import StudyRow
 from dmlbench.study.design import Study
 
@@ -31,6 +31,7 @@ def tune_rows(
     resources: Resources,
     without: Sequence[str] = (),
     watch: Watch | None = None,
+    watch_epochs: WatchEpochs | None = None,
 ) -> None:
     """Tune every row that the design says is tuned, on validation classes of class split 0.
 
@@ -46,6 +47,7 @@ def tune_rows(
             budget=study.budget,
             without=without,
             watch=watch,
+            watch_epochs=watch_epochs,
         )
 
 

@@ -160,3 +160,32 @@ def test_weights_files_and_timm_models_are_looked_at_without_torch(tmp_path):
             env={**os.environ, "DMLBENCH_CACHE": str(tmp_path)}, timeout=60,
         )  # fmt: skip
         assert done.stdout.endswith("[]\n"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("splits", "seeds", "use"),
+    [("2", "5", "--splits 3 --seeds 5"), ("1,2", "9", "--splits 3 --seeds 9"),
+     ("4", "1", "--splits 4 --seeds 2"), ("3", "2", None), ("1", "5", None), ("1", "3", None)],
+)  # fmt: skip
+def test_class_splits_that_can_give_no_rank_are_named_before_they_are_trained(
+    plan, tmp_path, splits, seeds, use
+):
+    options = ["--losses", "ms", "--splits", splits, "--seeds", seeds]
+    code, _, err = plan(*options, "--leaderboards", str(tmp_path))
+    assert code == 0
+    if use is None:
+        assert err == ""
+    else:
+        assert err.startswith("These rows will not be ranked") and err.endswith(f"Use {use}.")
+
+
+@pytest.mark.parametrize("combiner, hinted", [("learned", True), ("sum", False), ("none", False)])
+def test_single_losses_of_another_dimension_than_the_ensemble_are_pointed_out(
+    plan, tmp_path, combiner, hinted
+):
+    options = ["--dim-budget", "per-loss", "--leaderboards", str(tmp_path)]
+    code, _, err = plan("--losses", "ms,triplet", "--combiner", combiner, *options)
+    assert code == 0 and ("--set recipe.embedding_dim=128" in err) == hinted
+    alone = ["--losses", "ms,triplet", "--combiner", combiner, "--no-singles"]
+    if combiner != "none":
+        assert "recipe.embedding_dim" not in plan(*alone, *options)[2]

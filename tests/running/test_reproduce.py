@@ -17,6 +17,7 @@ from dmlbench.leaderboard.entries.attestation import (
     read_attestation,
     write_attestation,
 )
+from dmlbench.leaderboard.entries.code import entry_code
 from dmlbench.leaderboard.entries.store import read_entry, write_entry
 from dmlbench.leaderboard.verification import tiers
 from dmlbench.leaderboard.verification.agreement import agreement
@@ -90,6 +91,61 @@ def test_other_data_a_strange_seed_and_a_failed_training_do_not_agree():
     nan = trial.model_copy(update={"metrics": None, "reason": "NaN at step 3"})
     found = agreement(entry, attestation(entry, [0.5], trials=[nan]))
     assert found.verdict == "disagrees" and "seed 0 failed there" in found.sentence
+
+
+def failed(entry, seeds, reason="NaN at step 3", **changes):
+    """An attestation in which these seeds failed, beside those of `attestation`."""
+    trial = attestation(entry, [0.50]).trials[0]
+    nothing = {"metrics": None, "reason": reason}
+    trials = [trial.model_copy(update={"seed": seed, **nothing}) for seed in seeds]
+    return attestation(entry, [0.5], trials=trials, **changes)
+
+
+def test_a_failure_must_come_again_on_the_same_kind_of_machine():
+    entry = make(map_at_r=[0.50, 0.51, 0.52], failed={3: "NaN at step 3", 4: "NaN at step 9"})
+    again = failed(entry, [3])
+    found = agreement(entry, again)
+    assert (found.verdict, found.sentence) == (
+        "equal", "The failed seed 3 failed again, for the same reason."
+    )  # fmt: skip
+    mixed = again.model_copy(
+        update={"trials": [*attestation(entry, [0.5]).trials, *failed(entry, [3, 4]).trials]}
+    )
+    found = agreement(entry, mixed)
+    assert found.verdict == "equal" and found.sentence == (
+        "1 of 3 completed trials trained again, every metric equal to the last digit. 2 failed "
+        "trials failed again, seed 4 for another reason: NaN at step 3."
+    )
+    # Which completed there: rounding decides whether a loss becomes NaN, elsewhere but not here.
+    lucky = attestation(entry, [0.5], seeds=[3])
+    elsewhere = agreement(entry, lucky)
+    assert elsewhere.verdict == "inconclusive" and "rounding" in elsewhere.sentence
+    there = [
+        trial.model_copy(update={"environment": entry.trials[3].environment})
+        for trial in lucky.trials
+    ]
+    code = entry_code(entry)
+    here = agreement(entry, lucky.model_copy(update={"trials": there, "code_sha256": code}))
+    assert here.verdict == "disagrees"
+    assert here.sentence.startswith("seed 3 completed there, and is failed in the entry, with its")
+
+
+def test_an_audit_draws_of_the_trials_that_completed_and_of_those_that_failed(tmp_path):
+    entry = make(map_at_r=[0.50, 0.51, 0.52], failed={3: "NaN", 4: "NaN"}, dataset="x")
+    folder = write_entry(tmp_path, entry).parent
+    for salt in map(str, range(20)):
+        (_, one), (_, other) = drawn_trials(entry, salt, 1)
+        assert one < 3 <= other
+    assert len(drawn_trials(entry, "0", 3)) == 5
+    chosen = {"kind": "audited", "salt": "0"}
+    (_, one), (_, other) = drawn_trials(entry, "0", 1)
+    value = [0.50, 0.51, 0.52][one]
+    # Without the failed one it is not what the salt draws.
+    write_attestation(folder, attestation(entry, [value], [one], **chosen))
+    assert tier(entry, folder) == "checked"
+    both = [*attestation(entry, [value], [one]).trials, *failed(entry, [other], "NaN").trials]
+    write_attestation(folder, attestation(entry, [value], trials=both, **chosen))
+    assert tier(entry, folder) == "audited"
 
 
 def test_the_tier_follows_from_the_numbers_and_one_that_disagrees_stands_against_it(tmp_path):
@@ -241,27 +297,51 @@ def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, caps
     assert found.verdict == "disagrees" and "every digit should be equal" in found.sentence
 
 
+def audit(capsys, path, *more):
+    """Exit code and stdout of an audit of one file."""
+    options = ["--jobs", "1", "--device", "cpu", "--name", "me", "--unconfined"]
+    with pytest.raises(SystemExit) as stop:
+        main(["leaderboard", "audit", str(path), *options, *more])
+    return stop.value.code, capsys.readouterr().out
+
+
+FAILS_ON_SOME_SEEDS = """
+    import torch
+    from dmlbench.hookspecs import LossSpec, hookimpl
+
+    class Picky(torch.nn.Module):
+        calls = 0
+
+        def forward(self, embeddings, labels):
+            self.calls += 1
+            value = (embeddings[::2] * embeddings[1::2]).sum()
+            return value * float("nan") if self.calls == 1 and labels[0] % 2 else value
+
+    @hookimpl
+    def dmlbench_losses():
+        return [LossSpec(name="picky", target="picky_plugin:Picky", summary="NaN by an image")]
+"""
+
+
+def test_an_honest_row_with_failed_trials_is_audited(tiny, install, tmp_path, capsys):
+    install("picky", FAILS_ON_SOME_SEEDS)
+    tiny["overrides"]["recipe.epochs"] = 1
+    (entry,) = dmlbench.run(["picky"], out=tmp_path, submitter="Ada", **{**tiny, "seeds": 4})
+    assert 0 < len(entry.completed) < 4, "another seed for the plugin's coin"
+    (path,) = tmp_path.glob("zsl-v2/tiny/*.json")
+    code, text = audit(capsys, path)
+    assert code == 0 and text.startswith("equal") and "failed again, for the same reason" in text
+    assert tier(read_entry(path), path.parent) == "audited"
+
+
 def test_an_audit_trains_what_it_draws_and_a_forged_number_is_found(tiny, tmp_path, capsys):
     """0.05 added to every metric, in a file of the right name and consistent in itself."""
     tiny["overrides"]["recipe.epochs"] = 1
     (entry,) = dmlbench.run(["ms"], out=tmp_path, submitter="Ada", **{**tiny, "seeds": 3})
     (path,) = tmp_path.glob("zsl-v*/tiny/*.json")
-    arguments = [
-        "leaderboard",
-        "audit",
-        str(path),
-        "--jobs",
-        "1",
-        "--device",
-        "cpu",
-        "--name",
-        "me",
-    ]
 
     def audited(*more):
-        with pytest.raises(SystemExit) as stop:
-            main([*arguments, *more, "--unconfined"])
-        return stop.value.code, capsys.readouterr().out
+        return audit(capsys, path, *more)
 
     code, text = audited("--time-limit", "0.000001", "--no-record")
     assert code == 1 and text.startswith("not audited") and "of the time limit are left" in text

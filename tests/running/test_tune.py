@@ -156,30 +156,28 @@ def test_a_given_value_stays_and_an_untuned_row_is_refused(tiny, tmp_path):
         tune_losses(nothing, registry)
 
 
-def test_two_settings_of_one_loss_are_told_apart(tiny, tmp_path, capsys):
+def tuned_by_command(capsys, tiny, out, *options):
+    """What `tune` with a budget of one says."""
     sets = [part for k, v in tiny["overrides"].items() for part in ("--set", f"{k}={v}")]
+    common = ["--combiner", "none", "--budget", "1", "--jobs", "1", "--dataset", tiny["dataset"]]
     with pytest.raises(SystemExit):
-        main(
-            [
-                "tune",
-                "--losses",
-                "triplet,triplet(mining=semi-hard)",
-                "--combiner",
-                "none",
-                "--budget",
-                "1",
-                "--jobs",
-                "1",
-                "--dataset",
-                tiny["dataset"],
-                "--device",
-                "cpu",
-                "--leaderboards",
-                str(tmp_path),
-                *sets,
-            ]
-        )
-    captured = capsys.readouterr()
+        main(["tune", *common, "--device", "cpu", "--leaderboards", str(out), *sets, *options])
+    return capsys.readouterr()
+
+
+def test_tuning_says_as_much_as_it_is_asked_to(tiny, tmp_path, capsys):
+    loud = tuned_by_command(capsys, tiny, tmp_path / "loud", "--losses", "ms", "-v")
+    name = "multi-similarity 1"
+    epochs = re.findall(rf"^{name}, seed 1000: epoch (\d)/2, objective ", loud.err, re.MULTILINE)
+    assert epochs == ["1", "2"], loud.err
+    assert re.search(rf"^{name}: alpha=", loud.err, re.MULTILINE)
+    quiet = tuned_by_command(capsys, tiny, tmp_path / "quiet", "--losses", "ms", "-q")
+    assert quiet.err == "" and quiet.out == loud.out
+
+
+def test_two_settings_of_one_loss_are_told_apart(tiny, tmp_path, capsys):
+    losses = "triplet,triplet(mining=semi-hard)"
+    captured = tuned_by_command(capsys, tiny, tmp_path, "--losses", losses)
     assert (
         "triplet(mining=semi-hard) 1: margin=null, mining_margin=null, squared=false, "
         "backbone_lr=0.008, head_lr=0.001 -> " in captured.err

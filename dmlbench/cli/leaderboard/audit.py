@@ -13,6 +13,7 @@ from dmlbench.cli.options import (
     leaderboards_option,
     timeout_option,
     unconfined_option,
+    verbosity_options,
     without_option,
 )
 from dmlbench.cli.renamed import RenamedOption, warn
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="How many trials of each entry to train again.",
+    help="How many completed trials of each entry to train again, and how many failed ones.",
 )
 @click.option(
     "--salt",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 @timeout_option
 @unconfined_option
 @without_option
+@verbosity_options
 @json_option
 def audit_command(
     files: tuple[Path, ...],
@@ -75,11 +77,13 @@ def audit_command(
     trial_timeout: float | None,
     unconfined: bool,
     without: tuple[str, ...],
+    verbosity: int,
     as_json: bool,
 ) -> int:
     """Train a few trials of each entry in FILE, or in the leaderboards, again.
 
-    They are drawn at random, after the entry was submitted.
+    They are drawn at random, after the entry was submitted: of the trials that completed, and as
+    many of those that failed, which must fail again.
 
     Which trials are drawn follows from an entry's content and the salt, so its author could not
     prepare them alone. The results are recorded beside the entries, whose tier becomes "audited"
@@ -88,6 +92,7 @@ def audit_command(
     """
     import tempfile
 
+    from dmlbench.cli.progress import watch_run
     from dmlbench.errors import UsageError
     from dmlbench.leaderboard.entries.attestation import require_room, write_attestation
     from dmlbench.leaderboard.entries.record import check_name
@@ -136,6 +141,7 @@ def audit_command(
             trial_timeout=trial_timeout,
             confine=not unconfined,
             without=without,
+            watching=lambda plan: watch_run(plan, verbosity=verbosity),
         ):
             found.append(audited)
             if audited.found and audited.found.attestation and not no_record:

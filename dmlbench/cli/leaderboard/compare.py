@@ -45,6 +45,7 @@ def compare_command(
     from dmlbench.leaderboard.comparison.compare import Located, compare
     from dmlbench.leaderboard.entries.store import find_entry_file, read_entry
     from dmlbench.leaderboard.views.terminal import say, stdout_console
+    from dmlbench.plan.protocol import caution
 
     if plot is not None:
         from dmlbench.leaderboard.views.figure import checked_file
@@ -66,3 +67,5 @@ def compare_command(
     console = stdout_console()
     for comparison in found:
         say(console, comparison.sentence, bullet="> " if len(found) > 1 else "")
+    for note in filter(None, map(caution, sorted({one.entry.protocol.name for one in located}))):
+        say(console, note, style="dim", bullet="! ")

@@ -14,7 +14,7 @@ from dmlbench.cli.options import (
     verbosity_options,
     without_option,
 )
-from dmlbench.cli.tune import report_trial
+from dmlbench.cli.tune import report_epoch, report_trial
 
 
 @click.command("run")
@@ -63,10 +63,15 @@ def run_command(
         trial_timeout=options["trial_timeout"],
     )
     try:
-        tune_rows(study, rows, registry, resources, without, report_trial)
+        verbosity = options["verbosity"]
+        tune_rows(
+            study, rows, registry, resources, without,
+            watch=report_trial if verbosity >= 0 else None,
+            watch_epochs=report_epoch if verbosity > 0 else None,
+        )  # fmt: skip
         failed = False
         for plan in plan_rows(rows, registry):
-            with watch_run(plan, options["retry_failed"], options["verbosity"]) as watch:
+            with watch_run(plan, options["retry_failed"], verbosity) as watch:
                 outcome = execute_plan(
                     plan,
                     registry,

@@ -25,10 +25,10 @@ from dmlbench.leaderboard.entries.metrics import (
     values_by_trial,
 )
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.entries.words import recipe_label
+from dmlbench.leaderboard.entries.words import protocol_label, recipe_label
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.plan.identity import one_form, sha256_of
-from dmlbench.plan.protocol import dim_budget_of, refits
+from dmlbench.plan.protocol import dim_budget_of
 from dmlbench.plan.writing import write_copies
 from dmlbench.statistics.intervals import Interval, Key, by_unit, mean_interval
 
@@ -70,11 +70,15 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """Configurations by datasets, for one metric. Rows with a mean first, best first."""
+    """Configurations by datasets, for one metric. Rows with a mean first, best first.
+
+    protocols: of its rows, sorted.
+    """
 
     metric: str
     datasets: tuple[str, ...]
     rows: tuple[SummaryRow, ...]
+    protocols: tuple[str, ...] = ()
 
 
 def summarise(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> Summary:
@@ -92,21 +96,21 @@ def summarise(entries: Iterable[Entry], by: str = DEFAULT_METRIC) -> Summary:
         for places in found.values()
     ]
     rows.sort(key=lambda row: (row.mean is None, -(row.mean.mean if row.mean else 0), row.losses))
-    return Summary(by, _titles(datasets), tuple(rows))
+    protocols = sorted({plain(entry.protocol.name) for entry in entries})
+    return Summary(by, _titles(datasets), tuple(rows), tuple(protocols))
 
 
 def _row(places: Sequence[Sequence[Entry]], by: str, labels: Labels) -> SummaryRow:
     first = next(entries[0] for entries in places if entries)
     cells = tuple(_cell(entries, by) for entries in places)
     budget = plain(str(dim_budget_of(first.protocol.rules)))
-    refit = ", refit" if refits(first.protocol.rules) else ""
     losses, combiner = untuned_components(first)
     tuned = f", tuned with {tuning_trials(first)} trials" if tuned_as_a_row(first) else ""
     return SummaryRow(
         losses=" + ".join(write_copies(labels.component(loss) for loss in losses)),
         combiner=labels.component(combiner) if combiner else None,
         setting=f"{labels.component(first.backbone)}, {recipe_label(first)}, "
-        f"{first.embedding_dim}-d ({budget}){refit}{tuned}",
+        f"{first.embedding_dim}-d ({budget}), {protocol_label(first)}{tuned}",
         cells=cells,
         mean=_mean(places, cells, by),
     )

@@ -50,6 +50,8 @@ def leaderboard_frame(
     smallest_difference: what the group's ranked rows would have shown with 80 % power.
     standing: gives an entry's tier and concerns; `Tiers(folder).standing` knows the attestations.
     confirmed_on: "seeds" or "splits" (and seeds) that were fresh, of rows of tier "confirmed".
+    date: when the newest trial ended; paper, code: addresses that the submitter gave. None where
+        nothing says so.
     key: the id, with the content's hash where a configuration has several submissions; short: as
     much of it as commands need.
     published: results of papers: rows after all others, in groups of their own, without ranks.
@@ -123,12 +125,13 @@ _TRAILING = (
     "failures",
 )
 _SECONDS = ("train_seconds", "process_seconds", "device_seconds")
-_ORIGIN = ("confirmed_on", "submitter", "concerns", "source", "group", "key", "short", "name")
+_ORIGIN = ("confirmed_on", "submitter", "date", "paper", "code", "concerns", "source")
+_NAMES = ("group", "key", "short", "name")
 
 
 def _columns(metrics: Sequence[str]) -> list[str]:
     numbers = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
-    return [*_LEADING, *_SETTINGS, *_COUNTS, *numbers, *_TRAILING, *_ORIGIN]
+    return [*_LEADING, *_SETTINGS, *_COUNTS, *numbers, *_TRAILING, *_ORIGIN, *_NAMES]
 
 
 def _types(metrics: Sequence[str]) -> dict[str, str]:
@@ -172,6 +175,9 @@ def _row(
         "failures": failures(entry),
         "confirmed_on": standing.confirmed_on,
         "submitter": plain(entry.submitter) if entry.submitter else None,
+        "date": entry.date,
+        "paper": entry.paper,
+        "code": entry.code,
         "concerns": [plain(concern, 500) for concern in standing.concerns],
         "source": None,
         "group": group,

@@ -18,6 +18,7 @@ from dmlbench.leaderboard.entries.metrics import (
     metric_title,
     metric_value,
 )
+from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Metrics, Trial, trial_title
 from dmlbench.leaderboard.verification.metric_differences import (
     different_metrics,
@@ -40,11 +41,13 @@ AgreementVerdict = Literal["equal", "agrees", "disagrees", "inconclusive"]
 class Agreement:
     """What a reproduction shows.
 
-    verdict: "equal" where every trial trained again gives the same metrics, digit for digit;
-        "agrees" where the difference is within the spread of the entry's own trials, or on fresh
-        seeds where the 95 % intervals (Welch) include 0, for MAP@R and Recall@1; "disagrees" where
-        it is not, where digits had to be equal and are not, where the data are others, or a trial
-        failed that had not; "inconclusive" with too few trials to tell.
+    verdict: "equal" where every trial trained again gives the same metrics, digit for digit, or
+        fails again; "agrees" where the difference is within the spread of the entry's own trials,
+        or on fresh seeds where the 95 % intervals (Welch) include 0, for MAP@R and Recall@1;
+        "disagrees" where it is not, where digits had to be equal and are not, where the data are
+        others, where a trial failed that had not, or one completed that had failed under the same
+        circumstances; "inconclusive" with too few trials to tell, or where a trial completed that
+        had failed on another kind of machine.
     """
 
     verdict: AgreementVerdict
@@ -72,25 +75,68 @@ def agreement(entry: Entry, attestation: Attestation) -> Agreement:
         return Agreement(
             "inconclusive", f"the entry has no {trial_title(*strangers[0])} to compare with."
         )
+    same_machine = not different_circumstances(entry, attestation) and _on_cpu(attestation)
+    failed_again = []
     for key, again in zip(keys, attestation.trials, strict=True):
-        status = "completed" if again.metrics else "failed"
-        if status != first[key].status:
+        trial = first[key]
+        if trial.metrics and again.metrics is None:
             return Agreement(
-                "disagrees",
-                f"{trial_title(*key)} {status} there, and is {first[key].status} in the entry.",
+                "disagrees", f"{trial.title} failed there, and is completed in the entry."
             )
+        if again.metrics is None:
+            failed_again.append((trial, again))
+        elif trial.metrics is None:
+            return _completed_there(trial, same_machine)
+    failures = _failed_again(failed_again)
     pairs = [
         (first[key].metrics, trial.metrics)
         for key, trial in zip(keys, attestation.trials, strict=True)
         if trial.metrics
     ]
     if not pairs:
-        return Agreement("inconclusive", "no trial that was trained again is completed.")
-    of = f"{len(pairs)} of {len(entry.completed)} trials"
+        return Agreement("equal", failures)
+    found = _of_completed(entry, pairs, same_machine)
+    return Agreement(found.verdict, f"{found.sentence} {failures}".rstrip())
+
+
+def _completed_there(trial: Trial, same_machine: bool) -> Agreement:
+    """A failure that did not come again. Rounding alone can decide whether a loss becomes NaN."""
+    what = f"{trial.title} completed there, and is failed in the entry"
+    if same_machine:
+        return Agreement("disagrees", f"{what}, with its code, packages, processor and threads.")
+    return Agreement(
+        "inconclusive",
+        f"{what}; rounding, which differs between machines, can decide that. Train it again on the "
+        f"entry's kind of machine.",
+    )
+
+
+def _failed_again(found: Sequence[tuple[Trial, AttestedTrial]]) -> str:
+    """What is said of trials that failed in the entry and again."""
+    if not found:
+        return ""
+    other = next((pair for pair in found if pair[0].reason != pair[1].reason), None)
+    several = len(found) > 1
+    which = f"{len(found)} failed trials" if several else f"The failed {found[0][0].title}"
+    if other is None:
+        return f"{which} failed again, for the same reason{'s' * several}."
+    return (
+        f"{which} failed again, {other[0].title} for another reason: "
+        f"{plain(other[1].reason or '', 200)}."
+    )
+
+
+def _of_completed(
+    entry: Entry, pairs: list[tuple[Metrics, Metrics]], same_machine: bool
+) -> Agreement:
+    """The trials that completed in the entry, beside the same ones trained again."""
+    of = f"{len(pairs)} of {len(entry.completed)} completed trials"
+    if len(entry.completed) == len(entry.trials):
+        of = f"{len(pairs)} of {len(entry.trials)} trials"
     if all(not different_metrics(one, other, within=0.0) for one, other in pairs):
         return Agreement("equal", f"{of} trained again, every metric equal to the last digit.")
     metric, most = largest_difference(pairs)
-    if not different_circumstances(entry, attestation) and _on_cpu(attestation):
+    if same_machine:
         return Agreement(
             "disagrees",
             f"{of} trained again with the entry's code, packages, processor and threads, where "
@@ -224,8 +270,8 @@ def _on_fresh_trials(entry: Entry, attestation: Attestation) -> Agreement:
         return Agreement("disagrees", f"{of}, and the difference shows: {'; '.join(parts)}.")
     return Agreement(
         "agrees",
-        f"{of}, and no difference shows: {'; '.join(parts)}. "
-        f"Differences beyond these intervals would have been seen.",
+        f"{of}, and no difference shows: {'; '.join(parts)}. A true difference as large as an end "
+        f"of its interval would have been seen half of the time.",
     )
 
 

@@ -41,10 +41,20 @@ def check_salt(salt: str) -> str:
 
 
 def drawn_trials(entry: Entry, salt: str, count: int) -> list[tuple[int, int]]:
-    """(Split, seed) of the `count` trials that an audit trains again, all if there are fewer."""
+    """(Split, seed) of the trials that an audit trains again.
+
+    `count` of those that completed, all if there are fewer, and as many of those that failed: a
+    failure says nothing of the row's numbers, and yet a rival's row with invented ones stands low.
+    """
     content = entry.content_sha256()
-    keys = [trial.key for trial in entry.trials]
-    return sorted(keys, key=lambda key: sha256_of([salt, content, *key]))[:count]
+    keys = sorted(
+        (trial.key for trial in entry.trials), key=lambda key: sha256_of([salt, content, *key])
+    )
+    completed = {trial.key for trial in entry.completed}
+    return [
+        *[key for key in keys if key in completed][:count],
+        *[key for key in keys if key not in completed][:count],
+    ]
 
 
 def fresh_trials(entry: Entry, salt: str, seeds: int, splits: int = 0) -> list[Key]:
@@ -81,7 +91,9 @@ def drawn_by_its_salt(entry: Entry, attestation: Attestation) -> bool:
     if attestation.salt is None:
         return True
     if attestation.kind == "audited":
-        return found == set(drawn_trials(entry, attestation.salt, len(found)))
+        completed = len(found & {trial.key for trial in entry.completed})
+        count = max(completed, len(found) - completed)
+        return found == set(drawn_trials(entry, attestation.salt, count))
     if len(found) > MOST_FRESH or not entry.trials:
         return False
     splits, seeds = (set(numbers) for numbers in zip(*found, strict=True))

@@ -21,7 +21,7 @@ from dmlbench.leaderboard.entries.tuning import TuningRecord
 from dmlbench.leaderboard.entries.words import failures, recipe_label
 from dmlbench.leaderboard.views.columns import NOTHING, duration, percent
 from dmlbench.leaderboard.views.terminal import Column, least_width, print_columns, say, writable
-from dmlbench.plan.protocol import refits
+from dmlbench.plan.protocol import caution, refits
 from dmlbench.statistics.intervals import Key
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 def show_entry(entry: Entry, console: Console) -> None:
     """Print an entry: what was trained, then metrics, weights and costs seed by seed."""
     say(console, f"{Labels([entry]).row(entry)} · entry {entry.entry_id}", style="bold")
+    if note := caution(entry.protocol.name):
+        say(console, note, style="yellow", bullet="! ")
     _grid(console, configuration_rows(entry))
     if entry.completed:
         _heading(console, "Metrics (percent)")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
 from dmlbench.leaderboard.entries.sanitize import visible
 from dmlbench.leaderboard.views import columns as cells
+from dmlbench.leaderboard.views.notes import protocol_note
 from dmlbench.leaderboard.views.table import ShownColumn, shown_columns
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def render_latex(
     by = cells.ranking_metric(frame, by)
     tables = ["% Needs \\usepackage{booktabs}."]
     for _, rows in frame.groupby("group", sort=False):
-        tables.append(_table(shown_columns(rows, by, metrics), cells.group_title(rows)))
+        columns = shown_columns(rows, by, metrics)
+        tables.append(_table(columns, cells.group_title(rows), protocol_note(rows)))
     return "\n\n".join(tables) + "\n"
 
 
@@ -51,7 +53,7 @@ def latex(text: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in visible(text))
 
 
-def _table(columns: Sequence[ShownColumn], title: str) -> str:
+def _table(columns: Sequence[ShownColumn], title: str, notes: Sequence[str]) -> str:
     filled = [[_cell(column, i) for i in range(len(column.cells))] for column in columns]
     alignment = "".join("l" if column.left else "r" for column in columns)
     lines = [
@@ -65,6 +67,7 @@ def _table(columns: Sequence[ShownColumn], title: str) -> str:
         *(_line(row) for row in zip(*filled, strict=True)),
         r"\bottomrule",
         r"\end{tabular}",
+        *(rf"\par\medskip{{\footnotesize {latex(note)}.\par}}" for note in notes),
         r"\end{table}",
     ]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dmlbench.leaderboard.entries.metrics import metric_title
-from dmlbench.plan.protocol import NOT_GUARDED
+from dmlbench.plan.protocol import caution
 from dmlbench.statistics.formatting import points
 from dmlbench.statistics.intervals import FEWEST_PAIRS
 from dmlbench.statistics.ranking import FEWEST_RANKED
@@ -29,7 +29,7 @@ def notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> list[s
         published = [f"as published: {source}" for source in dict.fromkeys(rows["source"])]
         return [*published, *_hidden_note(hidden)]
     return [
-        *_protocol_note(rows),
+        *protocol_note(rows),
         *_rank_note(rows, by),
         *_splits_note(rows),
         *_problems(rows),
@@ -41,9 +41,10 @@ def short_notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> 
     """The notes of a group in few lines; several problems of rows are only counted."""
     if rows.iloc[0]["source"] is not None:
         return notes(rows, by, hidden)
+    protocol, shown = protocol_note(rows), _hidden_note(hidden)
     problems = _problems(rows)
     if len(problems) == 1 and len(problems[0]) <= _LINE:
-        return [*problems, *_rank_note(rows, by), *_splits_note(rows), *_hidden_note(hidden)]
+        return [*protocol, *problems, *_rank_note(rows, by), *_splits_note(rows), *shown]
     counts = {
         "with failed trials": int(rows["failures"].map(bool).sum()),
         "with verification problems": int(rows["concerns"].map(bool).sum()),
@@ -51,13 +52,13 @@ def short_notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> 
     counted = [f"{count} row{'s' * (count > 1)} {what}" for what, count in counts.items() if count]
     why = "; `leaderboard show --explain` gives the reasons"
     summary = [", ".join(counted) + why] if counted else []
-    return [*summary, *_rank_note(rows, by), *_splits_note(rows), *_hidden_note(hidden)]
+    return [*protocol, *summary, *_rank_note(rows, by), *_splits_note(rows), *shown]
 
 
-def _protocol_note(rows: pandas.DataFrame) -> list[str]:
-    """What an older protocol did not guard against."""
-    protocol = rows.iloc[0]["protocol"]
-    return [NOT_GUARDED[protocol]] if protocol in NOT_GUARDED else []
+def protocol_note(rows: pandas.DataFrame) -> list[str]:
+    """Why a group of an older protocol is not to be relied on; empty for the others."""
+    note = caution(rows.iloc[0]["protocol"])
+    return [note] if note else []
 
 
 def _hidden_note(hidden: Sequence[str]) -> list[str]:

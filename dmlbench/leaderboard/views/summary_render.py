@@ -12,6 +12,7 @@ from dmlbench.leaderboard.entries.metrics import metric_title
 from dmlbench.leaderboard.views.columns import NOTHING
 from dmlbench.leaderboard.views.export import csv_cell, markdown
 from dmlbench.leaderboard.views.terminal import Column, print_columns, say
+from dmlbench.plan.protocol import caution
 from dmlbench.statistics.intervals import Interval
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def render_summary(summary: Summary, console: Console, explain: bool = False) ->
         [Column(title, cells, text=i < 3) for i, (title, cells) in enumerate(_columns(summary))],
     )
     console.print()
+    for note in _cautions(summary):
+        say(console, note, style="dim", bullet="! ")
     say(console, _legend(explain), style="dim")
 
 
@@ -39,7 +42,9 @@ def summary_markdown(summary: Summary, explain: bool = False) -> str:
         *zip(*([markdown(cell) for cell in cells] for _, cells in columns), strict=True),
     ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"### {markdown(_title(summary))}\n\n{table}\n\n{markdown(_legend(explain))}\n"
+    notes = "".join(f"- {markdown(note)}\n" for note in _cautions(summary))
+    notes = f"{notes}\n" if notes else ""
+    return f"### {markdown(_title(summary))}\n\n{table}\n\n{notes}{markdown(_legend(explain))}\n"
 
 
 def summary_csv(summary: Summary) -> str:
@@ -116,6 +121,10 @@ def _percent(interval: Interval) -> str:
 def _title(summary: Summary) -> str:
     count = len(summary.datasets)
     return f"{metric_title(summary.metric)} over {count} dataset{'s' * (count > 1)}"
+
+
+def _cautions(summary: Summary) -> list[str]:
+    return [note for note in map(caution, summary.protocols) if note]
 
 
 def _legend(explain: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import re
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from dmlbench.errors import UsageError
+from dmlbench.leaderboard.comparison.summary import summarise
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.labels import plain
@@ -27,6 +29,7 @@ from dmlbench.leaderboard.views.export import (
 from dmlbench.leaderboard.views.latex import render_latex
 from dmlbench.leaderboard.views.notes import notes
 from dmlbench.leaderboard.views.render import render_rich
+from dmlbench.leaderboard.views.summary_render import render_summary, summary_markdown
 
 HOSTILE = "[red]x|y[/red]\n<b>&\x1b[31m\u202e**_z_**$^$"
 
@@ -45,6 +48,10 @@ def shown(
 
 @pytest.fixture
 def entries(make_entry):
+    return board(make_entry)
+
+
+def board(make_entry):
     return [
         make_entry("triplet", [0.50, 0.52, 0.51, 0.50, 0.52]),
         make_entry("multi-similarity", [0.55, 0.56, 0.57, 0.55, 0.57]),
@@ -97,11 +104,53 @@ def test_the_note_of_many_failures_names_a_few(make_entry):
     assert "seed 4 failed" in note and note.endswith("; and 895 more") and len(note) < 400
 
 
-def test_below_a_table_are_at_most_three_lines_of_notes_and_where_the_rest_is(entries):
+def test_below_a_table_are_at_most_three_lines_of_notes_and_where_the_rest_is(make_entry):
+    entries = board(functools.partial(make_entry, protocol="zsl-v2"))
     found = below_the_table(shown(entries, width=120))
     assert len(found) == 5 and found[3] == "" and found[4] == POINTER
     assert found[0] == "! 2 rows with failed trials; `leaderboard show --explain` gives the reasons"
     assert found[2].startswith("! columns hidden to fit the terminal: ")
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_a_board_of_the_first_protocol_says_that_it_is_not_to_be_relied_on(make_entry, explain):
+    """On a terminal, in Markdown and in LaTeX; over datasets and of a single entry as well."""
+    old, new = (
+        [make_entry("a", [0.5, 0.51, 0.52], protocol=name)] for name in ("zsl-v1", "zsl-v2")
+    )
+    for entries, cautious in ((old, True), (new, False), ([*old, *new], True)):
+        frame, summary = leaderboard_frame(entries), summarise(entries)
+        file = io.StringIO()
+        console = Console(file=file, width=100)
+        render_summary(summary, console, explain)
+        show_entry(entries[0], console)
+        texts = [
+            shown(entries, explain=explain),
+            render_markdown(frame, [], explain=explain),
+            render_latex(frame),
+            summary_markdown(summary, explain),
+            *file.getvalue().split("entry " + entries[0].entry_id),
+        ]
+        for text in texts:
+            joined = " ".join(text.split())
+            assert ("do not rely on rows of zsl-v1: its trials held the" in joined) == cautious
+
+
+def test_dates_and_links_are_in_the_frame_and_in_no_table(make_entry):
+    links = {"paper": "https://a.example/paper", "code": "https://a.example/code"}
+    dated = make_entry("a", **links)
+    trials = [t.model_copy(update={"finished_at": f"2026-01-0{3 - t.seed}T00:00:00Z"})
+              for t in dated.trials]  # fmt: skip
+    frame = leaderboard_frame([dated.model_copy(update={"trials": trials}), make_entry("b")])
+    rows = frame.set_index("losses")[["date", "paper", "code"]].to_dict("index")
+    assert rows["a"] == {"date": "2026-01-03T00:00:00Z", **links}
+    assert rows["b"] == dict.fromkeys(("date", "paper", "code"))
+    document = json.loads(render_json(frame, []))
+    assert sorted(str(row["paper"]) for row in document["rows"]) == ["None", links["paper"]]
+    (first, *_) = csv.DictReader(io.StringIO(render_csv(frame)))
+    assert (first["date"], first["code"]) == ("2026-01-03T00:00:00Z", links["code"])
+    for text in (render_markdown(frame, []), render_latex(frame)):
+        assert "a.example" not in text and "2026-01-03" not in text
 
 
 def test_the_only_problem_of_a_table_is_said_at_once(entries):
