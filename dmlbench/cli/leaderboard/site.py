@@ -57,7 +57,8 @@ def site_command(
         by,
         published=published,
         source=leaderboards,
-        registry=load_plugins(without) if gallery else None,
+        registry=load_plugins(without),
+        galleries=gallery,
         progress=_show_progress,
     )
     if as_json:

@@ -32,19 +32,23 @@ class Labels:
 
     def component(self, record: ComponentRecord) -> str:
         """``triplet``, ``triplet(margin=0.1)`` or, from elsewhere, ``my-loss [my-dist 0.1.0]``."""
+        return "".join(self.parts(record))
+
+    def parts(self, record: ComponentRecord) -> tuple[str, str]:
+        """The name, and what follows it in `component`: ``("triplet", "(margin=0.1)")``."""
         key = (record.distribution, record.name)
         varying, usual = self._varying.get(key, set()), self._commonest.get(key)
         if usual is not None:
             varying = _varying_names([usual, record.params])
         shown = {k: v for k, v in sorted(record.params.items()) if k in varying}
-        text = plain(record.name) + in_brackets(shown)
+        rest = in_brackets(shown)
         if record.distribution != BUILT_IN:
-            text += f" [{plain(f'{record.distribution} {record.version}')}]"
-        return text
+            rest += f" [{plain(f'{record.distribution} {record.version}')}]"
+        return plain(record.name), rest
 
     def losses(self, entry: Entry) -> str:
         """The losses' names joined by plus signs; the submitter, where there are several."""
-        return row_name(None, self._names(entry)) + self._submission(entry)
+        return row_name(None, self._names(entry)) + self.submission(entry)
 
     def row(self, entry: Entry) -> str:
         """A name for the whole row, such as ``wedl(triplet + multi-similarity)``.
@@ -53,9 +57,7 @@ class Labels:
         """
         if entry.combiner is None:
             return self.losses(entry)
-        return row_name(self.component(entry.combiner), self._names(entry)) + self._submission(
-            entry
-        )
+        return row_name(self.component(entry.combiner), self._names(entry)) + self.submission(entry)
 
     def key(self, entry: Entry) -> str:
         """The entry's id; with its content's hash, as in file names, where it is not alone."""
@@ -65,8 +67,8 @@ class Labels:
     def _names(self, entry: Entry) -> list[str]:
         return [self.component(loss) for loss in entry.losses]
 
-    def _submission(self, entry: Entry) -> str:
-        """Who submitted it, and the content's hash where one name submitted several."""
+    def submission(self, entry: Entry) -> str:
+        """Who submitted it, where there are several, with the content's hash if that is needed."""
         submissions = self._submissions.get(entry.entry_id, [])
         if len(submissions) < 2:
             return ""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.evaluate.metrics import metric_spec, recall_depth
+from dmlbench.evaluate.metrics import metric_spec
+from dmlbench.leaderboard.comparison.sentence import brief
 from dmlbench.leaderboard.entries.entry import Entry
+from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.site.board_rows import ROW, board_rows
+from dmlbench.leaderboard.site.finding import finding
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.notes import notes
 from dmlbench.leaderboard.views.table import LEADING, TRAILING, TableColumn
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 # What says most comes first: of many verdicts, the page shows a few at once.
 _OUTCOMES = ("better", "worse", "no significant difference", "incomplete", "inconclusive")
+# Groups of so few rows are folded, and come after the larger ones.
+_FEW_ROWS = 2
 
 
 def board_data(
@@ -27,16 +32,18 @@ def board_data(
     verdicts: Sequence[Verdict],
     sources: Mapping[str, Entry | PublishedResult],
     by: str,
+    labels: Labels,
 ) -> dict[str, Any]:
     """Everything the index page shows, as JSON values.
 
-    frame: of `leaderboard_frame`, ranked by `by`; sources: what its rows were made from, by key.
+    frame: of `leaderboard_frame`, ranked by `by`; sources: what its rows were made from, by key;
+    labels: of all entries.
     """
     metrics = list(dict.fromkeys([*cells.shown_metrics(frame, by), "recall_at_1"]))
     groups, rows = [], []
-    for key, members in frame.groupby("group", sort=False):
-        groups.append(_group(str(key), members, verdicts, by))
-        rows += board_rows(len(groups) - 1, members, sources, metrics)
+    for key, members, folded in _in_order(frame):
+        groups.append(_group(key, members, verdicts, by) | {"folded": folded})
+        rows += board_rows(len(groups) - 1, members, sources, metrics, labels)
     return {
         "by": by,
         "row": list(ROW),
@@ -45,8 +52,8 @@ def board_data(
                 "id": metric,
                 "short": metric_spec(metric).heading,
                 "title": metric_spec(metric).title,
-                # Of Recall@K the least K says enough at first.
-                "rest": metric != by and (recall_depth(metric) or 1) > 1,
+                # Two say enough at first, and leave room for names and intervals.
+                "rest": metric not in (by, "recall_at_1"),
             }
             for metric in metrics
         ],
@@ -55,6 +62,22 @@ def board_data(
         "groups": groups,
         "rows": rows,
     }
+
+
+def _in_order(frame: pandas.DataFrame) -> list[tuple[str, pandas.DataFrame, bool]]:
+    """Key and rows of each group, and whether it is folded: a few rows beside larger groups.
+
+    What was measured comes first, then small groups, then published results.
+    """
+    groups = [(str(key), rows) for key, rows in frame.groupby("group", sort=False)]
+    largest = max((len(rows) for _, rows in groups), default=0)
+    few = {key for key, rows in groups if len(rows) <= _FEW_ROWS < largest}
+
+    def place(group: tuple[str, pandas.DataFrame]) -> tuple[bool, bool]:
+        key, rows = group
+        return rows.iloc[0]["source"] is not None, key in few
+
+    return [(key, rows, key in few) for key, rows in sorted(groups, key=place)]
 
 
 def _group(
@@ -71,11 +94,21 @@ def _group(
         "dataset": dataset,
         "backbone": str(first["backbone"]),
         "about": cells.group_title(rows).removeprefix(f"{dataset} · "),
-        "verdicts": [[v.key, v.outcome, v.sentence] for v in found],
+        "finding": finding(rows, found, by),
+        "verdicts": [[v.key, v.outcome, _in_brief(v), v.sentence] for v in found],
         "notes": notes(rows, by),
         # Columns that say nothing about these rows.
         "without": [column.id for column in (*LEADING, *TRAILING) if not column.cells(rows)],
     }
+
+
+def _in_brief(verdict: Verdict) -> str:
+    """A verdict on a line."""
+    if verdict.best_single is None:
+        return f"{verdict.combiner}: no single loss to compare with"
+    if verdict.p_adjusted is None:
+        return f"{verdict.combiner}: too few common seeds with {verdict.best_single}"
+    return brief(verdict)
 
 
 def _column(column: TableColumn) -> dict[str, Any]:

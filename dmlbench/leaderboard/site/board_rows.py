@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
+from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.views.columns import costs
+from dmlbench.leaderboard.views.columns import COST_KINDS
 from dmlbench.leaderboard.views.table import LEADING, TRAILING, TableColumn
 from dmlbench.plan.identity import BUILT_IN
 
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
 
 #: What is where in a row. "intervals" has mean, low and high of each metric in turn. Then the
 #: columns of every table: of text its value, of others the text and the value to sort by. "spent"
-#: has kind and seconds of the cost.
+#: has the seconds of each kind in `COST_KINDS`. "lossParts" and "combinerParts" have names apart
+#: from what is in small type behind them, and are None where there is nothing behind any.
 ROW = (
-    "id", "hasPage", "group", "name", "lossNames", "combinerName", "spent", "intervals",
+    "id", "hasPage", "group", "name", "lossNames", "combinerName", "lossParts", "combinerParts",
+    "tuned", "spent", "intervals",
     *(column.id for column in (*LEADING, *TRAILING)),
 )  # fmt: skip
 
@@ -43,13 +47,16 @@ def board_rows(
     rows: pandas.DataFrame,
     sources: Mapping[str, Entry | PublishedResult],
     metrics: Sequence[str],
+    labels: Labels,
 ) -> list[list[Any]]:
+    """The rows of the group with this number, as `ROW` lists their values."""
     columns = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
     numbers = rows[columns].to_numpy(dtype=float)
     listed = zip(*(_values(rows, column) for column in (*LEADING, *TRAILING)), strict=True)
     found = []
+    seconds = rows[list(COST_KINDS.values())].to_numpy(dtype=float)
     for row, values, spent, columns in zip(
-        rows.to_dict("records"), numbers, costs(rows), listed, strict=True
+        rows.to_dict("records"), numbers, seconds, listed, strict=True
     ):
         source = sources[row["key"]]
         found.append([
@@ -59,11 +66,35 @@ def board_rows(
             row["name"],
             sorted({filter_name(loss) for loss in source.losses}),
             filter_name(source.combiner) if source.combiner else None,
-            [spent[0], _number(spent[1])] if spent else None,
+            _loss_parts(source, labels),
+            _combiner_parts(source, labels),
+            bool(row["tries"]),
+            [_number(value) for value in spent],
             [_number(value) for value in values],
             *columns,
         ])  # fmt: skip
     return found
+
+
+def _loss_parts(source: Entry | PublishedResult, labels: Labels) -> list[tuple[str, str]] | None:
+    """Name and small type of each loss, equal neighbours as one: ``("2*ms", "(alpha=2)")``."""
+    if isinstance(source, PublishedResult):
+        return None
+    parts = []
+    for (name, rest), equal in groupby(labels.parts(loss) for loss in source.losses):
+        copies = len(list(equal))
+        parts.append((name if copies == 1 else f"{copies}*{name}", rest))
+    submission = labels.submission(source)
+    if not submission and not any(rest for _, rest in parts):
+        return None
+    return [*parts[:-1], (parts[-1][0], parts[-1][1] + submission)]
+
+
+def _combiner_parts(source: Entry | PublishedResult, labels: Labels) -> tuple[str, str] | None:
+    if isinstance(source, PublishedResult) or source.combiner is None:
+        return None
+    name, rest = labels.parts(source.combiner)
+    return (name, rest) if rest else None
 
 
 def _values(rows: pandas.DataFrame, column: TableColumn) -> list[Any]:

@@ -22,9 +22,10 @@ from dmlbench.leaderboard.site.board import board_data
 from dmlbench.leaderboard.site.gallery import gallery
 from dmlbench.leaderboard.site.page import entry_page
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
+from dmlbench.leaderboard.site.prose import paragraphs, prose
+from dmlbench.leaderboard.site.terms import terms
 from dmlbench.leaderboard.verification.tiers import Tiers, checked_standing
 from dmlbench.leaderboard.views import columns as cells
-from dmlbench.leaderboard.views.explain import explanation
 from dmlbench.leaderboard.views.export import render_csv
 from dmlbench.version import __version__
 
@@ -57,14 +58,16 @@ def write_site(
     published: Sequence[PublishedResult] = (),
     source: str | Path | None = None,
     registry: Registry | None = None,
+    galleries: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Site:
     """Write a leaderboard as a site into `folder`, over an older one.
 
     published: results of papers, shown in groups of their own and without pages.
     source: the folder that the entries were read from, where attestations and the stored test
-        embeddings lie. registry: where datasets come from for the galleries; None leaves galleries
-        out. progress: called with pages, done and in all.
+        embeddings lie. registry: where the galleries' datasets and the combiners' summaries come
+        from; None leaves both out. galleries: False leaves galleries out.
+    progress: called with pages, done and in all.
     Raises `UsageError` for a metric that no entry has, or a folder that holds something else.
     """
     entries = list(entries)
@@ -78,7 +81,7 @@ def write_site(
     before = _take(folder)
     written = _copy_assets(folder)
     # Pages are opened before the index names them, and the index goes last.
-    pictures = Pictures(folder, registry) if registry is not None else None
+    pictures = Pictures(folder, registry) if registry is not None and galleries else None
     environment = _environment()
     template = environment.get_template("entry.html")
     num_galleries, about, roots = 0, _by_entry(found), _roots(source)
@@ -92,9 +95,10 @@ def write_site(
         progress(done, len(entries))
     written |= pictures.written if pictures is not None else set()
     written.add(_write(folder, "leaderboard.csv", render_csv(frame)))
+    sources = by_key | {result.published_id: result for result in published}
     index = environment.get_template("index.html").render(
-        board=board_data(frame, found, by_key | {c.published_id: c for c in published}, by),
-        legend=explanation(by, bold=False),
+        board=board_data(frame, found, sources, by, labels),
+        terms=terms(frame, by, sources, registry),
         num_rows=len(frame),
         num_groups=frame["group"].nunique(),
     )
@@ -159,6 +163,8 @@ def _environment() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.globals["version"] = __version__
     environment.filters["shown"] = plain
+    environment.filters["prose"] = prose
+    environment.filters["paragraphs"] = paragraphs
     return environment
 
 

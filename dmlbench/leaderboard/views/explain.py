@@ -63,17 +63,16 @@ COLUMNS = {
 _BOLD = " The best mean of each metric among the ranked rows (of all, if none is ranked) is bold."
 
 
-def explanation(by: str, titles: Iterable[str] = COLUMNS, bold: bool = True) -> list[str]:
+def explanation(by: str, titles: Iterable[str] = COLUMNS) -> list[str]:
     """A paragraph per column of `COLUMNS` that is among the titles; one for all metrics.
 
-    by: the metric that ranks. A title that is not in `COLUMNS` is a metric's. bold: whether the
-    tables have the best means in bold.
+    by: the metric that ranks. A title that is not in `COLUMNS` is a metric's.
     """
     shown = set(titles)
     if shown - set(COLUMNS):
         shown.add("Metrics")
     return [
-        f"{title}: {text.format(by=metric_title(by))}" + _BOLD * (bold and title == "Metrics")
+        f"{title}: {text.format(by=metric_title(by))}" + _BOLD * (title == "Metrics")
         for title, text in COLUMNS.items()
         if title in shown
     ]

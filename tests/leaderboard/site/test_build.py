@@ -13,6 +13,7 @@ from words import refused
 from dmlbench.cli import cli
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
+from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import write_entry
@@ -61,7 +62,7 @@ def test_a_page_an_entry_and_the_board_of_all(site, entries):
     assert set(rows) == {e.entry_id for e in entries}
     best = rows[entries[2].entry_id]
     assert best[at("losses")] == "triplet + ms" and best[at("combinerName")] == "wedl"
-    assert best[at("rank")][1] == 1 and best[at("spent")] == ["wall", 12]
+    assert best[at("rank")][1] == 1 and best[at("spent")] == [None, None, 12]
     assert board["by"] == board["metrics"][0]["id"] == "map_at_r"
     assert best[at("intervals")][0] == pytest.approx((0.56 + 0.59 + 0.621 + 0.58 + 0.599) / 5)
     # Rows that do not compare stand in different groups, with ranks of their own.
@@ -189,9 +190,8 @@ def test_costs_sort_by_what_they_show(make_entry, tmp_path):
     assert [row["cost"][0] for row in found] == [
         "1.7 min GPU", "30.0 s CPU", "1.5 min CPU", "1.0 s wall"
     ]  # fmt: skip
-    assert [row["spent"] for row in found] == [
-        ["GPU", 100], ["CPU", 30], ["CPU", 90], ["wall", 1]
-    ]  # fmt: skip
+    # Seconds of the accelerator, of processors and of the wall clock, for the chart.
+    assert found[0]["spent"] == [100, 5, 12] and found[3]["spent"] == [None, None, 1]
 
 
 def test_ranked_by_another_metric(entries, tmp_path):
@@ -284,5 +284,6 @@ def test_a_confirmed_row_says_what_was_fresh(make_entry):
         entries[1].entry_id: Standing("reproduced"),
     }
     frame = leaderboard_frame(entries, standing=lambda entry: standings[entry.entry_id])
-    rows = board_rows(0, frame, {entry.entry_id: entry for entry in entries}, ["map_at_r"])
+    sources = {entry.entry_id: entry for entry in entries}
+    rows = board_rows(0, frame, sources, ["map_at_r"], Labels(entries))
     assert [row[ROW.index("tier")] for row in rows] == ["confirmed (splits)", "reproduced"]

@@ -320,10 +320,10 @@ def test_what_is_missing_in_a_list_is_empty_in_csv():
     assert csv_cell([None, None]) == "" and csv_cell([]) == ""
 
 
-def test_an_explanation_says_what_is_bold_where_something_is():
-    (bold,) = explanation("map_at_r", ["MAP@R"])
-    (unbold,) = explanation("map_at_r", ["MAP@R"], bold=False)
-    assert "among the ranked rows" in bold and "bold" not in unbold
+def test_the_explanation_of_metrics_says_what_is_bold():
+    (metrics,) = explanation("map_at_r", ["MAP@R"])
+    (rank,) = explanation("map_at_r", ["Rank"])
+    assert "is bold" in metrics and "is bold" not in rank
 
 
 def test_hostile_names_in_csv(hostile):

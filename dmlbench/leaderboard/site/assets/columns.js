@@ -5,20 +5,37 @@
   const { element, percent } = site;
   const collator = new Intl.Collator("en", { numeric: true });
   const byText = (a, b, id) => collator.compare(a.getValue(id), b.getValue(id));
+  // A longer name may break at its hyphens.
+  const UNBROKEN = 24;
+  const tierOf = (row) => row.tier.split(" ")[0];
+
+  /** Names, each with what follows it in small type. */
+  function named(parts, joint) {
+    return parts.flatMap(([name, rest], i) => [
+      i ? joint : null,
+      element("span", { class: name.length <= UNBROKEN ? "whole" : null }, name),
+      ...(rest ? [element("wbr"), element("small", { class: "params" }, rest)] : []),
+    ]).filter((part) => part !== null);
+  }
+
   // Cells that are more than their text.
   const cells = {
     losses: (row) => {
+      const names = named(row.lossParts ?? row.losses.split(" + ").map((one) => [one, ""]), " + ");
       // On a narrow screen the columns of combiner and tier are gone, and their text is here.
       const under = [row.combiner, row.tier].filter(Boolean).join(" · ");
       const name = row.hasPage
-        ? element("a", { href: `entries/${row.id}.html` }, row.losses)
-        : element("span", {}, row.losses);
-      return element("span", {}, name, element("span", { class: "under" }, under));
+        ? element("a", { href: `entries/${row.id}.html` }, ...names)
+        : element("span", {}, ...names);
+      const mark = row.mark ? element("small", { class: "tuned", "data-tip": "tuned" }, row.mark) : null;
+      return element("span", {}, name, mark && " ", mark,
+        element("span", { class: "under" }, under));
     },
-    combiner: (row) => row.combiner ?? element("span", { class: "dim" }, "–"),
+    combiner: (row) => (row.combiner === null
+      ? element("span", { class: "dim" }, "–")
+      : element("span", {}, ...named([row.combinerParts ?? [row.combiner, ""]], ""))),
     // "confirmed (splits)" is the tier "confirmed".
-    tier: (row) =>
-      element("span", { class: "tier", "data-tier": row.tier.split(" ")[0] }, row.tier),
+    tier: (row) => element("span", { class: "tier", "data-tier": tierOf(row) }, row.tier),
   };
 
   /** A column of the board's list: of text a row has the value, of others text and value. */
@@ -39,15 +56,21 @@
     };
   }
 
-  function metricCell([mean, low, high]) {
+  const halfOf = ([, low, high]) => percent((high - low) / 2);
+
+  function metricCell(interval, length) {
+    const [mean, low] = interval;
     if (low === null || mean === null) return percent(mean);
     // Figure spaces keep points and signs in line.
     const half = element("span", { class: "half" },
-      ` ± ${percent((high - low) / 2).padStart(4, "\u2007")}`);
+      ` ± ${halfOf(interval).padStart(length, "\u2007")}`);
     return element("span", {}, percent(mean), half);
   }
 
-  function measured(metric, i, isLead) {
+  function measured(metric, i, isLead, rows) {
+    const length = rows.map((row) => site.interval(row, i))
+      .filter((interval) => interval[1] !== null)
+      .reduce((most, interval) => Math.max(most, halfOf(interval).length), 0);
     return {
       id: metric.id,
       accessorFn: (row) => row.intervals[3 * i] ?? undefined,
@@ -58,7 +81,7 @@
         full: metric.title,
         rest: metric.rest,
         wide: !isLead && metric.id !== "recall_at_1",
-        cell: (row) => metricCell(site.interval(row, i)),
+        cell: (row) => metricCell(site.interval(row, i), length),
       },
     };
   }
@@ -71,8 +94,11 @@
    * `wide` only on wide screens, `narrow` not on phones.
    */
   site.columns = function (board, group, lead, scale) {
-    const said = (columns) => columns.filter((one) => !group.without.includes(one.id)).map(listed);
-    const metrics = board.metrics.map((metric, i) => measured(metric, i, i === lead));
+    const silent = (text) => text === null || text === "–" || text[0] === "–";
+    const said = (columns) => columns.filter(({ id }) => !group.without.includes(id) &&
+      (id === "rank" || !group.rows.every((row) => silent(row[id])))).map(listed);
+    const sure = group.rows.some((row) => site.interval(row, lead)[1] !== null);
+    const metrics = board.metrics.map((metric, i) => measured(metric, i, i === lead, group.rows));
     return [
       ...said(board.leading),
       metrics[lead],
@@ -80,8 +106,8 @@
         id: "interval",
         enableSorting: false,
         meta: {
-          title: "95 % interval",
-          cell: (row) => site.barCell(site.interval(row, lead), scale),
+          title: sure ? "95 % interval" : "On one scale",
+          cell: (row) => site.barCell(site.interval(row, lead), scale, site.place(row)),
           bar: true,
           wide: true,
         },

@@ -1,28 +1,24 @@
-// Recall@1 of rows against what their training cost. Seconds of an accelerator, of processors and of
-// the wall clock do not compare: the kind that most rows have is drawn.
+// Recall@1 of rows against what their training cost, in seconds of one kind.
 "use strict";
 
-site.drawCost = function (place, rows, board, width) {
+site.drawCost = function (place, rows, board, width, kind) {
   const { percent } = site;
   const at = 3 * board.metrics.findIndex((metric) => metric.id === "recall_at_1");
-  const have = (kind) => rows.filter((row) => row.spent && row.spent[0] === kind).length;
-  const kind = ["GPU", "CPU", "wall"].reduce((a, b) => (have(b) > have(a) ? b : a));
-  const time = { GPU: "Accelerator time", CPU: "Processor time", wall: "Wall-clock time" }[kind];
+  const time = kind.words[0].toUpperCase() + kind.words.slice(1);
   const points = rows
-    .filter((row) => row.spent && row.spent[0] === kind)
     .map((row) => ({
       id: row.id,
       name: row.name,
       short: row.combiner === null ? row.losses : `${row.combiner} of ${row.lossNames.length}`,
       kind: row.combiner === null ? "one loss" : "combination",
-      seconds: row.spent[1],
+      seconds: row.spent[kind.at],
       mean: row.intervals[at],
       low: row.intervals[at + 1],
       high: row.intervals[at + 2],
     }))
     .filter((point) => point.seconds > 0 && point.mean !== null);
   if (!points.length) {
-    place.replaceChildren(site.element("p", { class: "dim" }, "No row has both."));
+    place.replaceChildren(site.element("p", { class: "dim" }, "None of these rows has both."));
     return;
   }
   const few = points.length <= 60;
@@ -34,7 +30,7 @@ site.drawCost = function (place, rows, board, width) {
     point.cost = point.seconds / divisor;
     point.words = `${point.name}: Recall@1 ${percent(point.mean)}` +
       (point.low === null ? "" : ` (${percent(point.low)} to ${percent(point.high)})`) +
-      `, ${site.seconds(point.seconds)} ${kind}`;
+      `, ${site.seconds(point.seconds)} ${kind.unit}`;
   }
   const log = longest / shortest > 8;
   // At least half of the longest time is in view, so that small differences look small.

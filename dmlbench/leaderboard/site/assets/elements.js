@@ -18,6 +18,12 @@ window.site = {
     return made;
   },
 
+  /** Text as nodes, with what is between backticks as code. */
+  prose(text) {
+    return text.split(/`([^`]*)`/)
+      .map((part, i) => (i % 2 ? site.element("code", {}, part) : part));
+  },
+
   /** Load scripts, one after the other; what was asked for before is not loaded again. */
   async load(...files) {
     for (const file of files) {
@@ -41,6 +47,25 @@ window.site = {
       }
     }, { rootMargin: "300px" });
     seen.observe(element);
+  },
+
+  /** Copy text, and say on the button what became of it; `shown`: the element that has the text. */
+  async copy(button, text, shown = null) {
+    const label = button.textContent;
+    if (button.dataset.busy) return;
+    button.dataset.busy = "yes";
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      // A page opened from a file may not reach the clipboard; selecting works everywhere.
+      if (shown) getSelection().selectAllChildren(shown);
+      button.textContent = shown ? "Selected" : "It is in the address bar";
+    }
+    setTimeout(() => {
+      button.textContent = label;
+      delete button.dataset.busy;
+    }, 2000);
   },
 
   seconds(value) {

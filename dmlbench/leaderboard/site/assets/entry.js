@@ -62,18 +62,10 @@
   }
 
   for (const button of document.querySelectorAll("[data-copies]")) {
-    // A page opened from a file may not reach the clipboard; selecting works everywhere.
     button.hidden = false;
-    button.addEventListener("click", async () => {
+    button.addEventListener("click", () => {
       const text = document.getElementById(button.dataset.copies);
-      try {
-        await navigator.clipboard.writeText(text.textContent);
-        button.textContent = "Copied";
-      } catch {
-        getSelection().selectAllChildren(text);
-        button.textContent = "Selected";
-      }
-      setTimeout(() => (button.textContent = "Copy"), 2000);
+      site.copy(button, text.textContent, text);
     });
   }
 }

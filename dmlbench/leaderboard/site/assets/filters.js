@@ -5,6 +5,8 @@ site.filters = function (rows, groups, changed) {
   const { element } = site;
   const form = document.getElementById("filters");
   const text = document.getElementById("filter-text");
+  const folded = document.getElementById("more-filters");
+  const allMetrics = document.getElementById("all-metrics");
   const collator = new Intl.Collator("en", { numeric: true });
   // How a row answers each choice: one value, or several.
   const answers = {
@@ -37,6 +39,17 @@ site.filters = function (rows, groups, changed) {
       // An address from an older site may name what is no longer there.
       if (select.selectedIndex < 0) select.value = "";
     }
+    allMetrics.checked = wanted.get("metrics") === "all";
+    folded.open = chosen().length > 0;
+    count();
+  }
+
+  const chosen = () => Object.values(choices).filter((select) => select.value);
+
+  /** How many filters are set, beside the word that unfolds them. */
+  function count() {
+    const number = chosen().length;
+    document.getElementById("filters-set").textContent = number ? ` (${number})` : "";
   }
 
   function write() {
@@ -45,6 +58,8 @@ site.filters = function (rows, groups, changed) {
     for (const [name, select] of Object.entries(choices)) {
       if (select.value) state.set(name, select.value.slice(1));
     }
+    if (allMetrics.checked) state.set("metrics", "all");
+    count();
     // Replaced, so that Back leaves the page instead of undoing letter by letter.
     history.replaceState(null, "", `#${state}`);
   }
@@ -66,9 +81,12 @@ site.filters = function (rows, groups, changed) {
   const update = () => { write(); changed(); };
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", (event) => {
-    if (event.target.id !== "all-metrics") update();
+    if (event.target !== allMetrics) update();
   });
+  allMetrics.addEventListener("change", () => { write(); site.showAllMetrics(); });
   form.addEventListener("reset", () => setTimeout(() => { update(); site.showAllMetrics(); }));
+  document.getElementById("copy-view").addEventListener("click", (event) =>
+    site.copy(event.target, location.href));
   read();
-  return { fitting, active: () => Boolean(text.value.trim()) || Object.values(choices).some((s) => s.value) };
+  return { fitting, active: () => Boolean(text.value.trim()) || chosen().length > 0 };
 };

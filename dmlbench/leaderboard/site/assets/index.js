@@ -27,16 +27,18 @@
     for (const index of chosen) {
       if (!views.has(index)) views.set(index, site.groupView(board, board.groups[index]));
       views.get(index).show(fitting.get(index));
+      // What was looked for is not left folded.
+      if (filters.active()) views.get(index).open();
     }
     place.replaceChildren(...chosen.map((index) => views.get(index).element));
     const number = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
     count.textContent = found.length
-      ? `${filters.active() ? "Found" : "Showing"} ${number(found.length, "row", "rows")} in ` +
-        `${number(fitting.size, "group", "groups")} of comparable ones.`
+      ? `${filters.active() ? "Found " : ""}${number(found.length, "row", "rows")} in ` +
+        `${number(fitting.size, "table", "tables")}`
       : "No rows match. Try clearing a filter.";
     const left = fitting.size - chosen.length;
     more.hidden = left <= 0;
-    more.textContent = `Show ${Math.min(left, GROUPS_AT_ONCE)} more of ${left} groups`;
+    more.textContent = `Show ${Math.min(left, GROUPS_AT_ONCE)} more of ${left} tables`;
   }
 
   more.addEventListener("click", () => {
@@ -46,7 +48,6 @@
     place.children[next]?.focus();
   });
   site.showAllMetrics = () => document.body.classList.toggle("all-metrics", allMetrics.checked);
-  allMetrics.addEventListener("change", site.showAllMetrics);
 
   // An entry's page comes back to its group.
   const target = board.groups.findIndex((group) => location.hash === `#group-${group.key}`);
@@ -54,6 +55,9 @@
   if (target >= 0) limit = Math.max(limit, target + 1);
   show();
   performance.mark("board-shown");
-  if (target >= 0) views.get(target).element.scrollIntoView();
+  if (target >= 0) {
+    views.get(target).open();
+    views.get(target).element.scrollIntoView();
+  }
   site.showAllMetrics();
 }

@@ -60,8 +60,10 @@
       status.textContent = `Sorted by ${meta.full}, ${order}.`;
     };
     const title = meta.full === meta.title ? null : meta.full;
-    head.append(element("button", { type: "button", title, click },
-      meta.title, element("span", { class: "arrow", "aria-hidden": "true" })));
+    head.append(
+      element("button", { type: "button", class: "sort", title, click },
+        meta.title, element("span", { class: "arrow", "aria-hidden": "true" })),
+      site.tip(column.id, meta.full) ?? "");
     return head;
   }
 
