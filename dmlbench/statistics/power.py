@@ -119,11 +119,16 @@ def unit_spread(differences: Mapping[Key, float], seeds: int, confidence: float 
     With as many seeds in the data, this is the variance between the units' means, and its degrees
     of freedom are the units less one; with others, they follow Satterthwaite (1946). A negative
     estimate between units is 0. Of one unit only the spread within it is known, so the units of
-    the plan are its seeds. Raises as `variance_components`.
+    the plan are its seeds. Of units with one seed each the spread is theirs, which is too large for
+    more seeds. Raises `ValueError` for fewer than two differences.
     """
-    components = variance_components(differences)
     units = sorted({unit for unit, _ in differences})
     spare = len(differences) - len(units)
+    if len(differences) < 2:
+        raise ValueError("A spread needs two differences.")
+    if spare == 0:
+        return spread(float(np.std(list(differences.values()), ddof=1)), len(units) - 1, confidence)
+    components = variance_components(differences)
     if len(units) == 1:
         return spread(components.within, spare, confidence)
     # The estimate is a sum of two mean squares: of the units' means, and within units.

@@ -176,6 +176,7 @@ def _draw_courses(
     axes.grid(axis="y")
     if not courses:
         axes.text(0.5, 0.5, "no record", transform=axes.transAxes, ha="center")
+        axes.set_yticks([])
 
 
 def _orders(study: Study, found: Found, file: Path) -> bool:

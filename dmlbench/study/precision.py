@@ -37,7 +37,7 @@ class Precision:
     """What one contrast could see on one dataset, by the trials that are there.
 
     components: standard deviations of the paired difference, in points; `between` is NaN from one
-        unit. None where the spread is that of all rows together.
+        unit. None where no unit has two seeds, or the spread is that of all rows together.
     trials: how many pairs they come from. spread: of a unit's mean difference, in points.
     smallest: the difference in points that the whole design finds with 80 % power under the
         strictest step of its correction, where one row is compared with one. relevant: the power
@@ -75,11 +75,11 @@ def precision(study: Study, values: Values, pilot: Study | None = None) -> list[
                 continue
             names |= dict.fromkeys(asked.rows)
             differences = _differences(rows, asked.of, asked.over)
-            try:
-                components = variance_components(differences)
-                spread = unit_spread(differences, _seeds(study, dataset), CONFIDENCE)
-            except ValueError:
+            if len(differences) < 2:
                 continue
+            spread = unit_spread(differences, _seeds(study, dataset), CONFIDENCE)
+            repeated = len(differences) > len({unit for unit, _ in differences})
+            components = variance_components(differences) if repeated else None
             found.append(_of(study, name, dataset, components, len(differences), spread))
         together = _together(study, dataset, [_known(rows[row]) for row in names])
         if together is not None:

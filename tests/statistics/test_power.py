@@ -85,6 +85,10 @@ def test_with_as_many_seeds_the_spread_is_that_of_the_units_means():
     assert found.value >= np.std([2, 5.5, 5.5], ddof=1)
     far = unit_spread({key: value + 10.0 * key[0] for key, value in drawn.items()}, 2)
     assert far.value == pytest.approx(np.std([2, 15.5, 25.5], ddof=1))
+    single = unit_spread({key: value for key, value in drawn.items() if key[1] == 0}, 2)
+    assert single.value == pytest.approx(4.0) and single.freedom == 2
+    with pytest.raises(ValueError, match="two differences"):
+        unit_spread({(0, 0): 1.0}, 2)
     one = unit_spread({(0, s): float(s) for s in range(5)}, 9)
     assert one.value == pytest.approx(math.sqrt(2.5)) and one.freedom == 4
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from click.testing import CliRunner
 
+from dmlbench.cli import cli
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.store import read_leaderboards
 from dmlbench.plugins.loading import load_plugins
@@ -79,6 +81,19 @@ def test_two_parts_are_one_study_and_each_row_is_found_once(study, tmp_path):
     assert len(found.entries["tiny"]["triplet"][0].tuning[0].trials) == 2
     (lead,) = analyse(study, found.values).answers
     assert lead.answer != "incomplete" and lead.contrast.units == 3
+
+    design, folder = str(tmp_path / "design.toml"), ["--leaderboards", str(outs[0])]
+    run = CliRunner().invoke(cli, ["study", "run", design, *folder, "--quiet"])
+    assert run.exit_code == 0 and "Entries are in" in run.stdout
+    plan = CliRunner().invoke(cli, ["study", "plan", design, *folder])
+    assert plan.stdout.count("3/3") == 3 and "Nothing is left to train." in plan.stdout
+    assert "80 % power" in " ".join(plan.stdout.split())
+    report = CliRunner().invoke(
+        cli, ["study", "report", design, *folder, "--figures", str(tmp_path)]
+    )
+    assert "not answered yet" not in report.stdout and "# Tiny" in report.stdout
+    drawn = {path.name for path in tmp_path.glob("*.png")}
+    assert drawn == {"differences.png", "budgets.png"}
 
     entries, _ = read_leaderboards(outs[0])
     rows = study_rows(study, registry, outs[0])

@@ -105,7 +105,8 @@ def _left(study: Study, rows: Sequence[StudyRow], listed: Sequence[dict[str, Any
     """How much is left, by what a trial of the rows that are there costs."""
     done = {(one["dataset"], one["row"]): one["trials_done"] for one in listed}
     costs = {(one["dataset"], one["row"]): one["cpu_seconds"] for one in listed}
-    measured = [cost for cost in costs.values() if cost is not None]
+    epochs = {(row.dataset, row.name): row.setting.configuration.recipe.epochs for row in rows}
+    measured = [cost / epochs[at] for at, cost in costs.items() if cost is not None]
     mean = sum(measured) / len(measured) if measured else 0.0
     # A row that several datasets of the design share is trained once.
     trials: dict[str, tuple[int, int, float]] = {}
@@ -114,20 +115,23 @@ def _left(study: Study, rows: Sequence[StudyRow], listed: Sequence[dict[str, Any
         each = len(study.keys(row.dataset)) // replicates
         left = max(0, each - done[row.dataset, row.name] // replicates)
         tries = study.budget if row.tuned and left == each else 0
-        cost = costs[row.dataset, row.name] or mean
+        at = (row.dataset, row.name)
+        cost = costs[at] or mean * epochs[at]
         key = row.setting.sha256 if row.tuned else row.setting.configuration.entry_id
         trials[key] = max(trials.get(key, (0, 0, 0.0)), (left, tries, (left + tries) * cost))
     count, tries = (sum(one[i] for one in trials.values()) for i in (0, 1))
+    if not count:
+        return "Nothing is left to train."
     text = f"Left, about: {count} trials and {tries} tuning trials"
-    if not measured or not trials:
+    if not measured:
         return f"{text}."
     seconds = sum(one[2] for one in trials.values())
     longest = max(one[2] for one in trials.values())
     pieces = math.ceil(seconds / max(_PIECE - longest, longest, 1.0))
     return (
-        f"{text}, {seconds / 3600:.1f} processor hours by the {len(measured)} rows whose cost is "
-        f"known ({mean:.0f} s for each trial), at most {longest / 60:.0f} minutes of them for one "
-        f"row. In pieces of at most an hour of two cores: --part 1/{pieces} to --part "
+        f"{text}, {seconds / 3600:.1f} processor hours, at most {longest / 60:.0f} minutes of them "
+        f"for one row (from {len(measured)} rows with a known cost: {mean:.1f} s for each epoch "
+        f"of a trial). In pieces of at most an hour of two cores: --part 1/{pieces} to --part "
         f"{pieces}/{pieces}."
     )
 
