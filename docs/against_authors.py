@@ -130,12 +130,13 @@ def page() -> str:
             if found is None:
                 numbers = ["–", "raises", "–", "–"]
             else:
-                numbers = [_number(found[k]) for k in ("ours", "theirs", "cosine", "ratio")]
+                numbers = [short(found[k]) for k in ("ours", "theirs", "cosine", "ratio")]
             rows.append([first, record["against"], case, *numbers, record["verdict"]])
     titles = ["loss", "against", "batch", "ours", "theirs", "cosine", "ratio", ""]
     return _PAGE + table(titles, rows) + "\n\n[All losses](README.md)\n"
 
 
-def _number(value: float) -> str:
+def short(value: float) -> str:
+    """Four decimals, none for a whole number."""
     text = f"{value:.4f}"
     return text.rstrip("0").rstrip(".") if "." in text and float(text) == round(value) else text

@@ -53,6 +53,10 @@ the objective, a scalar; `embed(heads)` gives the evaluated embedding (B, D). He
 embedding for all losses, or one per loss, which then share the width D.
 """,
 }
+_AGAINST = {
+    "losses": "the value and gradient of both",
+    "combiners": "the values, weights and gradients of both",
+}
 _INTRODUCTION = {
     "losses": "The built-in losses, each with the field's usual defaults. `--losses NAME` trains "
     "one, `--losses 'NAME(parameter=value)'` with parameters of yours.",
@@ -129,12 +133,12 @@ def index_page(kind: str, specs: Iterable[Spec], measured: Mapping[str, Any] | N
         table(["name", "also", extra, "what it does", "paper"], rows),
         _NOTATION[kind].rstrip(),
     ]
+    parts.append(
+        f"## Against the authors' code\n\nThe definition on each page says how the "
+        f"{'loss' if kind == 'losses' else 'combiner'} differs from its authors' code, if it does."
+        f"\n[against-authors.md](against-authors.md) has {_AGAINST[kind]}."
+    )
     if kind == "losses":
-        parts.append(
-            "## Against the authors' code\n\nThe definition on each page says how the loss differs "
-            "from its authors' code, if it does.\n[against-authors.md](against-authors.md) has the "
-            "value and gradient of both."
-        )
         parts.append(ratio_section(measured))
     return "\n\n".join(parts) + "\n"
 

@@ -6,8 +6,8 @@
 In a page, the text between ``<!-- help: dmlbench run -->`` and ``<!-- end -->`` is the help of that
 command; between ``<!-- columns -->`` and ``<!-- end -->`` what each column of a table means. The
 pages in ``losses/`` and ``combiners/`` are made as a whole, from the specs and the docstrings, and
-from ``benchmarks/results/losses.json`` if it exists; the table of losses against their authors'
-code also from ``tests/losses/authors.json``.
+from ``benchmarks/results/losses.json`` if it exists; the tables against the authors' code also
+from ``tests/losses/authors.json`` and ``tests/combiners/authors.json``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 import against_authors
+import against_combiner_authors
 import click
 from component_pages import COMPONENTS, component_pages
 
@@ -65,6 +66,7 @@ def wanted_pages() -> dict[Path, str]:
     measured = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else None
     wanted = {DOCS / path: text for path, text in component_pages(measured).items()}
     wanted[DOCS / "losses" / "against-authors.md"] = against_authors.page()
+    wanted[DOCS / "combiners" / "against-authors.md"] = against_combiner_authors.page()
     for path in DOCS.rglob("*.md"):
         if path.parent.name in COMPONENTS:
             wanted.setdefault(path, "")

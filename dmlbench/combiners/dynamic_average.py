@@ -20,7 +20,7 @@ class DynamicWeightAverage(Combiner):
     l̄_j(t) is the mean of loss j over epoch t; r = 1 in the first two epochs, and for a loss that
     was 0 over an epoch.
 
-    Authors' code: not compared. Equal to LibMTL's, which was made from theirs.
+    Authors' code (lorenmt/mtan): equal.
 
     num_losses: M.
     temperature: T; the larger, the more even the weights.

@@ -25,8 +25,11 @@ class GradNorm(Combiner):
 
     Authors' code: none was published. The gradient of the weights is that of LibMTL, value for
     value. Deviation from LibMTL: as in the paper the weights themselves are learned and brought to
-    sum M again, where it learns their softmax and starts after an epoch of equal weights. It needs
-    steps: norms of losses may differ by 300 times, and Adam moves a weight by its rate each step.
+    sum M again, where it learns their softmax and starts after an epoch of equal weights. Deviation
+    from the paper: its norms are those of the gradients at the weights of the last shared layer,
+    ours at that layer's output; on two batches the gradient of the weights has a cosine of 0.9998
+    or more to the paper's. It needs steps: norms of losses may differ by 300 times, and Adam moves
+    a weight by its rate each step.
 
     num_losses: M.
     asymmetry: α; 0 asks for equal norms.

@@ -30,8 +30,9 @@ class PCGrad(Combiner):
     batches at the representation and in 78 % at the parameters, and the first and the last in none
     and in 32 %; the cosine of the step to the plain mean is 0.996 or more there, 0.92 or more here.
 
-    Authors' code: not compared. Equal to LibMTL's in direction, with the same order of projections;
-    theirs steps along the sum, ours along the mean. LibMTL refuses the representation.
+    Authors' code (tianheyu927/PCGrad): equal in direction. Theirs steps along the sum, ours along
+    the mean, and theirs projects in a fixed order, where the paper has a random one. LibMTL's takes
+    the sum too, and refuses the representation.
 
     num_losses: M.
     at: "parameters", or "representation" for the cheaper approximation.

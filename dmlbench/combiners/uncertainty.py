@@ -20,7 +20,8 @@ class UncertaintyWeighting(Combiner):
 
     A loss that stays at l has its optimum at σ² = l: large losses count for less.
 
-    Authors' code: not compared. Equal to LibMTL's, which starts at s = −0.5 where ours starts at 0.
+    Authors' code (yaringal/multi-task-learning-example): twice this objective; it starts at s = 0,
+    as here. LibMTL's is equal to ours and starts at −0.5.
 
     num_losses: M.
     """
