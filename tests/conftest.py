@@ -18,7 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest  # noqa: E402
 
-pytest_plugins = ["forked_workers", "terminal_session", "web_server", "words"]
+pytest_plugins = ["forked_workers", "simulated_device", "terminal_session", "web_server", "words"]
 
 
 # A test that uses one of them trains, or drives another program, for seconds.

@@ -13,6 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from dmlbench.combiners.base import Combiner
+from dmlbench.data import devices
+
+# Sets of as many losses can be enumerated at the cost of a few small operations.
+_MOST_ENUMERATED = 8
 
 
 class MgdaUb(Combiner):
@@ -49,8 +53,12 @@ class MgdaUb(Combiner):
         flat = gradients.flatten(1)  # (M, B·R)
         if self.normalise == "l2":
             flat = nn.functional.normalize(flat)
-        products = (flat @ flat.T).double().cpu().numpy()  # (M, M)
-        self._weights.copy_(torch.from_numpy(min_norm_weights(products)))
+        products = (flat @ flat.T).double()  # (M, M)
+        if devices.reads_wait(flat.device) and self.num_losses <= _MOST_ENUMERATED:
+            self._weights.copy_(min_norm_on_device(products))
+        else:
+            found = min_norm_weights(products.cpu().numpy())
+            self._weights.copy_(torch.from_numpy(found))
 
     def weights(self) -> Tensor:
         return self._weights.detach()
@@ -65,10 +73,35 @@ def min_norm_weights(products: np.ndarray) -> np.ndarray:
     from scipy.optimize import nnls
 
     scale = np.trace(products)
-    if not scale > 0:
+    if not scale > 0 or not np.isfinite(products).all():
         return np.full(len(products), 1 / len(products))
     values, vectors = np.linalg.eigh(products / scale)
     root = np.sqrt(values.clip(min=0))[:, None] * vectors.T  # (M, M)
     system = np.vstack([root, np.ones(len(products))])
     solution, _ = nnls(system, np.append(np.zeros(len(products)), 1.0))
     return solution / solution.sum()
+
+
+def min_norm_on_device(products: Tensor) -> Tensor:
+    """`min_norm_weights` of a tensor Q (M, M) float64 on its device, by operations that read none.
+
+    Of every set of losses the point of least norm in the affine hull is where Q + c 11ᵀ, restricted
+    to the set, maps the weights to a multiple of 1, whatever c. The answer is the one of least
+    norm among those without a negative weight: the sets of one loss always are.
+    """
+    count, device = len(products), products.device
+    numbers = torch.arange(1, 2**count, device=device)
+    sets = (numbers[:, None] >> torch.arange(count, device=device) & 1).to(products.dtype)  # (S, M)
+    scale = products.diagonal().sum()
+    matrix = sets[:, :, None] * (products / scale + 1) * sets[:, None, :]
+    system = torch.cat([matrix + torch.diag_embed(1 - sets), sets[:, :, None]], dim=2)
+    for k in range(count):  # Gauss and Jordan; a positive definite matrix needs no pivots
+        row = system[:, k] / system[:, k, k, None]
+        system = system - system[:, :, k, None] * row[:, None]
+        system[:, k] = row
+    weights = system[:, :, -1] * sets
+    weights = weights / weights.sum(1, keepdim=True)  # (S, M)
+    norms = ((weights @ products) * weights).sum(1)
+    norms = torch.where((weights >= 0).all(1) & norms.isfinite(), norms, torch.inf)
+    best = weights.gather(0, norms.argmin().expand(1, count))[0]
+    return torch.where(best.isfinite().all() & (scale > 0), best, 1 / count)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dmlbench.combiners.base import Combiner
+from dmlbench.data import devices
 
 
 class PCGrad(Combiner):
@@ -53,9 +54,13 @@ class PCGrad(Combiner):
         flat = gradients.flatten(1)  # (M, N)
         projected = flat.clone()
         squares = flat.square().sum(dim=1)
+        waits = devices.reads_wait(flat.device)
         for i in range(len(flat)):
             for j in torch.randperm(len(flat)).tolist():
                 conflict = projected[i] @ flat[j]
-                if j != i and conflict < 0:
-                    projected[i] -= conflict / squares[j] * flat[j]
+                # Where a read waits, what is in no conflict gives up 0 instead.
+                if j == i or not (waits or conflict < 0):
+                    continue
+                share = torch.where(conflict < 0, conflict / squares[j], 0.0)
+                projected[i] -= share * flat[j]
         return projected.mean(dim=0).view_as(gradients[0])

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dmlbench.combiners.base import Combiner
+from dmlbench.data.devices import to_device
 
 
 class RandomWeighting(Combiner):
@@ -28,4 +29,4 @@ class RandomWeighting(Combiner):
     def forward(self, losses: Tensor, heads: Sequence[Tensor]) -> Tensor:
         # Drawn on the CPU, so a GPU sees the same weights.
         weights = torch.randn(self.num_losses).softmax(dim=0)
-        return torch.dot(weights.to(losses), losses)
+        return torch.dot(to_device(weights.to(losses.dtype), losses.device), losses)

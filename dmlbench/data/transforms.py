@@ -7,6 +7,7 @@ with one on the CPU the same batch comes out whatever the device of the images.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dmlbench.data import devices
 from dmlbench.data.augmentations import check_augmentation
 from dmlbench.errors import UsageError
 
@@ -95,14 +97,22 @@ class TrainTransform(TestTransform):
 def batch_of(images: Any, index: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor | None]:
     """The stored images at `index` (B,) on a device, (B, C, H, W) uint8, and what they cover.
 
+    As `stored_at`, of which the second stays on the CPU.
+    """
+    stored, covered = stored_at(images, index)
+    return devices.to_device(stored, device), covered
+
+
+def stored_at(images: Any, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+    """The stored images at `index` (B,), (B, C, H, W) uint8, and what they cover.
+
     images: what an `ImageSet` holds as images.
-    The second is (B, 2) int64 on the CPU, height and width of each image in the batch, or None
-    where every image fills it.
+    The second is (B, 2) int64, height and width of each image in the batch, or None where every
+    image fills it.
     """
     stored = torch.from_numpy(np.ascontiguousarray(images[index]))
     sizes = getattr(images, "sizes", None)
-    covered = None if sizes is None else torch.from_numpy(sizes[index])
-    return stored.to(device, non_blocking=True), covered
+    return stored, None if sizes is None else torch.from_numpy(sizes[index])
 
 
 def centre_crop(images: Tensor, size: int, covered: Tensor | None = None) -> Tensor:
@@ -166,10 +176,11 @@ def random_resized_crop(
             f"ascending positive numbers, not {tuple(scale)} and {tuple(ratio)}."
         )
     if covered is None:
-        covered = torch.tensor(images.shape[2:]).expand(len(images), 2)
+        height, width = (torch.full((len(images),), side) for side in images.shape[2:])
+        covered = torch.stack([height, width], dim=1)
     boxes = _boxes(covered, scale, ratio, generator)  # (B, 4): top, left, height, width
-    if images.is_cuda:
-        return _resize_together(images, boxes.to(images.device), size)
+    if devices.reads_wait(images.device):
+        return _resize_together(images, devices.to_device(boxes, images.device), size)
     # On a CPU the resize of one byte image is many times faster than products of dense matrices.
     crops = [
         F.interpolate(
@@ -196,8 +207,11 @@ def color_jitter(
     Contrast is the distance from the image's mean grey, saturation that from each pixel's grey.
     """
     draws = _uniform((3, len(images), 1, 1, 1), generator).to(images.device)
-    amounts = draws.new_tensor([brightness, contrast, saturation]).view(3, 1, 1, 1, 1)
-    factors = (1 + (2 * draws - 1) * amounts).clamp_min(0)  # (3, B, 1, 1, 1)
+    amounts = (brightness, contrast, saturation)
+    factors = [  # (B, 1, 1, 1) each
+        (1 + (2 * draw - 1) * amount).clamp_min(0)
+        for draw, amount in zip(draws, amounts, strict=True)
+    ]
     values = (images.float() * factors[0]).clamp(0, 255)
     mean = _grey(values).mean((2, 3), keepdim=True)  # (B, 1, 1, 1)
     values = (mean + (values - mean) * factors[1]).clamp(0, 255)
@@ -231,7 +245,7 @@ def _boxes(
     sizes: Tensor, scale: Sequence[float], ratio: Sequence[float], generator: torch.Generator
 ) -> Tensor:
     """Draw boxes (B, 4) of top, left, height, width in pixels, inside images of sizes (B, 2)."""
-    height, width = sizes.to(generator.device).double().unbind(1)
+    height, width = devices.to_device(sizes, generator.device).double().unbind(1)
     area, shape_draw, top, left = _uniform((4, len(sizes)), generator).double()
     area = height * width * (scale[0] + area * (scale[1] - scale[0]))
     low, high = math.log(ratio[0]), math.log(ratio[1])
@@ -270,7 +284,13 @@ def _grey(values: Tensor) -> Tensor:
     """Return the luma (B, 1, H, W) of ITU-R BT.601."""
     if values.shape[1] == 1:
         return values
-    return (values * values.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, True)
+    return (values * _luma(values.dtype, values.device)).sum(1, True)
+
+
+@functools.cache
+def _luma(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The shares (1, 3, 1, 1) of red, green and blue, sent to a device once."""
+    return torch.tensor([0.299, 0.587, 0.114], dtype=dtype, device=device).view(1, 3, 1, 1)
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -11,11 +11,14 @@ import math
 import torch
 from torch import Tensor, nn
 
+from dmlbench.data import devices
 from dmlbench.losses.n_pairs import first_two, pair_cross_entropy
 from dmlbench.losses.pairs import PairLoss, Pairs, check_batch, nothing_to_learn
 from dmlbench.losses.parameters import flag, number
 from dmlbench.losses.rowwise import ABSENT, log_one_plus_sum_exp
 from dmlbench.losses.similarity import precomputed_gradient, without_autocast
+
+_MOST_AT_ONCE = 1 << 27
 
 
 class AngularLoss(PairLoss):
@@ -62,7 +65,7 @@ class AngularLoss(PairLoss):
         if not self.n_pairs:
             return super().forward(embeddings, labels)
         check_batch(self.name, embeddings, labels)
-        first, second = first_two(labels.to(embeddings.device, torch.int64))
+        first, second = first_two(labels, embeddings.device)
         if len(first) < 2:  # no negatives: nothing but lengths to learn
             return nothing_to_learn(embeddings)
         with without_autocast(embeddings.device):
@@ -91,18 +94,31 @@ class AngularLoss(PairLoss):
             total = similarity.new_zeros(())
             gradient = torch.zeros_like(similarity)
             pull = torch.empty_like(between)
-            for index in range(between.shape[1]):
-                logits = products[positives.columns[:, index]]
-                logits.add_(products).sub_(between[:, index, None])
-                cost, shares = log_one_plus_sum_exp(logits)  # (B, 1), (B, B)
-                counts = positives.filled[:, index, None]
+            width = positives_at_once(similarity)
+            for start in range(0, between.shape[1], width):
+                some = slice(start, start + width)
+                columns = positives.columns[:, some]  # (B, p)
+                logits = products[columns].add_(products[:, None]).sub_(between[:, some, None])
+                cost, shares = log_one_plus_sum_exp(logits.flatten(0, 1))  # (B p, 1), (B p, B)
+                counts = positives.filled[:, some].reshape(-1, 1)
                 total += (cost * counts).sum()
-                shares.mul_(counts)
-                gradient.add_(shares)
-                torch.sum(shares, 1, out=pull[:, index])
+                shares = shares.mul_(counts).unflatten(0, columns.shape)  # (B, p, B)
+                gradient.add_(shares[:, 0] if width == 1 else shares.sum(1))
+                torch.sum(shares, 2, out=pull[:, some])
             # (a, p) and (p, a) cost the same, so the part that reaches a row as a positive's
             # equals the part that reaches it as an anchor's.
             gradient.mul_(2).div_(count)
             gradient.mul_(4 * tangent)
             gradient.scatter_(1, positives.columns, pull.mul_(-(2 + 2 * tangent)).div_(count))
         return precomputed_gradient(total / count, (pairs.similarity, gradient), keep=pairs)
+
+
+def positives_at_once(similarity: Tensor) -> int:
+    """How many positives of an anchor are compared at once with all references (B, N).
+
+    One on a CPU, where the matrix of one fills the cache; on other devices, which are idle while
+    an operation is launched, as many as fit in `_MOST_AT_ONCE` numbers.
+    """
+    if not devices.reads_wait(similarity.device):
+        return 1
+    return max(1, _MOST_AT_ONCE // max(similarity.numel(), 1))

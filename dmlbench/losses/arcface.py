@@ -58,13 +58,20 @@ class ArcFaceLoss(ProxyLoss):
         )
 
 
-def add_angle(cosine: Tensor, margin: float) -> Tensor:
-    """Return cos(θ + margin) from cos θ (any shape), `margin` in radians.
+def add_angle(cosine: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Return cos(θ + margin) from cos θ (any shape), `margin` in radians, and its slope.
 
     Past θ = π − margin, where the cosine would rise again, it is cos θ − margin · sin(margin), so
     a larger angle never costs less.
     """
     # Rounding can carry a cosine past 1, where the sine has no value and no slope.
-    sine = (1 - cosine * cosine).clamp_min(torch.finfo(cosine.dtype).eps).sqrt()
+    square, least = 1 - cosine * cosine, torch.finfo(cosine.dtype).eps
+    sine = square.clamp_min(least).sqrt()
     turned = cosine * math.cos(margin) - sine * math.sin(margin)
-    return torch.where(cosine >= -math.cos(margin), turned, cosine - margin * math.sin(margin))
+    # Divided, not multiplied by an inverse, and added one by one: the digits of autograd.
+    half = torch.full_like(sine, math.sin(margin)).div_(2 * sine).mul_(cosine)
+    half = torch.where(square >= least, half, 0.0)
+    turning = half + math.cos(margin) + half
+    before = cosine >= -math.cos(margin)
+    value = torch.where(before, turned, cosine - margin * math.sin(margin))
+    return value, torch.where(before, turning, 1.0)

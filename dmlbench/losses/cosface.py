@@ -42,4 +42,6 @@ class CosFaceLoss(ProxyLoss):
 
     def compare(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         cosine = cosine_to_proxies(embeddings, self.proxies)  # (B, C)
-        return scaled_cross_entropy(cosine, labels, self.scale, on_target=lambda s: s - self.margin)
+        return scaled_cross_entropy(
+            cosine, labels, self.scale, on_target=lambda s: (s - self.margin, None)
+        )

@@ -9,12 +9,16 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from dmlbench.data import devices
 from dmlbench.losses.binomial_deviance import BinomialDevianceLoss
 from dmlbench.losses.circle import CircleLoss
 from dmlbench.losses.contrastive import ContrastiveLoss
+from dmlbench.losses.host_counters import HostCounters
+from dmlbench.losses.host_labels import host_labels, largest_class
 from dmlbench.losses.lifted_structure import LiftedStructureLoss
 from dmlbench.losses.margin import MarginLoss
 from dmlbench.losses.multi_similarity import MultiSimilarityLoss
@@ -74,7 +78,7 @@ WRAPPABLE: dict[str, type[PairLoss]] = {
 }
 
 
-class CrossBatchMemoryLoss(nn.Module):
+class CrossBatchMemoryLoss(HostCounters):
     """Cross-batch memory: another loss within the batch, and between the batch and a queue.
 
     Σ of the loss within the batch and weight · the loss of anchors from the batch against the
@@ -109,6 +113,7 @@ class CrossBatchMemoryLoss(nn.Module):
     """
 
     name = "cross-batch-memory"
+    counters = ("seen", "steps")
     expected_failures = {
         "finite-differences": "the batch's own copies carry no gradient",
         "batch-order": "a wrapped loss may draw by place",
@@ -144,8 +149,8 @@ class CrossBatchMemoryLoss(nn.Module):
         self.learning_rate = getattr(self.loss, "learning_rate", None)
         self.register_buffer("embedding_memory", torch.zeros(size, width))
         self.register_buffer("label_memory", torch.zeros(size, dtype=torch.int64))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.start_counters()
+        self._host_labels: np.ndarray | None = None
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The loss, a scalar; embeddings (B, D) float with B up to M, labels (B,) int64.
@@ -167,14 +172,30 @@ class CrossBatchMemoryLoss(nn.Module):
         if self.steps <= self.start:
             return self.loss(embeddings, labels)
         within = self.loss(embeddings, labels) if self.batch_loss else nothing_to_learn(embeddings)
+        host = host_labels(labels) if devices.reads_wait(embeddings.device) else None
         labels = labels.to(embeddings.device, torch.int64)
+        largest = None if host is None else self._remember_on_host(host)
         memory, remembered, own = self._remember(embeddings.detach(), labels)
         if len(memory) < 2:
             return within
         with without_autocast(embeddings.device):
-            positives = Positives(labels, remembered, own)
+            positives = Positives(labels, remembered, own, largest)
             across = self.loss.compare(Pairs(CosineMatrix(embeddings, memory), positives))
         return within + self.weight * across
+
+    def _remember_on_host(self, labels: np.ndarray) -> int:
+        """Put labels (B,) in the queue that the host keeps; gives K of batch against queue."""
+        seen, size = int(self.seen), self.memory_size
+        if self._host_labels is None:
+            # Read once where a state was loaded: a new queue holds nothing.
+            loaded = self.label_memory.cpu().numpy().copy() if seen else np.zeros(size, np.int64)
+            self._host_labels = loaded
+        self._host_labels[(np.arange(len(labels)) + seen) % size] = labels
+        return largest_class(labels, self._host_labels[: min(seen + len(labels), size)])
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
+        self._host_labels = None
 
     def _remember(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The filled part of the queue, (M', D) and (M',), and the batch's places in it, (B,)."""

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dmlbench.data.devices import to_device
+from dmlbench.losses.host_counters import HostCounters
 from dmlbench.losses.pairs import PairLoss, Pairs, check_labels
 from dmlbench.losses.parameters import choice, flag, invalid, number, whole
 from dmlbench.losses.rowwise import ABSENT
@@ -35,7 +37,7 @@ class _Negatives(NamedTuple):
     pulled: Tensor
 
 
-class MarginLoss(PairLoss):
+class MarginLoss(HostCounters, PairLoss):
     """Margin loss on Euclidean distances of the normalised embeddings, over triplets.
 
     Σ over triplets of max(0, d_ap - β + margin) + max(0, β - d_an + margin), over the number of
@@ -107,7 +109,8 @@ class MarginLoss(PairLoss):
         else:
             self.register_buffer("beta", boundary, persistent=False)
         if self.mining == "distance-weighted":
-            self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
+            self.counters = ("draws",)
+            self.start_counters()
 
     def compare(self, pairs: Pairs) -> Tensor:
         positives = pairs.positives
@@ -188,9 +191,9 @@ class MarginLoss(PairLoss):
         self.draws += 1
         # Inverting the sums costs a fifth of torch.multinomial, which fails on NaN.
         sums = torch.softmax(logits, dim=1).div_(clamped).cumsum(1)  # (B, N)
-        share = torch.rand(  # always the same ones, whatever the embeddings' precision
-            filled.shape, generator=generator, dtype=torch.float64
-        ).to(sums.device, sums.dtype)
+        # Always the same ones, whatever the embeddings' precision.
+        drawn = torch.rand(filled.shape, generator=generator, dtype=torch.float64)
+        share = to_device(drawn.to(sums.dtype), sums.device)
         total = sums[:, -1:].clone()
         # Below the total, so the first sum above it is that of an item with a chance.
         target = (share * total).minimum(torch.nextafter(total, torch.zeros_like(total)))

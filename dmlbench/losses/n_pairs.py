@@ -5,9 +5,12 @@ Shapes: B batch, D width, C classes with two items or more.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dmlbench.data.devices import to_device
+from dmlbench.losses.host_labels import host_labels
 from dmlbench.losses.pairs import check_batch, nothing_to_learn
 from dmlbench.losses.parameters import number
 from dmlbench.losses.similarity import without_autocast
@@ -46,7 +49,7 @@ class NPairsLoss(nn.Module):
         Without two classes of two items it is 0. Raises `ValueError` for other shapes or types.
         """
         check_batch(self.name, embeddings, labels)
-        anchors, positives = first_two(labels.to(embeddings.device, torch.int64))
+        anchors, positives = first_two(labels, embeddings.device)
         if len(anchors) < 2:  # no negatives: nothing but lengths to learn
             return nothing_to_learn(embeddings)
         with without_autocast(embeddings.device):
@@ -72,11 +75,16 @@ def pair_cross_entropy(anchors: Tensor, positives: Tensor, l2_weight: float = 0.
     return value
 
 
-def first_two(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """(C,) positions of the first and of the second item of every class that has both."""
-    ranked, order = labels.sort(stable=True)
-    follows = ranked[1:] == ranked[:-1]  # the item after this one is of the same class
-    first = follows.clone()
+def first_two(labels: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(C,) positions of the first and of the second item of every class that has both.
+
+    labels: (B,), on any device. The positions are on `device`.
+    """
+    host = host_labels(labels)
+    order = np.argsort(host, kind="stable")
+    follows = host[order[1:]] == host[order[:-1]]  # the item after this one is of the same class
+    first = follows.copy()
     first[1:] &= ~follows[:-1]
-    start = first.nonzero()[:, 0]
-    return order[start], order[start + 1]
+    start = np.flatnonzero(first)
+    one, other = (torch.from_numpy(order[places]) for places in (start, start + 1))
+    return to_device(one, device), to_device(other, device)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dmlbench.data import devices
+from dmlbench.losses.host_labels import host_labels, largest_class
 from dmlbench.losses.similarity import CosineMatrix, LastResult, cosines, without_autocast
 
 
@@ -17,6 +19,8 @@ class Positives:
 
     Made from the labels of anchors (B,) and references (N,), and the column (B,) where each
     anchor meets itself.
+
+    largest: K, where it is known: reading it from a device would wait.
 
     labels: (B,) int64, the anchors'.
     columns: (B, P) int64, the positives of each anchor in ascending order, padded with
@@ -28,14 +32,20 @@ class Positives:
     count, negatives: (B, 1) int64, how many positives and negatives each anchor has.
     """
 
-    def __init__(self, labels: Tensor, references: Tensor, self_column: Tensor) -> None:
+    def __init__(
+        self,
+        labels: Tensor,
+        references: Tensor,
+        self_column: Tensor,
+        largest: int | None = None,
+    ) -> None:
         labels = labels.contiguous()  # or searchsorted copies it twice, and warns
         self.labels = labels
         order = references.argsort(stable=True)
         ranked = references[order]
         first = torch.searchsorted(ranked, labels)[:, None]
         size = torch.searchsorted(ranked, labels, right=True)[:, None] - first
-        widest = int(size.max())
+        widest = int(size.max()) if largest is None else largest
         position = torch.empty_like(order)
         position[order] = torch.arange(len(order), device=order.device)
         rank = position[self_column][:, None] - first  # (B, 1), the anchor's place in its class
@@ -92,7 +102,7 @@ class Pairs:
         lengths = lengths.to(own.dtype)
         most = own.square() + lengths.square()  # (B, N), the squared distance at a right angle
         squares = torch.addcmul(most, self.similarity.detach() * own, lengths, value=-2)
-        squares[squares <= most.mul_(4 * torch.finfo(most.dtype).eps)] = 0
+        squares.masked_fill_(squares <= most.mul_(4 * torch.finfo(most.dtype).eps), 0)
         inverse = nn.functional.threshold(squares, 0.0, torch.inf).rsqrt_()
         return squares.mul_(inverse), inverse, lengths
 
@@ -109,7 +119,12 @@ def batch_pairs(embeddings: Tensor, labels: Tensor) -> Pairs:
     positives = _last_positives.get(labels)
     if positives is None or positives.labels.device != embeddings.device:
         moved = labels.to(embeddings.device, torch.int64)
-        positives = Positives(moved, moved, torch.arange(len(moved), device=moved.device))
+        largest = None
+        if devices.reads_wait(moved.device):
+            host = host_labels(labels)
+            largest = largest_class(host, host)
+        own = torch.arange(len(moved), device=moved.device)
+        positives = Positives(moved, moved, own, largest)
         _last_positives.put(labels, positives)
     return Pairs(cosines(embeddings), positives)
 
@@ -139,12 +154,21 @@ def check_labels(loss: str, labels: Tensor, classes: int) -> None:
     """Raise `ValueError` unless the labels (B,) are in [0, classes)."""
     if not len(labels):
         return
-    low, high = (bound.item() for bound in torch.aminmax(labels))
+    low, high = _range(labels)
     if low < 0 or high >= classes:
         raise ValueError(
             f"loss {loss!r}: labels range from {low} to {high}, but they must lie in "
             f"[0, {classes}), one number for each of num_classes"
         )
+
+
+def _range(labels: Tensor) -> tuple[int, int]:
+    """The smallest and the largest label."""
+    if devices.reads_wait(labels.device):
+        host = host_labels(labels)
+        return int(host.min()), int(host.max())
+    low, high = torch.aminmax(labels)
+    return int(low), int(high)
 
 
 class PairLoss(nn.Module):

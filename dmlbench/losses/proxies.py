@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from dmlbench.data import devices
 from dmlbench.losses.pairs import check_batch, check_labels
 from dmlbench.losses.parameters import whole
 from dmlbench.losses.rowwise import log_sum_exp
@@ -112,12 +113,16 @@ def cosine_to_units(embeddings: Tensor, units: Tensor) -> Tensor:
     return cosine.unflatten(1, units.shape[:-1])
 
 
+#: Of the similarities to the target classes (B, 1): what replaces them, and its slope (None: 1).
+OnTarget = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+
+
 def scaled_cross_entropy(
     similarity: Tensor,
     labels: Tensor,
     scale: float,
     *,
-    on_target: Callable[[Tensor], Tensor] | None = None,
+    on_target: OnTarget | None = None,
     smoothing: float = 0.0,
 ) -> Tensor:
     """Return the mean cross-entropy of softmax(scale · similarity) as a scalar.
@@ -132,18 +137,23 @@ def scaled_cross_entropy(
     An empty batch gives 0.
     """
     batch, classes = similarity.shape
+    # Over all C classes, as torch counts, it is this much.
+    everywhere = smoothing * classes / (classes - 1) if classes > 1 else 0.0
+    if devices.reads_wait(similarity.device) and everywhere <= 1:
+        # There every operation costs its launch, so two fused ones beat fewer passes.
+        logits = _Logits.apply(similarity, labels.unsqueeze(1), scale, on_target)
+        total = nn.functional.cross_entropy(
+            logits, labels, reduction="sum", label_smoothing=everywhere
+        )
+        return total / max(batch, 1)
     index = labels.unsqueeze(1)  # (B, 1)
     each_other = smoothing / (classes - 1) if classes > 1 else 0.0
     expected = 1 - classes * each_other  # of the target class, beyond what each class has
-    changed = similarity.detach().gather(1, index)  # (B, 1)
-    slope = None
-    if on_target is not None:
-        with torch.enable_grad():
-            leaf = changed.requires_grad_()
-            changed = on_target(leaf)
-            (slope,) = torch.autograd.grad(changed.sum(), leaf)
     with torch.no_grad():
-        target_logits = changed.detach() * scale
+        changed, slope = similarity.gather(1, index), None  # (B, 1)
+        if on_target is not None:
+            changed, slope = on_target(changed)
+        target_logits = changed * scale
         logits = (similarity.detach() * scale).scatter_(1, index, target_logits)  # (B, C)
         total, gradient = log_sum_exp(logits)  # (B, 1), (B, C)
         cost = total - target_logits * expected
@@ -156,3 +166,26 @@ def scaled_cross_entropy(
         gradient.mul_(scale / max(batch, 1))
         value = cost.sum() / max(batch, 1)
     return precomputed_gradient(value, (similarity, gradient))
+
+
+class _Logits(Function):
+    """scale · similarity (B, C), those to the target classes in `index` (B, 1) changed before."""
+
+    @staticmethod
+    def forward(
+        ctx, similarity: Tensor, index: Tensor, scale: float, on_target: OnTarget | None
+    ) -> Tensor:
+        ctx.scale, ctx.index, ctx.slope = scale, index, None
+        logits = similarity * scale
+        if on_target is None:
+            return logits
+        changed, ctx.slope = on_target(similarity.gather(1, index))
+        return logits.scatter_(1, index, changed * scale)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        along = grad * ctx.scale
+        if ctx.slope is not None:
+            along.scatter_(1, ctx.index, along.gather(1, ctx.index).mul_(ctx.slope))
+        return along, None, None, None

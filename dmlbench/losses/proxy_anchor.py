@@ -66,7 +66,8 @@ class _ProxyAnchor(Function):
         total = (-shift).exp().scatter_add_(0, labels, (pull - shift[labels]).exp())
         pull_term = shift + total.log()  # 0 where a class is absent
         push_term = softplus(torch.logsumexp(push, dim=1), threshold=80)  # (C,), 0 if no other item
-        present = (torch.bincount(labels, minlength=classes) > 0).sum().clamp_min(1)
+        # Not torch.bincount, which reads the largest label.
+        present = pull.new_zeros(classes).scatter_(0, labels, 1.0).sum().clamp_min_(1)
 
         ctx.save_for_backward(pull, push, pull_term, push_term, labels, present)
         ctx.alpha = alpha

@@ -49,6 +49,8 @@ class RecallAtKSurrogateLoss(PairLoss):
         if isinstance(ks, str) or not isinstance(ks, Sequence) or not ks:
             raise invalid(self.name, "ks", ks, "a list of whole numbers of at least 1")
         self.ks = tuple(whole(self.name, "ks", k, ge=1) for k in ks)
+        # Moves with the module: a list of numbers would be sent to the device in every step.
+        self.register_buffer("_ks", torch.tensor(self.ks, dtype=torch.int64), persistent=False)
         self.rank_temperature = number(self.name, "rank_temperature", rank_temperature, gt=0)
         self.similarity_temperature = number(
             self.name, "similarity_temperature", similarity_temperature, gt=0
@@ -65,7 +67,7 @@ class RecallAtKSurrogateLoss(PairLoss):
         logits = pairs.similarity / self.similarity_temperature
         # Out of the list, and finite: padding ranks the anchor itself.
         logits.scatter_(1, positives.self_column, -torch.finfo(logits.dtype).max / 4)
-        ks = torch.tensor(self.ks, dtype=logits.dtype, device=logits.device)  # (k,)
+        ks = self._ks.to(logits.device, logits.dtype)  # (k,)
         anchors = (positives.count > 0).sum()
         # (B, k): what one positive within the first k adds to the mean recall.
         worth = 1 / (ks.minimum(positives.count.clamp_min(1)) * len(ks) * anchors.clamp_min(1))

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from dmlbench.data import devices
+
 _NORM_FLOOR = 1e-12  # torch.nn.functional.normalize's own
 
 
@@ -24,6 +26,10 @@ class LastResult:
     behind autograd's back (through ``tensor.data``, as `torch.autograd.gradcheck` does); copying
     and comparing read B x D numbers, where a B x B x D product is saved. Threads may share one:
     an entry is replaced as a whole, and at worst another thread's is forgotten.
+
+    On a device a comparison would wait for all that is queued there: its version tells alone
+    whether a tensor was written to, and nothing is remembered of one in inference mode, which has
+    none. There, do not write to ``tensor.data`` between two losses of one batch.
     """
 
     def __init__(self) -> None:
@@ -36,11 +42,18 @@ class LastResult:
             return None
         reference, state, content, made = entry
         found = made() if reference() is source and state == self._state(source) else None
-        return found if found is not None and torch.equal(content, source) else None
+        if found is None or content is None:
+            return found
+        return found if torch.equal(content, source) else None
 
     def put(self, source: Tensor, made: Any) -> None:
         """Remember that `made` came from `source`."""
-        content, watched = source.detach().clone(), weakref.ref(made, self._forget)
+        content = None
+        if not devices.reads_wait(source.device):
+            content = source.detach().clone()
+        elif source.is_inference():
+            return
+        watched = weakref.ref(made, self._forget)
         self._entry = (weakref.ref(source), self._state(source), content, watched)
 
     def _forget(self, watched: weakref.ref) -> None:

@@ -71,7 +71,7 @@ class SoftTripleLoss(ProxyLoss):
         cosine = cosine_to_units(embeddings.to(dtype), centres)  # (B, K, C)
         similarity = _SoftMaximum.apply(cosine, 1 / self.gamma)  # (B, C)
         value = scaled_cross_entropy(
-            similarity, labels, self.scale, on_target=lambda s: s - self.margin
+            similarity, labels, self.scale, on_target=lambda s: (s - self.margin, None)
         )
         if self.tau and len(centres) > 1 and len(labels):
             value = value + self.tau * _spread(centres)
@@ -85,7 +85,7 @@ def _spread(centres: Tensor) -> Tensor:
     cosine = of_class @ of_class.mT  # (C, K, K)
     with torch.no_grad():
         # Their constant keeps the root's slope finite where two centres coincide.
-        distance = (2 + 1e-5 - 2 * cosine).sqrt_()
+        distance = torch.rsub(cosine, 2 + 1e-5, alpha=2).sqrt_()
         once = torch.ones(each, each, device=centres.device, dtype=centres.dtype).triu_(1)
         once /= classes * each * (each - 1)
         value = torch.tensordot(distance, once, 2).sum()

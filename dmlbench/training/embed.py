@@ -5,6 +5,7 @@ Legend: N images, B batch, P probes, F feature width, D embedding width, S pixel
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dmlbench.data.devices import to_device
 from dmlbench.data.images import ImageSet
 from dmlbench.data.transforms import batch_of
 from dmlbench.plan.recipe import Recipe
 from dmlbench.training import heartbeat
 from dmlbench.training.failures import own_work
+from dmlbench.training.input_stream import batches
 from dmlbench.training.parts import TrainingModules
 
 _BATCH = 256
@@ -62,12 +65,16 @@ def embed_images(
     for block in backbone_features(
         parts.model.backbone, parts.test_transform, recipe, parts.device, images, order
     ):
-        places = torch.from_numpy(place[order[done : done + len(block)]]).to(parts.device)
-        features[places[places >= 0]] = block[places >= 0]
+        places = place[order[done : done + len(block)]]
+        kept = np.flatnonzero(places >= 0)
+        there, here = (
+            to_device(torch.from_numpy(rows), parts.device) for rows in (places[kept], kept)
+        )
+        features[there] = block[here]
         done += len(block)
         with own_work():
-            blocks.append(parts.combiner.embed(parts.model.embed(block)).float().cpu())
-    drawn = torch.cat(blocks)
+            blocks.append(parts.combiner.embed(parts.model.embed(block)).float())
+    drawn = torch.cat(blocks).cpu()
     embeddings = torch.empty_like(drawn)
     embeddings[torch.from_numpy(order)] = drawn
     return Embedded(embeddings, probes, features)
@@ -97,24 +104,35 @@ def backbone_features(
     """
     size = recipe.input.size
     step = _BATCH if device.type == "cuda" else max(16, min(_BATCH, _CPU_PIXELS // size**2))
-    for start in range(0, len(order), step):
-        rows = order[start : start + step]
-        yield features_of(backbone, transform, recipe, device, images, rows)
+    rows = (order[start : start + step] for start in range(0, len(order), step))
+    with contextlib.closing(batches(images.images, None, rows, device)) as made:
+        for batch in made:
+            yield _features(backbone, transform, recipe, batch.stored, batch.covered)
 
 
 @torch.no_grad()
 def features_of(
     backbone: nn.Module,
-    transform: Callable[[Tensor], Tensor],
+    transform: Callable[[Tensor, Tensor | None], Tensor],
     recipe: Recipe,
     device: torch.device,
     images: ImageSet,
     rows: np.ndarray,
 ) -> Tensor:
     """The features (B, F) float32 of the images `rows` (B,) int64 as one batch, on `device`."""
-    batch = transform(*batch_of(images.images, rows, device))  # (B, 3, S, S)
+    return _features(backbone, transform, recipe, *batch_of(images.images, rows, device))
+
+
+def _features(
+    backbone: nn.Module,
+    transform: Callable[[Tensor, Tensor | None], Tensor],
+    recipe: Recipe,
+    stored: Tensor,
+    covered: Tensor | None,
+) -> Tensor:
+    batch = transform(stored, covered)  # (B, 3, S, S)
     bfloat16 = recipe.precision == "bfloat16"
-    with own_work(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+    with own_work(), torch.autocast(stored.device.type, torch.bfloat16, enabled=bfloat16):
         features = backbone(batch)  # (B, F)
     heartbeat.moved()
     return features.float()

@@ -8,9 +8,9 @@ Legend: B batch, F feature width, D embedding width, M losses.
 
 from __future__ import annotations
 
-import math
+import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dmlbench.data import devices
 from dmlbench.data.images import ImageSet
 from dmlbench.data.sampler import ClassBalancedSampler, RandomSampler
-from dmlbench.data.transforms import batch_of
 from dmlbench.errors import TrialFailure
+from dmlbench.losses.host_labels import note_labels
 from dmlbench.plan.protocol import Protocol
 from dmlbench.plan.recipe import Recipe
 from dmlbench.training import heartbeat
@@ -29,18 +30,12 @@ from dmlbench.training.backbone_pass import BackbonePass
 from dmlbench.training.context import PROBES_OF_A_VALIDATION, check_context
 from dmlbench.training.embed import embed_images
 from dmlbench.training.failures import own_work
+from dmlbench.training.input_stream import Batch, batches
 from dmlbench.training.optimizers import build_auxiliary_optimizer, build_optimizer
 from dmlbench.training.parts import TrainingModules
 from dmlbench.training.random_states import seed_epoch, seed_step
 from dmlbench.training.step import choose_backward, forward, objective_of
-
-
-class NotFinite(TrialFailure):
-    """A loss or the objective became NaN or infinite at `step`."""
-
-    def __init__(self, message: str, step: int) -> None:
-        super().__init__(message)
-        self.step = step
+from dmlbench.training.step_values import StepValues, check_finite
 
 
 @dataclass
@@ -80,7 +75,7 @@ class Trainer:
         self.validate, self.again = validate, again
         self.epochs = recipe.epochs if again is None else again.best_epoch
         self.sampler = _sampler(recipe, train.labels, seed)
-        self.labels = torch.as_tensor(np.asarray(train.labels), device=parts.device)
+        self.labels = np.asarray(train.labels, dtype=np.int64)
         self.backward = choose_backward(parts)
         names = list(parts.loss_names)
         # By its name, not its place: an ensemble's loss draws what the loss alone draws.
@@ -152,17 +147,23 @@ class Trainer:
         course = self.progress if self.again is None else self.again
         validation = [record["validation_map_at_r"] for record in course.history[:epoch]]
         steps = len(self.sampler)
-        totals = torch.zeros(1 + len(self.parts.losses), dtype=torch.float64)
-        for index, batch in enumerate(self.sampler.batches(epoch)):
-            step = epoch * steps + index
-            factor = self.recipe.schedule.rate(step, steps, self.recipe.epochs, validation)
-            for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-                group["lr"] = base * factor
-            totals += self._step(batch, generator, step)
+        values = StepValues(self.parts.loss_names)
+        made = batches(
+            self.train_set.images, self.labels, self.sampler.batches(epoch), self.parts.device
+        )
+        with values.explaining(), contextlib.closing(made):
+            for index, batch in enumerate(made):
+                step = epoch * steps + index
+                factor = self.recipe.schedule.rate(step, steps, self.recipe.epochs, validation)
+                for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+                    group["lr"] = base * factor
+                self._step(batch, generator, step, values)
         with own_work():
             self.parts.combiner.end_epoch()
             weights = self.parts.combiner.weights()
-        means = (totals / steps).tolist()
+        means = values.means(steps)
+        # Where no step reads its gradient, that of the last one speaks for all.
+        self.learns = self.learns or values.objective_moved or self._has_gradient()
         return {
             "epoch": epoch + 1,
             "objective": means[0],
@@ -172,18 +173,17 @@ class Trainer:
             "learning_rate": self.base_lrs[0] * factor,
         }
 
-    def _step(self, batch: np.ndarray, generator: torch.Generator, step: int) -> Tensor:
-        """One update on the images `batch` (B,); gives objective and losses, (1 + M,) float64."""
-        parts = self.parts
-        stored, covered = batch_of(self.train_set.images, batch, parts.device)
-        images = parts.train_transform(stored, generator, covered)
-        labels = self.labels[torch.as_tensor(batch, device=parts.device)]  # (B,)
+    def _step(
+        self, batch: Batch, generator: torch.Generator, step: int, values: StepValues
+    ) -> None:
+        """One update on a batch; its objective and losses go to `values`."""
+        images = self.parts.train_transform(batch.stored, generator, batch.covered)
+        note_labels(batch.labels, batch.host_labels)
         with own_work():
-            values = self._update(images, labels, step)
+            self._update(images, batch.labels, step, values)
         heartbeat.moved()
-        return values
 
-    def _update(self, images: Tensor, labels: Tensor, step: int) -> Tensor:
+    def _update(self, images: Tensor, labels: Tensor, step: int, values: StepValues) -> None:
         """What losses, combiner and backbone do with a batch, (B, 3, S, S) and (B,)."""
         parts, recipe = self.parts, self.recipe
         through = BackbonePass(parts.model.backbone, recipe, parts.device)
@@ -194,14 +194,15 @@ class Trainer:
         )
         seed_step(self.seed, "combiner", step)
         self.optimizer.zero_grad(set_to_none=True)
-        if parts.combiner.sees_gradients:  # which those of NaN would break
-            self._check_finite(passed.losses.detach(), parts.loss_names, step)
+        waits = devices.reads_wait(passed.losses.device)
+        if parts.combiner.sees_gradients and not waits:  # which those of NaN would break
+            check_finite(passed.losses.detach(), parts.loss_names, step)
         objective = objective_of(parts, passed)
-        values = torch.cat([objective.detach().reshape(1), passed.losses.detach()]).double().cpu()
-        self._check_finite(values, ("the objective", *parts.loss_names), step)
+        values.add(torch.cat([objective.detach().reshape(1), passed.losses.detach()]), step)
         self.backward(parts, through, passed, objective)
-        # Looked at only where nothing else shows that there is something to learn.
-        self.learns = self.learns or bool(values[0] != 0) or self._has_gradient()
+        if not waits:
+            # Looked at only where nothing else shows that there is something to learn.
+            self.learns = self.learns or values.objective_moved or self._has_gradient()
         if recipe.optimizer.max_gradient_norm:
             # The combiner's penalty is not part of the norm: it would shrink the network's steps.
             nn.utils.clip_grad_norm_(parts.model.parameters(), recipe.optimizer.max_gradient_norm)
@@ -211,7 +212,6 @@ class Trainer:
             self.auxiliary_optimizer.zero_grad(set_to_none=True)
             auxiliary.backward()
             self.auxiliary_optimizer.step()
-        return values
 
     def _has_gradient(self) -> bool:
         parameters = self.parts.model.parameters()
@@ -228,17 +228,6 @@ class Trainer:
             f"from. Losses of pairs need several images per class and several classes in a batch "
             f"(recipe.batch)."
         )
-
-    def _check_finite(self, values: Tensor, names: Sequence[str], step: int) -> None:
-        if bool(values.isfinite().all()):
-            return
-        bad = [
-            f"{name} is {value}"
-            for name, value in zip(names, values.tolist(), strict=True)
-            if not math.isfinite(value)
-        ]
-        # The losses say more than the objective that they make NaN.
-        raise NotFinite(f"{'; '.join(bad[1:] or bad)} at step {step}", step)
 
     def _keep(self, record: dict[str, Any]) -> None:
         """Take the current state for the one that is tested."""

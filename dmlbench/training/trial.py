@@ -29,8 +29,8 @@ from dmlbench.training.environment import (
     reset_peak_memory,
 )
 from dmlbench.training.kept_weights import keep_weights
+from dmlbench.training.step_values import NotFinite
 from dmlbench.training.test_phase import test_phase
-from dmlbench.training.train import NotFinite
 from dmlbench.training.train_phase import TrainPhase
 from dmlbench.training.trained import read_trained
 from dmlbench.training.trial_folder import TrialFolder

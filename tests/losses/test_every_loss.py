@@ -1,45 +1,13 @@
 """What holds for every built-in loss, new ones included, on the batches that break losses."""
 
 import importlib
-import inspect
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from every_loss import EVERY, LABELS, D, batch, build
 
-from dmlbench.losses import LOSSES
-
-C, D = 8, 10
-VARIANTS = {
-    "triplet": [{"mining": "hard"}, {"mining": "semi-hard"}, {"mining": "batch-hard"}]
-    + [{"squared": True}, {"mining": "semi-hard", "margin": 1.0, "mining_margin": 0.1}],
-    "multi-similarity": [{"mining": False}],
-    "margin": [
-        {"mining": "all", "learn_beta": False, "class_beta": False},
-        {"mining": "all"},
-        {"class_beta": False},
-    ],
-    "cross-batch-memory": [
-        {"start": 0},
-        {"start": 0, "loss": "contrastive", "batch_loss": False},
-        {"start": 0, "loss": "lifted-structure"},
-        {"start": 0, "loss": "multi-similarity"},
-    ],
-    "n-pairs": [{"scale": 16.0}],
-    "angular": [{"n_pairs": True}],
-    "cross-entropy": [{"on": "features"}],
-    "lifted-structure": [{"scale": 8.0, "l2_weight": 0.1}],
-    "proxy-nca": [{"smoothing": 0.1}],
-}
-EVERY = {
-    " ".join([spec.name, *(f"{key}={value}" for key, value in parameters.items())]): (
-        spec,
-        parameters,
-    )
-    for spec in LOSSES
-    for parameters in [{}, *VARIANTS.get(spec.name, [])]
-}
 EACH = pytest.mark.parametrize("name", EVERY)
 WITH_CLASSES = [
     name
@@ -48,35 +16,6 @@ WITH_CLASSES = [
     or (spec.name == "margin" and parameters.get("class_beta", True))
 ]
 CLASSLESS = [name for name in EVERY if name not in WITH_CLASSES]
-
-LABELS = {
-    "equal classes": torch.arange(16) % 4,
-    "unequal classes": torch.tensor([0] * 7 + [1] * 5 + [2] * 2 + [3, 4]),
-    "no positives": torch.arange(8),
-    "one class": torch.zeros(8, dtype=torch.int64),
-    "one item": torch.tensor([3]),
-    "a pair": torch.tensor([3, 3]),
-    "two singles": torch.tensor([3, 4]),
-}
-
-
-def build(name):
-    """A fresh loss, the same each time."""
-    spec, parameters = EVERY[name]
-    module, _, attribute = spec.target.partition(":")
-    found = getattr(importlib.import_module(module), attribute)
-    offers = {"num_classes": C, "embedding_dim": D, "num_features": D}
-    asked = inspect.signature(found).parameters
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return found(**parameters, **{k: v for k, v in offers.items() if k in asked})
-
-
-def batch(case, dtype=torch.float32):
-    generator = torch.Generator().manual_seed(2)
-    labels = LABELS[case]
-    embeddings = torch.randn(len(labels), D, generator=generator, dtype=torch.float64) + 0.5
-    return embeddings.to(dtype), labels
 
 
 def value_and_gradient(loss, embeddings, labels):
@@ -179,7 +118,7 @@ def test_a_number_of_many_digits_is_refused_without_writing_it_out(digits):
     huge = 10 ** (digits - 1)
     for loss, name in [("triplet", "margin"), ("fastap", "num_bins"), ("margin", "mining")]:
         with pytest.raises(ValueError, match=f"{name} is an integer of about {digits:,} digits"):
-            spec = next(spec for spec in LOSSES if spec.name == loss)
+            spec = next(spec for spec, _ in EVERY.values() if spec.name == loss)
             module, _, attribute = spec.target.partition(":")
             getattr(importlib.import_module(module), attribute)(**{name: huge})
 

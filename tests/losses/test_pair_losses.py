@@ -415,7 +415,10 @@ def test_angular_beside_n_pairs_takes_one_pair_per_class():
     embeddings, labels = batch("unequal classes")
     loss = AngularLoss(45.0, n_pairs=True, weight=3.0, l2_weight=0.1)
     assert loss.takes == "unnormalised" and AngularLoss().takes == "embeddings"
-    a, p = (torch.nn.functional.normalize(embeddings[items]) for items in first_two(labels))
+    a, p = (
+        torch.nn.functional.normalize(embeddings[items])
+        for items in first_two(labels, labels.device)
+    )
     costs = []
     for c in range(len(a)):  # tan 45° is 1
         others = [4 * (a[c] + p[c]) @ p[k] - 4 * a[c] @ p[c] for k in range(len(a)) if k != c]
@@ -426,7 +429,7 @@ def test_angular_beside_n_pairs_takes_one_pair_per_class():
 
 def test_n_pairs_penalises_squared_lengths_of_its_pairs_alone():
     embeddings, labels = batch("unequal classes")
-    pairs = torch.cat(first_two(labels))
+    pairs = torch.cat(first_two(labels, labels.device))
     penalty = NPairsLoss(l2_weight=0.3)(embeddings, labels)
     penalty = penalty - NPairsLoss(l2_weight=0.0)(embeddings, labels)
     expected = 0.3 * 2 * embeddings[pairs].square().sum(1).mean()
