@@ -16,7 +16,7 @@ from dmlbench.plan.request import Request
 from dmlbench.plugins.components import create_dataset, create_loss
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.assemble import Origin
-from dmlbench.running.jobs import Resources
+from dmlbench.running.jobs import Cluster, Resources
 from dmlbench.running.planning import make_plan
 from dmlbench.running.runner import execute_plan
 
@@ -48,6 +48,9 @@ def run(
     clustering: bool = True,
     keep_weights: bool = True,
     trial_timeout: float | None = None,
+    executor: str = "local",
+    address: str | None = None,
+    gpus_per_trial: float = 1.0,
     without: str | Sequence[str] = (),
     retry_failed: bool = False,
     submitter: str | None = None,
@@ -71,6 +74,8 @@ def run(
     clustering: whether to compute NMI and AMI, which can cost more than all retrieval metrics.
     keep_weights: whether to keep the weights of each trained model, for `load_model`.
     trial_timeout: seconds without progress after which a trial is ended; it leaves no result.
+    executor: "local", or "ray" for the cluster at `address` (None: the one that Ray finds from
+        here, or a new one on this machine), where a trial takes `gpus_per_trial` of a GPU.
     submitter, paper, code: who stands behind the entries, and the addresses (http or https) of
         paper and code.
     watch: called with every event of every trial.
@@ -111,6 +116,7 @@ def run(
             clustering=clustering,
             keep_weights=keep_weights,
             trial_timeout=trial_timeout,
+            cluster=_cluster(executor, address, gpus_per_trial),
         ),
         without=without,
         retry_failed=retry_failed,
@@ -129,6 +135,18 @@ def run(
     if unwritten:
         raise DmlbenchError(unwritten)
     return outcome.entries
+
+
+def _cluster(executor: str, address: str | None, gpus_per_trial: float) -> Cluster | None:
+    if executor not in ("local", "ray"):
+        raise UsageError(f"executor must be 'local' or 'ray', not {executor!r}.")
+    if not 0 < gpus_per_trial <= 1:
+        raise UsageError(f"gpus_per_trial must be above 0 and at most 1, not {gpus_per_trial!r}.")
+    if executor == "ray":
+        return Cluster(address=address, gpus_per_trial=gpus_per_trial)
+    if address is not None or gpus_per_trial != 1:
+        raise UsageError("address and gpus_per_trial go with executor='ray'.")
+    return None
 
 
 def _names(given: str | Sequence[str]) -> list[str]:

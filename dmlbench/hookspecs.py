@@ -138,8 +138,8 @@ class TrialEvent:
     settings: the configuration as JSON values: ``losses``, ``combiner``, ``dataset``, ``backbone``
         (each with ``distribution``, ``name``, ``params``), ``recipe`` and ``protocol``.
     values: JSON values, among them (where known) ``epoch``, ``loss``, ``losses``, ``weights``,
-        ``validation_map_at_r``, ``seconds``, ``images_done`` of ``images`` and, at the end,
-        ``metrics`` or ``reason``.
+        ``validation_map_at_r``, ``seconds``, ``images_done`` of ``images``, ``place`` (the device
+        that it runs on, and the node) and, at the end, ``metrics`` or ``reason``.
     """
 
     kind: str

@@ -51,7 +51,7 @@ def embed_command(
     from dmlbench.files import require_writable
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.embed_folder import FORMATS, embed_folder, write_embedded
-    from dmlbench.running.executors.job import found_device
+    from dmlbench.running.executors.devices import found_device
     from dmlbench.running.models import load_network
     from dmlbench.version import __version__
 

@@ -36,12 +36,6 @@ without_option = click.option(
     multiple=True,
     help="Leave out the plugins of this distribution. May be repeated.",
 )
-timeout_option = click.option(
-    "--trial-timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(1),
-    help="End a trial that shows no progress for so long; it leaves no result.  [default: never]",
-)
 
 
 def verbosity_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,13 +91,6 @@ def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Those of `request_options` that say which configurations, not how often they are trained."""
     for option in reversed([*_LOSSES, *_ROWS, *_SETTINGS]):
-        command = option(command)
-    return command
-
-
-def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say what a command may use."""
-    for option in reversed(_RESOURCES):
         command = option(command)
     return command
 
@@ -294,26 +281,4 @@ _SETTINGS = [
     ),
     leaderboards_option("--out"),
     without_option,
-]
-
-_RESOURCES = [
-    click.option(
-        "--jobs",
-        type=click.IntRange(1),
-        help="Trials at once.  [default: one per core; 1 on a GPU]",
-    ),
-    click.option(
-        "--threads",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="CPU threads of each trial.",
-    ),
-    click.option(
-        "--device",
-        default="auto",
-        show_default=True,
-        help="cpu, cuda, cuda:1, ...; auto takes CUDA where it is there.",
-    ),
-    timeout_option,
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dmlbench.cli.run_view import RunView, stage
+from dmlbench.cli.run_view import RunView, place, stage
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.trial import trial_title
 
@@ -54,7 +54,8 @@ class ProgressLines:
 
     def _stage(self, trial: dict[str, Any]) -> str:
         text = stage(trial, self.view.epochs)
-        return text if text.startswith("features") else f"epoch {text}"
+        on = f" on {place(trial)}" if place(trial) else ""
+        return (text if text.startswith("features") else f"epoch {text}") + on
 
     def _write(self, line: str) -> None:
         self.last = self.view.clock()

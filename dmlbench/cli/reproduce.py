@@ -12,12 +12,18 @@ from dmlbench.cli.options import (
     leaderboards_option,
     read_seeds,
     read_splits,
-    timeout_option,
     unconfined_option,
     verbosity_options,
     without_option,
 )
 from dmlbench.cli.renamed import RenamedOption
+from dmlbench.cli.resources import (
+    cluster_options,
+    device_option,
+    jobs_option,
+    read_cluster,
+    timeout_option,
+)
 
 # The exit code of each verdict; what could not be decided is not a success.
 _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "inconclusive": 1}
@@ -54,10 +60,9 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "inconclusive": 1}
     metavar="TEXT",
     help="With --fresh: what seeds and splits are drawn by.  [default: a random text]",
 )
-@click.option(
-    "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one per core; 1 on a GPU]"
-)
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
+@jobs_option
+@device_option
+@cluster_options
 @timeout_option
 @click.option(
     "--name",
@@ -91,6 +96,9 @@ def reproduce_command(
     salt: str | None,
     jobs: int | None,
     device: str,
+    executor: str,
+    address: str | None,
+    gpus_per_trial: float | None,
     trial_timeout: float | None,
     who: str,
     no_record: bool,
@@ -133,6 +141,7 @@ def reproduce_command(
     salt = new_salt() if salt is None else check_salt(salt)
     if fresh is not None and (seeds is not None or splits is not None):
         raise UsageError("--fresh draws trials; leave --seeds and --splits out.")
+    cluster = read_cluster(executor, address, gpus_per_trial)
     who = check_name(who)
     path = find_entry_file(leaderboards, entry)
     found = read_entry(path)
@@ -169,6 +178,7 @@ def reproduce_command(
                 device=device,
                 trial_timeout=trial_timeout,
                 confined=None if unconfined else confinement_in(place),
+                cluster=cluster,
                 without=without,
                 watch=watch,
             )

@@ -8,14 +8,9 @@ from typing import Any
 import click
 
 from dmlbench.cli.config_file import config_option
-from dmlbench.cli.options import (
-    json_option,
-    read_request,
-    request_options,
-    resource_options,
-    verbosity_options,
-)
+from dmlbench.cli.options import json_option, read_request, request_options, verbosity_options
 from dmlbench.cli.renamed import RenamedOption
+from dmlbench.cli.resources import read_resources, resource_options
 
 
 @click.command("run")
@@ -59,7 +54,6 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     from dmlbench.cli.report import show_outcome
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.assemble import Origin
-    from dmlbench.running.jobs import Resources
     from dmlbench.running.planning import make_plan
     from dmlbench.running.runner import execute_plan
 
@@ -70,13 +64,8 @@ def run_command(as_json: bool, without: tuple[str, ...], **options: Any) -> int:
     plan = make_plan(read_request({**options, "without": without}), registry)
     warn_unranked(plan)
     hint_dimensions(plan)
-    resources = Resources(
-        jobs=options["jobs"],
-        threads=options["threads"],
-        device=options["device"],
-        clustering=options["clustering"],
-        keep_weights=options["keep_weights"],
-        trial_timeout=options["trial_timeout"],
+    resources = read_resources(
+        options, clustering=options["clustering"], keep_weights=options["keep_weights"]
     )
     if not any(plan.pending(options["retry_failed"])):
         click.echo(

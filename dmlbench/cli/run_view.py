@@ -40,6 +40,7 @@ class RunView:
                 self.started = self.clock()
             epoch = event.values["epoch"]
             self.running[key] = {"label": event.configuration, "epoch": epoch, "from": epoch}
+            self.running[key]["place"] = event.values.get("place", "")
         elif event.kind == "refit_started":
             trial = self.running.setdefault(key, {"label": event.configuration, "epoch": 0})
             trial["refit"] = event.values["epoch"], event.values["epochs"]
@@ -50,7 +51,8 @@ class RunView:
             trial["refit"] = event.values["epoch"], trial["refit"][1]
         elif event.kind == "features_progress":
             self.running.setdefault(key, {"label": event.configuration, "epoch": 0})
-            self.running[key]["features"] = event.values
+            self.running[key] |= {"features": event.values}
+            self.running[key]["place"] = event.values.get("place", "")
         elif event.kind == "epoch_finished":
             self.epochs_done += 1
             self.running.setdefault(key, {"label": event.configuration}).update(event.values)
@@ -78,9 +80,11 @@ class RunView:
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        columns = ("Trial", "Seed", "Epoch", "Loss", "Val MAP@R", "Weights")
+        places = any(place(trial) for trial in self.running.values())
+        columns = ("Trial", "Seed", "Epoch", "Loss", "Val MAP@R", "Weights", *["Place"] * places)
         for index, column in enumerate(columns):
-            table.add_column(column, justify="left" if index in (0, 5) else "right", no_wrap=True)
+            left = index in (0, 5, 6)
+            table.add_column(column, justify="left" if left else "right", no_wrap=True)
         for (entry_id, split, seed), trial in self.running.items():
             value, loss = trial.get("validation_map_at_r"), trial.get("objective")
             table.add_row(
@@ -90,6 +94,7 @@ class RunView:
                 "" if loss is None else f"{loss:.4f}",
                 "" if value is None else f"{100 * value:.1f} %",
                 Text(self._weights(entry_id, trial.get("weights"))),
+                *[Text(place(trial))] * places,
             )
         return Group(table, Text(self.summary()))
 
@@ -110,6 +115,12 @@ class RunView:
             return f"{text}; getting ready" if not self.running else text
         minutes, seconds = divmod(round(left), 60)
         return f"{text}, about {minutes}:{seconds:02d} left"
+
+
+def place(trial: dict[str, Any]) -> str:
+    """Where a trial runs; "" where that goes without saying."""
+    where = trial.get("place", "")
+    return "" if where == "cpu" else where
 
 
 def stage(trial: dict[str, Any], epochs: int) -> str:

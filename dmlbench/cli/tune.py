@@ -13,10 +13,10 @@ from dmlbench.cli.options import (
     json_option,
     read_request,
     read_seeds,
-    resource_options,
     tuning_options,
     verbosity_options,
 )
+from dmlbench.cli.resources import read_resources, resource_options
 from dmlbench.plan.search_space import BUDGET, TUNING_SEEDS
 
 
@@ -58,18 +58,11 @@ def tune_command(
     """
     from dmlbench.plan.request import rows_of
     from dmlbench.plugins.loading import load_plugins
-    from dmlbench.running.jobs import Resources
     from dmlbench.running.tune import tune
     from dmlbench.running.tuning_records import setting_of
 
     registry = load_plugins(without)
-    resources = Resources(
-        jobs=options.pop("jobs"),
-        threads=options.pop("threads"),
-        device=options.pop("device"),
-        trial_timeout=options.pop("trial_timeout"),
-        clustering=False,  # validation knows MAP@R alone
-    )
+    resources = read_resources(options, clustering=False)  # validation knows MAP@R alone
     request = read_request({**options, "seeds": "1", "splits": "1", "tuned": False, "refit": False})
     settings = [
         setting_of(row.configuration, registry, row.fixed) for row in rows_of(request, registry)

@@ -17,15 +17,27 @@ def code_sha256(configuration: Configuration, registry: Registry) -> str:
 
 def component_sources(configuration: Configuration, registry: Registry) -> dict[str, str | None]:
     """Source hash of each component, by kind and id; None for what comes with dmlbench."""
+    return {
+        f"{kind}/{component.id}": None
+        if component.distribution == BUILT_IN
+        else source_sha256(registry.resolve(kind, component.id).spec.target)
+        for kind, component in _components(configuration)
+    }
+
+
+def component_targets(configuration: Configuration, registry: Registry) -> set[tuple[str, str]]:
+    """Distribution and target of each component that does not come with dmlbench."""
+    return {
+        (component.distribution, registry.resolve(kind, component.id).spec.target)
+        for kind, component in _components(configuration)
+        if component.distribution != BUILT_IN
+    }
+
+
+def _components(configuration: Configuration) -> list[tuple[str, Component]]:
     chosen = [("losses", loss) for loss in configuration.losses]
     chosen += [("combiners", configuration.combiner)] if configuration.combiner else []
-    chosen += [("datasets", configuration.dataset), ("backbones", configuration.backbone)]
-
-    def source(kind: str, component: Component) -> str | None:
-        target = registry.resolve(kind, component.id).spec.target
-        return None if component.distribution == BUILT_IN else source_sha256(target)
-
-    return {f"{kind}/{component.id}": source(kind, component) for kind, component in chosen}
+    return [*chosen, ("datasets", configuration.dataset), ("backbones", configuration.backbone)]
 
 
 def with_defaults(configuration: Configuration, registry: Registry) -> Configuration:

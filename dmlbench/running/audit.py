@@ -15,6 +15,7 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import read_entry
 from dmlbench.leaderboard.verification.drawing import drawn_trials
 from dmlbench.plugins.registry import Registry
+from dmlbench.running.jobs import Cluster
 from dmlbench.running.planning import Plan
 from dmlbench.running.reproduce import Reproduction, confinement_in, plan_trials, reproduce
 
@@ -47,6 +48,7 @@ def audit(
     device: str = "auto",
     trial_timeout: float | None = None,
     confine: bool = True,
+    cluster: Cluster | None = None,
     without: Sequence[str] = (),
     watching: Callable[[Plan], Watching] = lambda plan: contextlib.nullcontext(),
 ) -> Iterator[Audited]:
@@ -57,7 +59,7 @@ def audit(
     seconds: time limit of all together, at which what still trains is ended. An entry is left out
         and named if its trials took its author longer than what remains. That time is the author's
         word: it decides what is begun, never for how long it trains.
-    trial_timeout, without: as of `reproduce`.
+    trial_timeout, cluster, without: as of `reproduce`.
     confine: train confined (`confinement_in`), where this machine can.
     watching: around the training of a plan; gives what to call with its events, or None.
     """
@@ -94,6 +96,7 @@ def audit(
                     trial_timeout=trial_timeout,
                     until=until,
                     confined=confined,
+                    cluster=cluster,
                     without=without,
                     watch=watch,
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,10 +12,11 @@ from typing import Any
 
 from dmlbench.errors import DmlbenchError, PluginError, UsageError
 from dmlbench.plan.config import Configuration
+from dmlbench.plugins.registry import Registry
 from dmlbench.running.executors.confinement import Confinement
+from dmlbench.running.executors.events import Executor
 from dmlbench.running.executors.local import LocalExecutor
 from dmlbench.running.planning import PlannedTrial
-from dmlbench.training.environment import available_cores
 
 _log = logging.getLogger(__name__)
 
@@ -23,17 +25,31 @@ NO_RESULT = "the process that trained it sent a result that cannot be read"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A cluster of Ray that trials run on.
+
+    address: None for the one that Ray finds from here, or starts on this machine.
+    gpus_per_trial: above 0, at most 1; several trials share a GPU with a fraction.
+    """
+
+    address: str | None = None
+    gpus_per_trial: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resources:
     """What a run may use: `jobs` trials at once, with `threads` threads each, on `device`.
 
-    jobs: None for as many as the processor has room for, or 1 on a GPU.
-    device: "cpu", "cuda", "cuda:1", ..., or "auto" for CUDA where it is there.
+    jobs: None for as many as the processor has room for, or one on each GPU.
+    device: as of `dmlbench.running.executors.devices.found_devices`: "cpu", "cuda" for every
+        visible GPU, "cuda:1", "cuda:0,cuda:2", or "auto" for CUDA where it is there.
     clustering: whether to spend time on NMI and AMI; without, they are None, and nothing else
         about an entry changes.
     keep_weights: whether trials leave the weights that were tested beside their embeddings.
     trial_timeout: seconds without progress after which a trial is ended; None for never.
     confined: how the processes that train are confined; None for not at all.
     until: the time (`time.monotonic`) at which every trial is ended; None for never.
+    cluster: None for this machine.
     """
 
     jobs: int | None = None
@@ -44,11 +60,30 @@ class Resources:
     trial_timeout: float | None = None
     confined: Confinement | None = None
     until: float | None = None
+    cluster: Cluster | None = None
 
-    def processes(self, device: str, pending: int) -> int:
-        """How many trials run at once, of `pending`, on the device that was found."""
-        room = 1 if device != "cpu" else max(1, available_cores() // self.threads)
-        return min(self.jobs or room, pending)
+    def executor(self, configurations: Iterable[Configuration], registry: Registry) -> Executor:
+        """What runs the jobs, one at a time until it is told to make room.
+
+        configurations: that will be trained; a cluster must have their packages.
+        Raises `UsageError` where there is no such cluster, or Ray is not installed.
+        """
+        if self.cluster is None:
+            return LocalExecutor(1, self.threads, self.trial_timeout, self.confined, self.until)
+        if importlib.util.find_spec("ray") is None:
+            raise UsageError("--executor ray takes Ray: pip install 'dmlbench[ray]'.")
+        from dmlbench.running.executors.packages import packages_of
+        from dmlbench.running.executors.ray_cluster import RayExecutor
+        from dmlbench.running.executors.ray_room import Share
+
+        return RayExecutor(
+            self.cluster.address,
+            packages_of(configurations, registry),
+            Share(self.device, self.threads, self.cluster.gpus_per_trial),
+            self.trial_timeout,
+            self.confined is not None,
+            self.until,
+        )
 
 
 class TrialJobs:
@@ -96,28 +131,34 @@ def configuration_message(
 
 def prepare(
     needed: Iterable[tuple[Configuration, int]],
-    executor: LocalExecutor,
+    executor: Executor,
     messages: Mapping[str, Mapping[str, Any]],
-) -> tuple[list[str], str]:
+) -> tuple[list[str], list[str]]:
     """Build every configuration once, so what is wrong shows before any training.
 
     needed: each configuration with each class split that it is trained on, all on one dataset.
         Every configuration is built on its first split, and on every other split one of them.
     messages: by entry id.
-    Gives the decisions that loading the data took, and the device. Raises `DmlbenchError` that
+    Gives the decisions that loading the data took, and the devices. Raises `DmlbenchError` that
     names what is at fault (`dmlbench.training.readiness`).
     """
-    device = "cpu"
+    devices: list[str] = []
     reports: dict[str, None] = {}
     errors = {UsageError.exit_code: UsageError, PluginError.exit_code: PluginError}
     jobs: Iterator[Any] = (
         (configuration, {"kind": "prepare", **messages[configuration.entry_id], "split": split})
         for configuration, split in _once_each(needed)
     )
+    jobs = (
+        # Devices are looked for once: each that is tried costs the time to open it.
+        (configuration, message if index == 0 else {**message, "device": "cpu"})
+        for index, (configuration, message) in enumerate(jobs)
+    )
     for event in executor.run(jobs):
         name = event.job.label()
         if event.kind == "done":
-            report, device = _prepared(name, event.values["result"])
+            report, found = _prepared(name, event.values["result"])
+            devices = devices or found
             reports.update(dict.fromkeys(report))
         elif event.kind == "error":
             raise errors.get(event.values["exit_code"], DmlbenchError)(event.values["message"])
@@ -133,7 +174,7 @@ def prepare(
                 f"{name} cannot be trained: {event.values['message']}, while data and components "
                 f"were made ready"
             )
-    return list(reports), device
+    return list(reports), devices
 
 
 def _once_each(needed: Iterable[tuple[Configuration, int]]) -> list[tuple[Configuration, int]]:
@@ -147,11 +188,11 @@ def _once_each(needed: Iterable[tuple[Configuration, int]]) -> list[tuple[Config
     return chosen
 
 
-def _prepared(name: str, result: Mapping[str, Any]) -> tuple[list[str], str]:
-    report, device = result.get("report"), result.get("device")
-    if not isinstance(device, str) or not isinstance(report, list):
+def _prepared(name: str, result: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    report, devices = result.get("report"), result.get("devices")
+    if not isinstance(devices, list) or not devices or not isinstance(report, list):
         raise DmlbenchError(f"{name} cannot be trained: {NO_RESULT}")
-    return [str(line) for line in report], device
+    return [str(line) for line in report], [str(device) for device in devices]
 
 
 def still_message(name: str, values: Mapping[str, Any], trial: PlannedTrial | None = None) -> str:

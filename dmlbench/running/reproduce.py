@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,15 +33,13 @@ from dmlbench.plan.identity import states_the_same
 from dmlbench.plan.protocol import NOT_GUARDED, PROTOCOL
 from dmlbench.plugins.registry import Registry
 from dmlbench.running.executors.confinement import Confinement, confinement
-from dmlbench.running.jobs import Resources
+from dmlbench.running.jobs import Cluster, Resources
 from dmlbench.running.planning import Plan, PlannedTrial
 from dmlbench.running.runner import execute_plan
 from dmlbench.statistics.formatting import listed
 from dmlbench.statistics.intervals import Key
 from dmlbench.training.trial_folder import TrialFolder
 from dmlbench.version import __version__
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -149,6 +146,7 @@ def reproduce(
     trial_timeout: float | None = None,
     until: float | None = None,
     confined: Confinement | None = None,
+    cluster: Cluster | None = None,
     without: Sequence[str] = (),
     watch: Callable[[TrialEvent], None] | None = None,
 ) -> Reproduction:
@@ -156,7 +154,7 @@ def reproduce(
 
     kind: "reproduced" for the entry's own trials, "audited" for those that `salt` draws of them, or
         "confirmed" for the fresh seeds that it draws (`dmlbench.leaderboard.verification.drawing`).
-    trial_timeout, until: as of `Resources`.
+    trial_timeout, until, cluster: as of `Resources`.
     confined: as `confinement_in` gives it for the plan's folder; None to train as a run does.
     without: distributions whose plugins are not loaded; `registry` lacks them too.
 
@@ -167,10 +165,6 @@ def reproduce(
     who, salt = check_name(who), None if salt is None else check_salt(salt)
     threads = max((threads_of(trial) for trial in entry.trials), default=1)
     clustering = any(trial.metrics.clustered for trial in entry.completed)
-    needed = any(trial.status == "to do" for trial in plan.trials)
-    sentence = confined.sentence if confined and needed else ""
-    if confined and needed and not confined.prefix:
-        _log.warning("%s", sentence)
     resources = Resources(
         jobs=jobs,
         threads=threads,
@@ -180,8 +174,10 @@ def reproduce(
         trial_timeout=trial_timeout,
         confined=confined,
         until=until,
+        cluster=cluster,
     )
     outcome = execute_plan(plan, registry, resources, without, watch=watch)
+    sentence = " ".join(dict.fromkeys(outcome.confined))
     unfinished = tuple(
         f"{trial.title}: {reason}"
         for trial, reason in outcome.failures

@@ -23,8 +23,8 @@ from dmlbench.plugins.registry import Registry
 from dmlbench.running.assemble import Origin
 from dmlbench.running.dispatch import EventDispatcher
 from dmlbench.running.entries import update_entry
+from dmlbench.running.executors.events import Event, Executor
 from dmlbench.running.executors.job import TRAINED
-from dmlbench.running.executors.local import Event, LocalExecutor
 from dmlbench.running.jobs import (
     NO_RESULT,
     Resources,
@@ -47,6 +47,7 @@ class RunOutcome:
 
     failures: trials that failed, and those that ended without a result.
     unwritten: configurations whose finished trials make no entry, with the reasons.
+    confined: how what trained was confined, in sentences, where that was asked for.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -54,6 +55,7 @@ class RunOutcome:
     unwritten: list[tuple[Configuration, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    confined: list[str] = field(default_factory=list)
 
 
 def execute_plan(
@@ -107,20 +109,21 @@ class _Execution:
         """Train trials, those last that another run is training."""
         require_writable(self.plan.out, "Give another folder with --leaderboards.")
         # One process first: it renders or decodes the data that the others then find cached.
-        resources = self.resources
-        with LocalExecutor(
-            1, resources.threads, resources.trial_timeout, resources.confined, resources.until
-        ) as executor:
+        with self.resources.executor(self.plan.configurations, self.registry) as executor:
             by_split = {(t.configuration.entry_id, t.split): t.configuration for t in pending}
             needed = [(configuration, split) for (_, split), configuration in by_split.items()]
-            reports, device = prepare(needed, executor, self.messages)
+            reports, devices = prepare(needed, executor, self.messages)
             self.outcome.notes += reports
+            for confined in executor.confinements():
+                self.outcome.confined.append(confined.sentence)
+                if not confined.prefix:
+                    _log.warning("%s", confined.sentence)
             make_folder(self.plan.out, self.plan.out / TRIALS)
             # Only now: where something cannot be built, what is on file stays as it is.
             for trial in pending:
                 if trial.status == "failed":
                     trial.folder.discard_result()
-            executor.processes = self.resources.processes(device, len(pending))
+            executor.make_room(devices, self.resources.jobs, len(pending))
             elsewhere = self._pass(executor, pending, wait=False)
             if elsewhere:
                 _log.warning(
@@ -147,7 +150,7 @@ class _Execution:
         self._add_earlier_failures()
 
     def _pass(
-        self, executor: LocalExecutor, trials: Sequence[PlannedTrial], wait: bool
+        self, executor: Executor, trials: Sequence[PlannedTrial], wait: bool
     ) -> list[PlannedTrial]:
         """Train trials once each; gives those that another run holds."""
         elsewhere = []
@@ -156,7 +159,10 @@ class _Execution:
         for event in executor.run(jobs):
             trial = event.job
             if event.kind == "progress":
-                self.dispatcher.emit(trial, event.values["kind"], event.values["values"])
+                kind, values = event.values["kind"], event.values["values"]
+                begins = kind in ("trial_started", "features_progress")
+                where = {"place": event.place} if begins else {}
+                self.dispatcher.emit(trial, kind, {**values, **where})
                 continue
             if event.kind == "still":
                 _log.warning("%s", still_message(self._name(trial), event.values, trial))

@@ -25,7 +25,6 @@ from dmlbench.leaderboard.entries.tuning import TuningRecord, TuningTrial
 from dmlbench.plan.code import code_sha256
 from dmlbench.plan.search_space import BUDGET, TUNING_SEEDS
 from dmlbench.plugins.registry import Registry
-from dmlbench.running.executors.local import LocalExecutor
 from dmlbench.running.jobs import (
     NO_RESULT,
     Resources,
@@ -76,7 +75,8 @@ def tune(
     make_folder(out, out / TRIALS / "tuning")
     for study in studies:
         study.resume(out)
-    stopped = _run_studies(studies, _Queue(out, resources, without), watch, watch_epochs)
+    queue = _Queue(out, resources, without)
+    stopped = _run_studies(studies, queue, registry, watch, watch_epochs)
     if stopped:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in stopped.items())
         raise TrialFailure(
@@ -98,21 +98,22 @@ def _require_space(settings: Sequence[Setting]) -> None:
 def _run_studies(
     studies: Sequence[Study],
     queue: _Queue,
+    registry: Registry,
     watch: Watch | None,
     watch_epochs: WatchEpochs | None,
 ) -> dict[str, str]:
     """Train tuning trials until every study is done; gives reasons of those that stopped."""
     resources, stopped = queue.resources, {}
-    with LocalExecutor(1, resources.threads, resources.trial_timeout) as executor:
-        needed = {s.setting.configuration.entry_id: s.setting.configuration for s in studies}
+    needed = {s.setting.configuration.entry_id: s.setting.configuration for s in studies}
+    with resources.executor(needed.values(), registry) as executor:
         messages = {
             entry_id: configuration_message(configuration, queue.out, resources, queue.without)
             for entry_id, configuration in needed.items()
         }
-        _, device = prepare([(c, TUNING_SPLIT) for c in needed.values()], executor, messages)
+        _, devices = prepare([(c, TUNING_SPLIT) for c in needed.values()], executor, messages)
         for study in studies:
             queue.add_next_trial(study)
-        executor.processes = resources.processes(device, max(1, len(queue.jobs)))
+        executor.make_room(devices, resources.jobs, max(1, len(queue.jobs)))
         for event in executor.run(queue):
             study, seed = event.job
             name = study.setting.configuration.label()

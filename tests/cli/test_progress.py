@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
 from dmlbench.cli.progress import watch_run
 from dmlbench.cli.progress_lines import PAUSE, ProgressLines
@@ -65,6 +66,22 @@ def test_a_line_every_half_minute_where_epochs_are_slow(plan):
     between = [line for line in lines if " done" in line and ": epoch" in line]
     assert len(between) == 16 and between[0].endswith("; triplet, seed 0: epoch 3/25")
     assert "about 7:50 left" in between[0]
+
+
+def test_where_trials_run_is_said_once_there_is_a_choice(plan):
+    clock, lines = Clock(), []
+    view = ProgressLines(RunView(plan, False, clock), write=lines.append)
+    for seed, place in enumerate(("cuda:0", "cuda:1")):
+        view.take(event(plan, "trial_started", seed, epoch=0, epochs=25, place=place))
+    clock.now += 2 * PAUSE
+    view.take(event(plan, "refit_started", 0, epoch=0, epochs=9))
+    assert lines[0].endswith(
+        "triplet, seed 0: epoch 0/9 on all classes on cuda:0; triplet, seed 1: epoch 0/25 on cuda:1"
+    )
+    console = Console(width=120)
+    with console.capture() as shown:
+        console.print(view.view)
+    assert "Place" in shown.get() and "cuda:1" in shown.get()
 
 
 def test_verbose_has_a_line_per_epoch(plan):

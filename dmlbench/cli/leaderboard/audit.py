@@ -11,12 +11,18 @@ import click
 from dmlbench.cli.options import (
     json_option,
     leaderboards_option,
-    timeout_option,
     unconfined_option,
     verbosity_options,
     without_option,
 )
 from dmlbench.cli.renamed import RenamedOption, warn
+from dmlbench.cli.resources import (
+    cluster_options,
+    device_option,
+    jobs_option,
+    read_cluster,
+    timeout_option,
+)
 
 if TYPE_CHECKING:
     from dmlbench.running.audit import Audited
@@ -55,10 +61,9 @@ if TYPE_CHECKING:
     help="Name of the auditor, stored in the attestation.",
 )
 @click.option("--no-record", is_flag=True, help="Print the results without recording them.")
-@click.option(
-    "--jobs", type=click.IntRange(1), help="Trials at once.  [default: one per core; 1 on a GPU]"
-)
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
+@jobs_option
+@device_option
+@cluster_options
 @timeout_option
 @unconfined_option
 @without_option
@@ -74,6 +79,9 @@ def audit_command(
     no_record: bool,
     jobs: int | None,
     device: str,
+    executor: str,
+    address: str | None,
+    gpus_per_trial: float | None,
     trial_timeout: float | None,
     unconfined: bool,
     without: tuple[str, ...],
@@ -102,6 +110,7 @@ def audit_command(
     from dmlbench.running.audit import Audited, audit
 
     salt = new_salt() if salt is None else check_salt(salt)
+    cluster = read_cluster(executor, address, gpus_per_trial)
     who = check_name(who)
     paths: list[Path] = []
     left_out: list[Audited] = []
@@ -140,6 +149,7 @@ def audit_command(
             device=device,
             trial_timeout=trial_timeout,
             confine=not unconfined,
+            cluster=cluster,
             without=without,
             watching=lambda plan: watch_run(plan, verbosity=verbosity),
         ):

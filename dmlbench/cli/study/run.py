@@ -8,12 +8,8 @@ from typing import Any
 
 import click
 
-from dmlbench.cli.options import (
-    leaderboards_option,
-    resource_options,
-    verbosity_options,
-    without_option,
-)
+from dmlbench.cli.options import leaderboards_option, verbosity_options, without_option
+from dmlbench.cli.resources import read_resources, resource_options
 from dmlbench.cli.tune import report_epoch, report_trial
 
 
@@ -44,7 +40,6 @@ def run_command(
     from dmlbench.cli.progress import watch_run
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.running.assemble import Origin
-    from dmlbench.running.jobs import Resources
     from dmlbench.running.runner import execute_plan
     from dmlbench.study.boards import study_rows
     from dmlbench.study.design import read_study
@@ -56,12 +51,7 @@ def run_command(
     study = read_study(design)
     registry = load_plugins(without)
     rows = part_of(study_rows(study, registry, leaderboards), *map(int, numbers.groups()))
-    resources = Resources(
-        jobs=options["jobs"],
-        threads=options["threads"],
-        device=options["device"],
-        trial_timeout=options["trial_timeout"],
-    )
+    resources = read_resources(options)
     try:
         verbosity = options["verbosity"]
         tune_rows(

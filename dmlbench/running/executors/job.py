@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dmlbench.errors import DmlbenchError, UsageError
+from dmlbench.errors import DmlbenchError
 from dmlbench.plan.config import Configuration, configuration_from_json
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.executors.channel import JobEnd
 from dmlbench.running.executors.descriptors import open_standard_streams, redirect
+from dmlbench.running.executors.devices import found_device, found_devices, keep_only
 from dmlbench.training import heartbeat
 from dmlbench.training.failures import (
     MachineTrouble,
@@ -127,7 +128,7 @@ class Job:
         from dmlbench.training.readiness import check_buildable, dataset_errors
 
         job = self.message
-        device = found_device(job["device"])
+        devices = found_devices(job["device"])
         configuration, registry = self._configuration(), load_plugins(job["without"])
         heartbeat.enter("loading data", patient=True)
         with dataset_errors(configuration):
@@ -139,7 +140,7 @@ class Job:
             *(data.split_facts["report"] if data.split_facts else ()),
             *(obstacles() if job["clustering"] else ()),
         ]
-        return {"report": report, "device": device}
+        return {"report": report, "devices": devices, "fingerprint": data.fingerprint}
 
     def _trial(self) -> dict[str, Any]:
         job = self.message
@@ -177,14 +178,15 @@ class Job:
         import torch
 
         job = self.message
+        device = keep_only(job["device"], job.get("visible"))  # before code of plugins is there
         configuration, registry = self._configuration(), load_plugins(job["without"])
         torch.set_num_threads(job["threads"])
         heartbeat.enter("loading data", patient=True)
         source = _source(configuration, registry, job["split"])
         source.training()
         heartbeat.enter("building the components")
-        device = torch.device(found_device(job["device"]))
-        return configuration, job["seed"], registry, source, folder, device, self._emit
+        where = torch.device(found_device(device))
+        return configuration, job["seed"], registry, source, folder, where, self._emit
 
     def _configuration(self) -> Configuration:
         return configuration_from_json(self.message["configuration"])
@@ -212,19 +214,6 @@ def _source(configuration: Configuration, registry: Any, split: int) -> DataSour
     from dmlbench.training.data_source import DataSource
 
     return DataSource(configuration, registry, split)
-
-
-def found_device(name: str) -> str:
-    """The device that "auto" means here. Raises `UsageError` for one that is not there."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {name} cannot be used here: {error}. Try cpu.") from error
-    return name
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from dmlbench.running.executors.channel import RunEnd
 from dmlbench.running.executors.confinement import Confinement
 from dmlbench.running.executors.descriptors import open_standard_streams
+from dmlbench.running.executors.events import Event
 from dmlbench.running.executors.launchers import (
     Launcher,
     LauncherGone,
@@ -25,24 +26,12 @@ from dmlbench.running.executors.launchers import (
     worker_environment,
 )
 from dmlbench.running.executors.watchdog import WARN_SECONDS, Watchdog
+from dmlbench.training.environment import available_cores
 
 #: How long a process may take to end once its job has, or once it has closed its channel.
 _GRACE_SECONDS = 10.0
 #: Pieces of up to 64 KiB: of a job at its turn, and of one whose process has ended.
 _READS, _LAST_READS = 16, 1024
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happened to a job.
-
-    kind: "progress"; "still", after a while without a sign; or one that ends the job: "done",
-        "error", "died" and "overdue". Every job ends exactly once.
-    """
-
-    job: Any
-    kind: str
-    values: Mapping[str, Any]
 
 
 @dataclass
@@ -51,12 +40,18 @@ class _Running:
 
     job: Any
     channel: RunEnd
+    place: str = ""
     ended: bool = False
+
+    def event(self, kind: str, values: Mapping[str, Any]) -> Event:
+        """An event of this job."""
+        return Event(self.job, kind, values, self.place)
 
 
 class LocalExecutor:
     """Runs jobs in up to `processes` processes at once with `threads` threads each.
 
+    A job's message names its device, unless `make_room` has said which devices there are.
     time_limit: seconds without a sign after which a job is ended; None for never.
     confined: how the processes are confined; None for not at all.
     until: the time (`time.monotonic`) from which on no job starts and those that run are ended;
@@ -73,13 +68,14 @@ class LocalExecutor:
         until: float | None = None,
     ) -> None:
         open_standard_streams()
-        self.processes = processes
         self.threads = threads
         self.stray_messages = 0
         self._until = until
         self._confined = confined or Confinement((), {}, "")
         self._watchdog = Watchdog(time_limit, WARN_SECONDS, time.monotonic)
         self._launcher: Launcher | None = None
+        # A place takes one job at a time, on its device; "" takes the one that the message names.
+        self._places = [""] * processes
         self._running: dict[str, _Running] = {}
         self._selector = selectors.DefaultSelector()
 
@@ -93,6 +89,15 @@ class LocalExecutor:
             running.channel.close()
         self._running.clear()
         self._selector.close()
+
+    def make_room(self, devices: list[str], jobs: int | None, pending: int) -> None:
+        """Of `dmlbench.running.executors.events.Executor`: the devices are handed out in turn."""
+        room = len(devices) if devices != ["cpu"] else max(1, available_cores() // self.threads)
+        count = min(jobs or room, pending)
+        self._places = [devices[index % len(devices)] for index in range(count)]
+
+    def confinements(self) -> list[Confinement]:
+        return [self._confined] if self._confined.sentence else []
 
     def run(self, jobs: Iterable[tuple[Any, Mapping[str, Any]]]) -> Iterator[Event]:
         """Carry out ``(job, message)`` pairs in order, yielding events as they come.
@@ -133,18 +138,21 @@ class LocalExecutor:
                 running.ended = True
                 self._launcher.kill(name)
                 self._watchdog.limit_to(name, _GRACE_SECONDS)
-                yield Event(running.job, "died", ended)
+                yield running.event("died", ended)
         for job, _ in waiting:
             yield Event(job, "died", ended)
 
     def _hand_out(self, waiting: Iterator[Any]) -> None:
-        while len(self._running) < self.processes:
+        free = list(self._places)
+        for running in self._running.values():
+            free.remove(running.place)
+        for place in free:
             job = next(waiting, None)
             if job is None:
                 return
-            self._start(*job)
+            self._start(*job, place)
 
-    def _start(self, job: Any, message: Mapping[str, Any]) -> None:
+    def _start(self, job: Any, message: Mapping[str, Any], place: str) -> None:
         if self._launcher is None:
             environment = {**worker_environment(self.threads), **self._confined.environment}
             self._launcher = launcher(environment, self._confined.prefix)
@@ -152,11 +160,11 @@ class LocalExecutor:
         name = uuid.uuid4().hex
         ours, theirs = socket.socketpair()
         channel = RunEnd(ours, name)
-        self._running[name] = _Running(job, channel)
+        self._running[name] = _Running(job, channel, place)
         self._watchdog.begin(name)
         self._selector.register(channel, selectors.EVENT_READ, name)
         self._launcher.start(name, theirs)
-        channel.send(message)
+        channel.send({**message, "device": place} if place else message)
 
     def _take_messages(self, name: str, most: int = _READS) -> Iterator[Event]:
         """What a job has told so far, of which `most` pieces are read: others have their turn."""
@@ -181,7 +189,7 @@ class LocalExecutor:
             running.ended = True
             self._watchdog.limit_to(name, _GRACE_SECONDS)
         if kind in ("done", "error", "progress"):
-            yield Event(running.job, kind, message)
+            yield running.event(kind, message)
 
     def _take_ends(self) -> Iterator[Event]:
         """Processes that have ended, whatever they had told."""
@@ -206,7 +214,7 @@ class LocalExecutor:
         del self._running[name]
         self.stray_messages += running.channel.stray
         if not running.ended:
-            yield Event(running.job, "died", {"message": reason})
+            yield running.event("died", {"message": reason})
 
     def _lose_all(self, reason: str) -> Iterator[Event]:
         """The process that starts others has gone, and with it all that it had started."""
@@ -229,7 +237,7 @@ class LocalExecutor:
             if overdue and running.channel.ended:
                 running.ended = True
                 reason = "the process that trained it closed its channel to the run"
-                yield Event(running.job, "died", {"message": reason})
+                yield running.event("died", {"message": reason})
             else:
                 running.ended = overdue
-                yield Event(running.job, "overdue" if overdue else "still", values)
+                yield running.event("overdue" if overdue else "still", values)

@@ -1,0 +1,275 @@
+"""Kill workers, nodes and drivers of a cluster of Ray, and check that nothing is lost.
+
+    python benchmarks/cluster_campaign.py --kills 10
+    python benchmarks/cluster_campaign.py --only plugin,two-drivers
+    python benchmarks/cluster_campaign.py --only overhead
+
+Starts a cluster of three nodes on this machine, each with its own cache. `kills` runs a command and
+kills (SIGKILL), at a random moment, a process that a node has started, a node with all its
+processes, or the command itself, which is then started again. The round fails if the command does
+not end well, or if what it leaves differs from what a local run leaves (times and machines apart).
+`plugin` has a plugin on two of the nodes only, `two-drivers` starts the same command twice at once,
+`overhead` compares the seconds per trial with those of the local executor. Takes `pip install ray`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from crash_campaign import TRAINED, _content, _descendants
+from ray.cluster_utils import Cluster
+
+NODES = 3
+PLUGIN = """
+from dmlbench.hookspecs import LossSpec, hookimpl
+
+@hookimpl
+def dmlbench_losses():
+    return [LossSpec(name="elsewhere", target="campaign_loss:Loss", summary="Only here.")]
+"""
+LOSS = "from dmlbench.losses.triplet import TripletLoss as Loss\n"
+
+
+class Machines:
+    """A cluster of nodes on this machine: one that only manages, and `NODES` that train."""
+
+    def __init__(self, base: Path) -> None:
+        self.base, self.number = base, 0
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        head = {"num_cpus": 0, "object_store_memory": 80 << 20, "include_dashboard": False}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.nodes = [self.add() for _ in range(NODES)]
+
+    def add(self, **environment: str) -> Any:
+        """Start a node with one CPU and a cache of its own."""
+        self.number += 1
+        environment["DMLBENCH_CACHE"] = str(self.base / f"cache-{self.number}")
+        return self.cluster.add_node(num_cpus=1, object_store_memory=80 << 20, env_vars=environment)
+
+    def end(self, node: Any) -> None:
+        """A node is gone, with all that it has started, and no word of it."""
+        for pid in self.processes(node):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.cluster.remove_node(node, allow_graceful=False)
+
+    def processes(self, node: Any) -> list[int]:
+        """The processes of a node: the first one manages it."""
+        managers = [p.process.pid for group in node.all_processes.values() for p in group]
+        return [pid for one in managers for pid in (one, *_descendants(one))]
+
+    def trains(self, node: Any) -> list[int]:
+        """Those of a node's processes that belong to trials."""
+        found = []
+        for pid in self.processes(node):
+            with contextlib.suppress(OSError):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+                if command.startswith(b"ray::") or b"fork_server" in command:
+                    found.append(pid)
+        return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the campaign; gives 1 if anything failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="kills,two-drivers,plugin,overhead")
+    options = parser.parse_args(arguments)
+    cases = {
+        "kills": lambda base, machines: kills(base, machines, options.kills, options.seed),
+        "two-drivers": two_drivers,
+        "plugin": plugin,
+        "overhead": overhead,
+    }
+    faults = 0
+    with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
+        base = Path(folder)
+        os.environ["OMP_NUM_THREADS"] = "1"
+        os.environ["DMLBENCH_CACHE"] = str(base / "cache")
+        machines = Machines(base)
+        try:
+            for name in options.only.split(","):
+                found = cases[name](base, machines)
+                faults += len(found)
+                for fault in found:
+                    print(f"    {fault}", flush=True)
+        finally:
+            machines.cluster.shutdown()
+    print(f"{faults} faults")
+    return 1 if faults else 0
+
+
+def kills(base: Path, machines: Machines, count: int, seed: int) -> list[str]:
+    """Kill something of a run `count` times."""
+    draw, faults, tally = random.Random(seed), [], Counter()
+    expected, _ = _local(base)
+    out = base / "whole"
+    started = time.monotonic()
+    assert _start(machines, out).wait() == 0
+    seconds = time.monotonic() - started
+    if _content(out) != expected:
+        faults.append("without a kill: other content than a local run")
+    again = 0
+    for number in range(count):
+        out = base / f"kill-{number}"
+        victim = draw.choice(["worker", "node", "driver"])
+        command = _start(machines, out)
+        time.sleep(draw.uniform(0.3, 0.95) * seconds)
+        if command.poll() is not None:
+            tally["too late"] += 1
+        elif victim == "driver":
+            command.kill()
+            command.wait()
+            command = _start(machines, out)
+        elif victim == "node":
+            node = machines.nodes.pop(draw.randrange(NODES))
+            machines.end(node)
+            machines.nodes.append(machines.add())
+        else:
+            found = [pid for node in machines.nodes for pid in machines.trains(node)]
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(draw.choice(found), signal.SIGKILL)
+        tally[victim] += 1
+        where = f"kill {number} ({victim})"
+        code = command.wait(timeout=600)
+        if code == 1 and victim == "worker":  # a trial's own process: as locally, it has no result
+            tally["trials without a result, trained by the next call"] += 1
+            code = _start(machines, out).wait(timeout=600)
+        if code:
+            faults.append(f"{where}: exit code {code}: {_words(out)}")
+        elif (found := _content(out)) != expected:
+            differing = [k for k in {*found, *expected} if found.get(k) != expected.get(k)]
+            faults.append(f"{where}: other content: {', '.join(sorted(differing)[:5])}")
+        again += sum(_repeated(out))
+    print(f"kills: {dict(tally)}, {again} epochs trained again, {len(faults)} faults", flush=True)
+    return faults
+
+
+def two_drivers(base: Path, machines: Machines) -> list[str]:
+    """The same command twice at once: every trial is trained once."""
+    expected, _ = _local(base)
+    out = base / "two"
+    commands = [_start(machines, out), _start(machines, out)]
+    codes = [command.wait(timeout=600) for command in commands]
+    faults = [f"exit codes {codes}: {_words(out)}"] if any(codes) else []
+    if _content(out) != expected:
+        faults.append("other content than a local run")
+    if any(_repeated(out)):
+        faults.append("an epoch was trained twice")
+    print(f"two-drivers: {len(faults)} faults", flush=True)
+    return faults
+
+
+def plugin(base: Path, machines: Machines) -> list[str]:
+    """A plugin that one node lacks: nothing is trained, and the node is named."""
+    site = base / "site"
+    info = site / "campaign-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: campaign\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[dmlbench]\nplugin = campaign_plugin\n")
+    (site / "campaign_plugin.py").write_text(PLUGIN)
+    (site / "campaign_loss.py").write_text(LOSS)
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    while machines.nodes:
+        machines.end(machines.nodes.pop())
+    having = [machines.add(PYTHONPATH=path) for _ in range(2)]
+    out = base / "plugin"
+    losses = ["--losses", "elsewhere", "--combiner", "none"]
+    faults = []
+    if code := _start(machines, out, losses, PYTHONPATH=path).wait(timeout=600):
+        faults.append(f"with the plugin everywhere: exit code {code}: {_words(out)}")
+    lacking = machines.add()
+    out = base / "lacking"
+    code, said = _start(machines, out, losses, PYTHONPATH=path).wait(timeout=600), ""
+    said = _words(out)
+    if code != 3 or f"({lacking.node_id[:8]}) does not have the package campaign 1.0" not in said:
+        faults.append(f"with a node without it: exit code {code}: {said}")
+    if list(out.rglob("result.json")):
+        faults.append("something was trained nonetheless")
+    print(f"plugin: {said.strip()}", flush=True)
+    machines.nodes = [*having, lacking]
+    return faults
+
+
+def overhead(base: Path, machines: Machines) -> list[str]:
+    """Seconds per trial, one at a time, on the cluster and here; the first of each is left out."""
+    seconds = {"local": [], "ray": []}
+    for number, executor in enumerate(["ray", "local"] * 3):
+        for seeds in ("1", "13"):
+            options = ["--losses", "ms", "--combiner", "none", "--seeds", seeds, "--jobs", "1"]
+            out = base / f"overhead-{number}-{seeds}"
+            started = time.monotonic()
+            assert _start(machines, out, options, executor=executor).wait() == 0, _words(out)
+            seconds[executor].append(time.monotonic() - started)
+    per_trial = {
+        name: min((many - one) / 12 for one, many in zip(of[::2], of[1::2], strict=True))
+        for name, of in seconds.items()
+    }
+    start = {name: min(of[::2]) for name, of in seconds.items()}
+    for name, value in per_trial.items():
+        print(
+            f"overhead: {name:5} {value:.2f} s per further trial, {start[name]:.1f} s for one",
+            flush=True,
+        )
+    return []
+
+
+def _local(base: Path) -> tuple[dict[str, Any], float]:
+    """What a run on this machine leaves, and how long it takes."""
+    out = base / "local"
+    started = time.monotonic()
+    if not out.exists():
+        assert _start(None, out, executor="local").wait() == 0, _words(out)
+    return _content(out), time.monotonic() - started
+
+
+def _start(
+    machines: Machines | None,
+    out: Path,
+    options: Sequence[str] = ("--losses", "ms,proxy-anchor", "--seeds", "2"),
+    executor: str = "ray",
+    **environment: str,
+) -> subprocess.Popen[bytes]:
+    where = ["--executor", executor]
+    if executor == "ray":
+        where += ["--address", machines.cluster.address]
+    with open(f"{out}.txt", "ab") as words:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "dmlbench", "run", *TRAINED, *options, *where),
+                *("--leaderboards", str(out)),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=words,
+            env={**os.environ, **environment},
+        )
+
+
+def _words(out: Path) -> str:
+    return Path(f"{out}.txt").read_text()[-800:]
+
+
+def _repeated(out: Path) -> list[int]:
+    """For each trial, how many epochs its log tells of more than once."""
+    found = []
+    for log in out.rglob("log.txt"):
+        epochs = [line for line in log.read_text().splitlines() if line.startswith("epoch ")]
+        found.append(len(epochs) - len(set(line.partition(":")[0] for line in epochs)))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

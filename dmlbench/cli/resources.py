@@ -1,0 +1,99 @@
+"""Options that say what a command may use, and where it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Trials at once.  [default: one per core, or one on each GPU]",
+)
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda (every visible GPU), cuda:1 or a list such as cuda:0,cuda:2; auto takes CUDA "
+    "where it is there.",
+)
+timeout_option = click.option(
+    "--trial-timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(1),
+    help="End a trial that shows no progress for so long; it leaves no result.  [default: never]",
+)
+_CLUSTER = [
+    click.option(
+        "--executor",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Train on this machine, or on a cluster of Ray.",
+    ),
+    click.option(
+        "--address",
+        metavar="ADDRESS",
+        help="With --executor ray: of the cluster.  [default: the one that Ray finds, or a new one "
+        "on this machine]",
+    ),
+    click.option(
+        "--gpus-per-trial",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="With --executor ray: the part of a GPU that a trial takes.  [default: 1]",
+    ),
+]
+_RESOURCES = [
+    jobs_option,
+    click.option(
+        "--threads",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="CPU threads of each trial.",
+    ),
+    device_option,
+    *_CLUSTER,
+    timeout_option,
+]
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that `read_cluster` reads."""
+    for option in reversed(_CLUSTER):
+        command = option(command)
+    return command
+
+
+def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what a command may use."""
+    for option in reversed(_RESOURCES):
+        command = option(command)
+    return command
+
+
+def read_cluster(executor: str, address: str | None, gpus_per_trial: float | None) -> Any:
+    """The `dmlbench.running.jobs.Cluster` that the options name; None for this machine."""
+    from dmlbench.errors import UsageError
+    from dmlbench.running.jobs import Cluster
+
+    if executor == "local":
+        if address is not None or gpus_per_trial is not None:
+            raise UsageError("--address and --gpus-per-trial go with --executor ray.")
+        return None
+    return Cluster(
+        address=address, gpus_per_trial=1.0 if gpus_per_trial is None else gpus_per_trial
+    )
+
+
+def read_resources(values: dict[str, Any], **more: Any) -> Any:
+    """The `dmlbench.running.jobs.Resources` that `resource_options` spell, taken from `values`."""
+    from dmlbench.running.jobs import Resources
+
+    cluster = read_cluster(
+        *(values.pop(name) for name in ("executor", "address", "gpus_per_trial"))
+    )
+    given = {name: values.pop(name) for name in ("jobs", "threads", "device", "trial_timeout")}
+    return Resources(**given, cluster=cluster, **more)
