@@ -82,7 +82,7 @@ def component_page(kind: str, spec: Spec, measured: Mapping[str, Any] | None) ->
     """The page of one loss or combiner."""
     module, _, class_name = spec.target.partition(":")
     prose, parameters, papers = described(module, class_name)
-    facts = {
+    rows = {
         "names": ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases)),
         "family": getattr(spec, "family", ""),
         "heads": getattr(spec, "heads", ""),
@@ -91,7 +91,7 @@ def component_page(kind: str, spec: Spec, measured: Mapping[str, Any] | None) ->
     parts = [
         f"# {spec.name}",
         f"{spec.summary}.",
-        table(["", ""], ([key, value] for key, value in facts.items() if value)),
+        table(["", ""], ([key, value] for key, value in rows.items() if value)),
         "## Definition",
         *prose,
         "## Parameters",

@@ -39,9 +39,9 @@ def show_outcome(plan: Plan, outcome: RunOutcome, registry: Registry, as_json: b
         if as_json:
             click.echo(json.dumps([]))
         return
-    standing = Tiers(plan.out).standing
-    frame = leaderboard_frame(outcome.entries, standing=standing)
-    found = verdicts(outcome.entries, standing=standing)
+    verification = Tiers(plan.out).verification
+    frame = leaderboard_frame(outcome.entries, verification=verification)
+    found = verdicts(outcome.entries, verification=verification)
     if as_json:
         click.echo(render_json(frame, found, DEFAULT_METRIC))
         return

@@ -208,8 +208,8 @@ def reproduce_command(
         for line in result.unfinished:
             click.echo(f"  ! {plain(line, 500)}")
         if recorded:
-            standing = Tiers(path.parent).standing(found)
-            on = f" on fresh {standing.confirmed_on}" if standing.confirmed_on else ""
-            tier = "; ".join([f"the row is {standing.tier}{on}", *standing.concerns])
+            verification = Tiers(path.parent).verification(found)
+            on = f" on fresh {verification.confirmed_on}" if verification.confirmed_on else ""
+            tier = "; ".join([f"the row is {verification.tier}{on}", *verification.issues])
             click.echo(f"Recorded: {recorded}; {plain(tier, 1000)}", err=True)
     return _CODES[result.agreement.verdict]

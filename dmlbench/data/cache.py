@@ -102,7 +102,7 @@ class CacheEntry:
             _log.warning("The cache entry %s %s; it is made again.", self.folder, problem)
             return None
         array = np.load(self.folder / "images.npy", mmap_mode=None if in_memory else "r")
-        return array, self._facts()["notes"]
+        return array, self._metadata()["notes"]
 
     def confirm(self, name: str, still_holds: Callable[[Mapping[str, Any]], bool]) -> None:
         """Keep an entry on disk that was made from another value of `name`, if it still holds.
@@ -110,12 +110,12 @@ class CacheEntry:
         still_holds: called with the entry's notes, only where nothing but `name` differs.
         """
         try:
-            facts = self._facts()
-            before, now = dict(facts["made_from"]), dict(self.made_from or {})
+            metadata = self._metadata()
+            before, now = dict(metadata["made_from"]), dict(self.made_from or {})
             differs = before.pop(name) != now.pop(name)
-            if before != now or not differs or not still_holds(facts["notes"]):
+            if before != now or not differs or not still_holds(metadata["notes"]):
                 return
-            text = json.dumps({**facts, "made_from": self.made_from})
+            text = json.dumps({**metadata, "made_from": self.made_from})
             write_atomically(self.folder / "entry.json", lambda file: file.write(text.encode()))
         except (OSError, ValueError, KeyError, TypeError):
             return  # damage is told when the entry is read
@@ -123,15 +123,15 @@ class CacheEntry:
     def problem(self, hash_limit_bytes: float = float("inf")) -> str:
         """Return what is wrong with the entry on disk: "absent", a description, or ""."""
         try:
-            facts = self._facts()
+            metadata = self._metadata()
             size = (self.folder / "images.npy").stat().st_size
-            if size != facts["bytes"]:
-                return f"holds {size} bytes instead of {facts['bytes']}"
-            if self.made_from is not None and facts["made_from"] != self.made_from:
+            if size != metadata["bytes"]:
+                return f"holds {size} bytes instead of {metadata['bytes']}"
+            if self.made_from is not None and metadata["made_from"] != self.made_from:
                 return "was made from something else"
             if size <= hash_limit_bytes:
                 with open(self.folder / "images.npy", "rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != facts["sha256"]:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != metadata["sha256"]:
                         return "has changed since it was written"
         except FileNotFoundError:
             return "absent"
@@ -172,7 +172,7 @@ class CacheEntry:
             array = np.concatenate([np.empty((0, *shape[1:]), dtype), *chunks()])
             return array, dict(notes())
         array = np.load(self.folder / "images.npy", mmap_mode=None if in_memory else "r")
-        return array, self._facts()["notes"]
+        return array, self._metadata()["notes"]
 
     @contextlib.contextmanager
     def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
@@ -197,7 +197,7 @@ class CacheEntry:
                 pass  # a file system without locks: at worst it is made twice
             yield
 
-    def _facts(self) -> dict[str, Any]:
+    def _metadata(self) -> dict[str, Any]:
         return json.loads((self.folder / "entry.json").read_text("utf-8"))
 
     def _write(
@@ -233,14 +233,14 @@ class CacheEntry:
                     raise ValueError(
                         f"the chunks for {self.folder} fill {file.tell()} bytes, not {size}"
                     )
-            facts = {
+            metadata = {
                 "made_from": self.made_from,
                 "bytes": size,
                 "sha256": digest.hexdigest(),
                 "notes": notes(),
             }
             with _disk():
-                (unfinished / "entry.json").write_text(json.dumps(facts), "utf-8")
+                (unfinished / "entry.json").write_text(json.dumps(metadata), "utf-8")
                 self._take_over(unfinished)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -16,18 +16,19 @@ from dmlbench.data.images import Dataset, ImageSet, fingerprint, image_sets
 class TrainingData:
     """The training images of a dataset on one class split; of the rest what an entry says of it.
 
-    facts: of the dataset with its own split, JSON values: fingerprint, numbers of classes and
-        images, decisions of the loading. split_facts: the same of a random split; None on the own.
+    metadata: of the dataset with its own split, JSON values: fingerprint, numbers of classes and
+        images, decisions of the loading.
+    split_metadata: the same of a random split; None on the dataset's own.
     """
 
     train: ImageSet
-    facts: dict[str, Any]
-    split_facts: dict[str, Any] | None = None
+    metadata: dict[str, Any]
+    split_metadata: dict[str, Any] | None = None
 
     @property
     def fingerprint(self) -> str:
         """Of the data that are trained on."""
-        return (self.split_facts or self.facts)["fingerprint"]
+        return (self.split_metadata or self.metadata)["fingerprint"]
 
 
 def training_data(dataset: Dataset, split: ClassSplit | None = None) -> TrainingData:
@@ -35,17 +36,17 @@ def training_data(dataset: Dataset, split: ClassSplit | None = None) -> Training
 
     split: of this dataset, to train on instead of its own.
     """
-    facts = _facts(dataset)
-    split_facts = None if split is None else _facts(split)
+    metadata = _metadata(dataset)
+    split_metadata = None if split is None else _metadata(split)
     used = dataset if split is None else split
     others = [images for side, images in image_sets(used) if side != "train"]
-    images = apart_from(used.train, others, (split_facts or facts)["fingerprint"])
+    images = apart_from(used.train, others, (split_metadata or metadata)["fingerprint"])
     # The labels, too, may be the first part of all.
     train = replace(used.train, images=images, labels=np.array(used.train.labels))
-    return TrainingData(train, facts, split_facts)
+    return TrainingData(train, metadata, split_metadata)
 
 
-def _facts(dataset: Dataset) -> dict[str, Any]:
+def _metadata(dataset: Dataset) -> dict[str, Any]:
     gallery = getattr(dataset, "gallery", None)
     return {
         "fingerprint": fingerprint(dataset),

@@ -50,9 +50,9 @@ def assemble_entry(
     Raises `DmlbenchError` where the trials saw different data or models.
     """
     ordered = sorted(results, key=lambda result: result.trial.key)
-    facts = ordered[0].facts
+    metadata = ordered[0].metadata
     for result in ordered[1:]:
-        differing = facts.differing(result.facts)
+        differing = metadata.differing(result.metadata)
         if differing:
             raise DmlbenchError(
                 f"{configuration.label()}: the trials of {ordered[0].trial.title} and "
@@ -71,7 +71,7 @@ def assemble_entry(
         }
 
     identity = configuration.to_json()
-    rates = facts.loss_rates or [None] * len(configuration.losses)
+    rates = metadata.loss_rates or [None] * len(configuration.losses)
     return Entry.model_validate(
         {
             "schema_version": 2,
@@ -82,7 +82,7 @@ def assemble_entry(
                 "sha256": configuration.protocol.sha256,
                 "rules": configuration.protocol.to_json(),
             },
-            "dataset": record("datasets", configuration.dataset, **facts.dataset.model_dump()),
+            "dataset": record("datasets", configuration.dataset, **metadata.dataset.model_dump()),
             "losses": [
                 record("losses", loss, learning_rate=rate)
                 for loss, rate in zip(configuration.losses, rates, strict=True)
@@ -90,12 +90,14 @@ def assemble_entry(
             "combiner": (
                 record("combiners", configuration.combiner) if configuration.combiner else None
             ),
-            "backbone": record("backbones", configuration.backbone, **facts.backbone.model_dump()),
+            "backbone": record(
+                "backbones", configuration.backbone, **metadata.backbone.model_dump()
+            ),
             "recipe": identity["recipe"],
             "recipe_overrides": configuration.recipe.overrides(),
-            "embedding_dim": facts.embedding_dim,
-            "head_dims": facts.head_dims,
-            "head_parameters": facts.head_parameters,
+            "embedding_dim": metadata.embedding_dim,
+            "head_dims": metadata.head_dims,
+            "head_parameters": metadata.head_parameters,
             "trials": [result.trial for result in ordered],
             "tuning": [record.model_dump() for record in tuning],
             "dmlbench_version": __version__,

@@ -24,8 +24,8 @@ def finished_results(out: Path, configuration: Configuration, code: str) -> dict
     results: dict[Key, TrialResult] = {}
     entry = stored_entry(out, configuration, code)
     if entry is not None:
-        facts = entry.facts
-        results |= {t.key: TrialResult(facts=facts, trial=t) for t in entry.trials}
+        metadata = entry.metadata
+        results |= {t.key: TrialResult(metadata=metadata, trial=t) for t in entry.trials}
     folder = TrialFolder(out, configuration.entry_id, code, seed=0).path.parent
     for path in sorted(folder.glob("*seed-*")):
         result = read_result(path, TrialResult)

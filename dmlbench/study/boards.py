@@ -17,7 +17,7 @@ from dmlbench.leaderboard.entries.metrics import (
     values_by_trial,
 )
 from dmlbench.leaderboard.entries.store import leaderboard_folders, linked_out, read_entries
-from dmlbench.leaderboard.verification.tiers import Standing, Tiers
+from dmlbench.leaderboard.verification.tiers import Tiers, Verification
 from dmlbench.plan.expressions import dotted
 from dmlbench.plan.request import Request, rows_of
 from dmlbench.plugins.registry import Registry
@@ -121,11 +121,11 @@ def find_entries(
     study: Study,
     rows: Iterable[StudyRow],
     entries: Sequence[Entry],
-    standing: Mapping[str, Standing] | None = None,
+    verification: Mapping[str, Verification] | None = None,
 ) -> Found:
     """Pick each row's entry among those of leaderboards.
 
-    standing: by content hash; rows of tier "unverified" count as missing.
+    verification: by content hash; rows of tier "unverified" count as missing.
     Raises `UsageError` where two entries fit one row, or where rows of a dataset are of different
     groups (`dmlbench.leaderboard.comparison.groups`; the learning rates are the design's).
     """
@@ -145,8 +145,8 @@ def find_entries(
         if not fitting:
             continue
         (entry,) = fitting
-        stands = None if standing is None else standing.get(entry.content_sha256())
-        if stands is not None and stands.tier == "unverified":
+        of_entry = None if verification is None else verification.get(entry.content_sha256())
+        if of_entry is not None and of_entry.tier == "unverified":
             notes.append(f"{row.title} fails its checks and is left out.")
             continue
         done = completed_values(entry, metric)
@@ -173,14 +173,14 @@ def find_in(study: Study, registry: Registry, out: Path, even_empty: bool = Fals
         return Found({}, {}, [])
     entries: list[Entry] = []
     problems: list[str] = [*linked_out(out).values()]
-    standing: dict[str, Standing] = {}
+    verification: dict[str, Verification] = {}
     for folder in leaderboard_folders(out):
         found, refused = read_entries(folder)
         tiers = Tiers(folder)
-        standing |= {entry.content_sha256(): tiers.standing(entry) for entry in found}
+        verification |= {entry.content_sha256(): tiers.verification(entry) for entry in found}
         entries += found
         problems += refused
-    found_rows = find_entries(study, rows, entries, standing)
+    found_rows = find_entries(study, rows, entries, verification)
     return replace(found_rows, notes=[*found_rows.notes, *problems])
 
 

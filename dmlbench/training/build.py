@@ -23,7 +23,7 @@ from dmlbench.data.subset import subset
 from dmlbench.data.training_data import TrainingData
 from dmlbench.data.transforms import TestTransform, TrainTransform
 from dmlbench.errors import DmlbenchError, UsageError
-from dmlbench.leaderboard.entries.trial_result import BackboneFacts
+from dmlbench.leaderboard.entries.trial_result import BackboneMetadata
 from dmlbench.plan.config import Component, Configuration
 from dmlbench.plugins.components import create
 from dmlbench.plugins.loading import load_target
@@ -45,12 +45,12 @@ class BuiltTrial:
 
     parts: what is trained. images: (split, image set) -> what `parts` take for that split: the
         set itself, or its features under a frozen backbone.
-    backbone_facts: what the entry says of the backbone.
+    backbone_metadata: what the entry says of the backbone.
     """
 
     parts: TrainingModules
     images: Callable[[str, ImageSet], ImageSet]
-    backbone_facts: BackboneFacts
+    backbone_metadata: BackboneMetadata
 
 
 def build(
@@ -105,7 +105,7 @@ def build(
     return BuiltTrial(
         parts,
         features.image_set if recipe.frozen else lambda split, images: images,
-        BackboneFacts(
+        BackboneMetadata(
             num_parameters=sum(p.numel() for p in backbone.parameters()),
             num_features=backbone.num_features,
             weights_sha256=weights if pretrained else None,

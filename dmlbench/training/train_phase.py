@@ -14,8 +14,8 @@ import torch
 
 from dmlbench.data.subset import subset
 from dmlbench.data.training_data import TrainingData
-from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
-from dmlbench.leaderboard.entries.trial_result import TrialFacts
+from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
+from dmlbench.leaderboard.entries.trial_result import TrialMetadata
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.registry import Registry
 from dmlbench.training.build import BuiltTrial, Emit, build, training_split
@@ -38,7 +38,7 @@ from dmlbench.training.trial_folder import TrialFolder
 class TrainPhase:
     """A trial while it trains.
 
-    facts: what the entry says of data and model, once they are built.
+    metadata: what the entry says of data and model, once they are built.
     """
 
     configuration: Configuration
@@ -48,7 +48,7 @@ class TrainPhase:
     folder: TrialFolder
     device: torch.device
     emit: Emit
-    facts: TrialFacts | None = None
+    metadata: TrialMetadata | None = None
 
     def run(self) -> Trained:
         """Train as often as the protocol says. Raises `TrialFailure`."""
@@ -62,7 +62,7 @@ class TrainPhase:
         fit_reduction(trainer.parts, trainer.recipe, trainer.train_set, state)
         return Trained(
             state=state,
-            facts=self.facts.model_dump(),
+            metadata=self.metadata.model_dump(),
             fingerprint=self.data.fingerprint,
             course=course_of(first, again),
             cost=cost_of(first, again, self.device.type == "cpu"),
@@ -73,7 +73,7 @@ class TrainPhase:
         """Train without the classes that are held out, by which the epoch is chosen."""
         configuration, seed, protocol = self.configuration, self.seed, self.configuration.protocol
         built = build(configuration, self.registry, self.data, self.device, seed, self.emit)
-        self.facts = _facts(built, self.data)
+        self.metadata = _metadata(built, self.data)
         images = built.images("train", self.data.train)
         train, held_out = training_split(configuration, images, seed)
 
@@ -102,7 +102,7 @@ class TrainPhase:
 
     def _train(self, trainer: Trainer, checkpoint: Path, events: tuple[str, str]) -> None:
         """Train to the end, a checkpoint after every epoch."""
-        made_for = {"facts": self.facts.model_dump(), "epochs": trainer.epochs}
+        made_for = {"metadata": self.metadata.model_dump(), "epochs": trainer.epochs}
         state = self._checkpoint(checkpoint, made_for)
         if state is not None:
             trainer.load_state_dict(state)
@@ -120,20 +120,25 @@ class TrainPhase:
         except DamagedCheckpoint as error:
             print(f"{error}; it is kept as {keep_damaged(path)}, and training begins")
             return None
-        if state is None or state.pop("made_for", None) == made_for:
+        if state is None:
+            return None
+        before = state.pop("made_for", None) or {}
+        if "facts" in before:  # their name before 0.2
+            before["metadata"] = before.pop("facts")
+        if before == made_for:
             return state
         print("the data or the weights have changed since the checkpoint; training from the start")
         return None
 
 
-def _facts(built: BuiltTrial, data: TrainingData) -> TrialFacts:
+def _metadata(built: BuiltTrial, data: TrainingData) -> TrialMetadata:
     """What the entry says of data and model; the same for every seed."""
     parts = built.parts
     blank = torch.zeros(1, parts.model.backbone.num_features, device=parts.device)
     heads = parts.model.embed(blank)
-    return TrialFacts(
-        dataset=DatasetFacts(**data.facts),
-        backbone=built.backbone_facts,
+    return TrialMetadata(
+        dataset=DatasetMetadata(**data.metadata),
+        backbone=built.backbone_metadata,
         embedding_dim=evaluated_width(parts.combiner, heads),
         head_dims=[head.shape[1] for head in heads],
         head_parameters=parts.head_parameters(),

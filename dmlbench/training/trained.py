@@ -24,14 +24,14 @@ class Trained:
     """A training that has ended.
 
     state: to be tested, of each module, as `TrainingModules.modules` names them.
-    facts: JSON values of a `TrialFacts`. fingerprint: of the data that were trained on.
+    metadata: JSON values of a `TrialMetadata`. fingerprint: of the data that were trained on.
     course: the part of a trial's record that tells how it was trained.
     cost: seconds of all training together, and of the second training, None without one.
     peak: memory, as `dmlbench.training.environment.peak_memory_bytes` gives it.
     """
 
     state: Mapping[str, Mapping[str, Tensor]]
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     fingerprint: str
     course: Mapping[str, Any]
     cost: Mapping[str, float | None]
@@ -53,6 +53,8 @@ def read_trained(path: Path) -> Trained | None:
         raise DmlbenchError(
             f"{error}; it is kept as {keep_damaged(path)}. Run the same command again."
         ) from error
+    if found is not None and "facts" in found:  # their name before 0.2
+        found["metadata"] = found.pop("facts")
     return None if found is None else Trained(**found)
 
 

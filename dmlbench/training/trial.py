@@ -13,10 +13,10 @@ import torch
 from dmlbench.data.training_data import TrainingData
 from dmlbench.data.training_phase import training_phase
 from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
-from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
+from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
 from dmlbench.leaderboard.entries.origin import now
 from dmlbench.leaderboard.entries.trial import Cost, Trial
-from dmlbench.leaderboard.entries.trial_result import TrialFacts, TrialResult, ValidationResult
+from dmlbench.leaderboard.entries.trial_result import TrialMetadata, TrialResult, ValidationResult
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.registry import Registry
 from dmlbench.training import heartbeat
@@ -77,9 +77,9 @@ def train_trial(
         with training_phase():
             trained = phase.run()
     except TrialFailure as failure:
-        if phase.facts is None:
+        if phase.metadata is None:
             raise  # nothing was built that a record could be about
-        return _record(folder, source, seed, phase.facts, device, _failed(failure))
+        return _record(folder, source, seed, phase.metadata, device, _failed(failure))
     folder.end_if_forked()
     trained.write(folder.trained_file)
     return None
@@ -126,8 +126,8 @@ def evaluate_trial(
             keep_weights(folder.weights_file, subject.state, outcome["embeddings"]["sha256"])
     except TrialFailure as failure:
         outcome = _failed(failure)
-    facts = TrialFacts.model_validate(dict(trained.facts))
-    return _record(folder, source, seed, facts, device, outcome, trained.peak)
+    metadata = TrialMetadata.model_validate(dict(trained.metadata))
+    return _record(folder, source, seed, metadata, device, outcome, trained.peak)
 
 
 def run_validation(
@@ -159,7 +159,7 @@ def _record(
     folder: TrialFolder,
     source: DataSource,
     seed: int,
-    facts: TrialFacts,
+    metadata: TrialMetadata,
     device: torch.device,
     outcome: dict[str, Any],
     peak_in_training: Any = None,
@@ -167,17 +167,17 @@ def _record(
     """Write how a trial ended."""
     peak = peak_memory_bytes(device)
     peak = {name: max(value, (peak_in_training or {}).get(name, 0)) for name, value in peak.items()}
-    split_facts = source.training().split_facts
+    split_metadata = source.training().split_metadata
     trial = Trial(
         split=source.split,
         seed=seed,
         cost=Cost(**outcome.pop("cost"), **peak),
         environment=describe_environment(device),
         finished_at=now(),
-        data=None if split_facts is None else DatasetFacts(**split_facts),
+        data=None if split_metadata is None else DatasetMetadata(**split_metadata),
         **outcome,
     )
-    result = TrialResult(facts=facts, trial=trial)
+    result = TrialResult(metadata=metadata, trial=trial)
     folder.write_result(result)
     return result
 

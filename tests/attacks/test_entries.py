@@ -82,7 +82,7 @@ def test_attestations_that_an_author_forges_for_himself_count_for_nothing(
     seeds = fresh_seeds(entry) if kind == "confirmed" else range(5)
     forged = attest(entry, dict(zip(seeds, VALUES, strict=True)), kind=kind, who=who, salt=salt)
     write_attestation(folder, forged)
-    assert Tiers(folder).standing(entry).tier == "checked"
+    assert Tiers(folder).verification(entry).tier == "checked"
 
 
 @pytest.mark.parametrize("kind", ["audited", "confirmed"])
@@ -98,7 +98,7 @@ def test_an_attestation_of_trials_that_its_salt_does_not_draw_counts_for_nothing
     else:
         chosen = {seed: 0.52 for seed in (100_000, 100_001, 100_002)}
     write_attestation(folder, attest(entry, chosen, kind=kind, salt="salt"))
-    assert Tiers(folder).standing(entry).tier == "checked"
+    assert Tiers(folder).verification(entry).tier == "checked"
 
 
 def test_one_forged_for_an_entry_does_not_hold_for_the_entry_as_it_was_changed(
@@ -107,10 +107,10 @@ def test_one_forged_for_an_entry_does_not_hold_for_the_entry_as_it_was_changed(
     entry = handmade.make(map_at_r=VALUES, dataset="x")
     folder = write_entry(tmp_path, entry).parent
     write_attestation(folder, attest(entry, dict(enumerate(VALUES))))
-    assert Tiers(folder).standing(entry).tier == "reproduced"
+    assert Tiers(folder).verification(entry).tier == "reproduced"
     raised = handmade.make(map_at_r=[v + 0.05 for v in VALUES], dataset="x")
     assert raised.entry_id == entry.entry_id
-    assert Tiers(folder).standing(raised).tier == "checked"
+    assert Tiers(folder).verification(raised).tier == "checked"
 
 
 def test_a_plugin_that_is_good_on_known_seeds_alone_is_not_confirmed(handmade, attest, tmp_path):
@@ -118,12 +118,12 @@ def test_a_plugin_that_is_good_on_known_seeds_alone_is_not_confirmed(handmade, a
     entry = handmade.make(map_at_r=VALUES, dataset="x")
     folder = write_entry(tmp_path, entry).parent
     write_attestation(folder, attest(entry, dict(enumerate(VALUES))))
-    assert Tiers(folder).standing(entry).tier == "reproduced"
+    assert Tiers(folder).verification(entry).tier == "reproduced"
     fresh = dict(zip(fresh_seeds(entry), [0.31, 0.30, 0.32, 0.31, 0.3], strict=True))
     write_attestation(folder, attest(entry, fresh, kind="confirmed", salt="salt", who="others"))
-    standing = Tiers(folder).standing(entry)
-    assert standing.tier == "checked"
-    assert any("fresh seeds" in concern for concern in standing.concerns)
+    verification = Tiers(folder).verification(entry)
+    assert verification.tier == "checked"
+    assert any("fresh seeds" in issue for issue in verification.issues)
 
 
 def invented(params: dict[str, float]) -> dict:

@@ -78,8 +78,8 @@ def test_a_single_loss_that_fails_on_purpose_makes_no_ensemble_better(make_entry
 def on_splits(entry: Entry, splits: list[int]) -> Entry:
     """The trials of an entry as if it had them on each of these class splits."""
     data = entry.model_dump()
-    facts = {k: v for k, v in data["dataset"].items() if k.startswith("num_")}
-    held = facts | {"fingerprint": "0" * 64, "report": []}
+    metadata = {k: v for k, v in data["dataset"].items() if k.startswith("num_")}
+    held = metadata | {"fingerprint": "0" * 64, "report": []}
     data["trials"] = [
         trial | {"split": split, "data": held if split else None}
         for split in splits
@@ -140,7 +140,7 @@ def test_picked_seeds_are_no_entry_that_ranks(make_entry, seeds):
     picked = make_entry("picked", [0.9] * 5, seeds=seeds)
     frame = leaderboard_frame([picked, make_entry("sound", [0.5, 0.51, 0.52, 0.5, 0.51])])
     row = row_of(frame, picked)
-    assert row["tier"] == "unverified" and row["concerns"][0].startswith("seeds: ")
+    assert row["tier"] == "unverified" and row["issues"][0].startswith("seeds: ")
     assert frame["rank_low"].isna()[1] and list(frame["losses"]) == ["sound", "picked"]
 
 
@@ -158,9 +158,9 @@ def test_a_number_raised_by_hand_loses_what_was_attested_of_it(published, tmp_pa
     folder = write_entry(tmp_path, honest).parent
     (theirs,) = read_attestations(attestation_files(PUBLISHED)[honest.entry_id])[0]
     write_attestation(folder, theirs)
-    assert Tiers(folder).standing(honest).tier == "checked"  # attested by who submitted it
+    assert Tiers(folder).verification(honest).tier == "checked"  # attested by who submitted it
     write_attestation(folder, theirs.model_copy(update={"who": "somebody else"}))
-    assert Tiers(folder).standing(honest).tier == "recomputed"
+    assert Tiers(folder).verification(honest).tier == "recomputed"
     data = honest.model_dump()
     for trial in data["trials"]:
         metrics = trial["metrics"]
@@ -176,5 +176,5 @@ def test_a_number_raised_by_hand_loses_what_was_attested_of_it(published, tmp_pa
     # The content is possible, and named as it must be: no check of the file alone can tell.
     assert check_entry(raised) == []
     # What was attested was attested of other content; the row is shown as nobody's finding.
-    standing = Tiers(folder).standing(raised)
-    assert standing.tier == "checked"
+    verification = Tiers(folder).verification(raised)
+    assert verification.tier == "checked"

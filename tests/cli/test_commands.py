@@ -206,7 +206,7 @@ def test_trials_that_make_no_entry_are_told_at_the_end_of_a_run(call, tiny, tmp_
     assert call(*arguments, "1")[0] == 0
     (result,) = tmp_path.glob(".trials/*/*/seed-0/result.json")
     changed = json.loads(result.read_text())
-    changed["facts"]["dataset"]["fingerprint"] = "0" * 64
+    changed["metadata"]["dataset"]["fingerprint"] = "0" * 64
     result.write_text(json.dumps(changed))
     code, _, err = call(*arguments, "2")
     assert code == 1 and "No entry: multi-similarity: the trials of seed 0 and seed 1" in err

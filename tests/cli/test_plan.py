@@ -127,7 +127,9 @@ def made_before() -> TrialResult:
     """What a trial with seed 0 left."""
     leaderboards = Path(__file__).parents[2] / "leaderboards"
     entry = read_entry(next(leaderboards.glob("zsl-v1/glyphs/[0-9a-f]*.json")))
-    return TrialResult(facts=entry.facts, trial=entry.trials[0].model_copy(update={"seed": 0}))
+    return TrialResult(
+        metadata=entry.metadata, trial=entry.trials[0].model_copy(update={"seed": 0})
+    )
 
 
 def test_seeds_on_file_fill_the_gap(plan, tmp_path):

@@ -66,8 +66,8 @@ def list_notes(entry):
 
 
 def other_source(entry):
-    facts = json.loads((entry.folder / "entry.json").read_text())
-    (entry.folder / "entry.json").write_text(json.dumps({**facts, "made_from": {"a": 2}}))
+    metadata = json.loads((entry.folder / "entry.json").read_text())
+    (entry.folder / "entry.json").write_text(json.dumps({**metadata, "made_from": {"a": 2}}))
 
 
 @pytest.mark.parametrize("damage", [cut, alter, spoil_notes, list_notes, other_source])

@@ -88,9 +88,9 @@ def test_training_on_a_split_holds_its_training_images_alone():
     assert len(module._root(data.train.images)) == len(split.train)
     rows = np.arange(len(split.train))
     assert np.array_equal(data.train.images[rows], split.train.images[rows])
-    assert data.facts == training_data(own).facts and data.facts["report"] == ["as it is"]
-    assert data.split_facts["num_test_images"] == len(split.test)
-    assert data.fingerprint == data.split_facts["fingerprint"] != data.facts["fingerprint"]
+    assert data.metadata == training_data(own).metadata and data.metadata["report"] == ["as it is"]
+    assert data.split_metadata["num_test_images"] == len(split.test)
+    assert data.fingerprint == data.split_metadata["fingerprint"] != data.metadata["fingerprint"]
 
 
 def test_the_fingerprint_of_a_split_covers_all_pixels_and_the_division():

@@ -22,7 +22,7 @@ from dmlbench.leaderboard.entries.store import read_entry, write_entry
 from dmlbench.leaderboard.verification import tiers
 from dmlbench.leaderboard.verification.agreement import agreement
 from dmlbench.leaderboard.verification.drawing import drawn_trials, fresh_trials
-from dmlbench.leaderboard.verification.tiers import Standing
+from dmlbench.leaderboard.verification.tiers import Verification
 from dmlbench.leaderboard.verification.verify import Tiers, tier, verify
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.reproduce import plan_again
@@ -152,8 +152,8 @@ def test_the_tier_follows_from_the_numbers_and_one_that_disagrees_stands_against
     entry = make(map_at_r=[0.50, 0.51, 0.52], dataset="x")
     folder = write_entry(tmp_path, entry).parent
     write_attestation(folder, attestation(entry, [0.60, 0.61, 0.62]))
-    standing = Tiers(folder).standing(entry)
-    assert standing.tier == "checked" and "them trained it again" in standing.concerns[0]
+    verification = Tiers(folder).verification(entry)
+    assert verification.tier == "checked" and "them trained it again" in verification.issues[0]
     write_attestation(folder, attestation(entry, [0.50, 0.51, 0.52], who="others"))
     assert tier(entry, folder) == "checked"
     for path in folder.glob("_attestations/*.json"):
@@ -174,9 +174,12 @@ def test_a_row_is_judged_once_however_often_it_is_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(
         tiers, "read_attestations", lambda paths: readings.append(paths) or read(paths)
     )
-    standing = Tiers(folder).standing
-    assert standing(entry) == standing(entry) == Standing("reproduced") and len(readings) == 1
-    assert standing(make(map_at_r=[0.50, 0.51], dataset="x")).tier == "checked"
+    verification = Tiers(folder).verification
+    assert (
+        verification(entry) == verification(entry) == Verification("reproduced")
+        and len(readings) == 1
+    )
+    assert verification(make(map_at_r=[0.50, 0.51], dataset="x")).tier == "checked"
 
 
 def test_two_trials_are_too_few_to_judge_a_difference_by(tmp_path):
@@ -196,12 +199,12 @@ def test_a_row_is_reproduced_once_all_its_trials_are(tmp_path):
     for seed in range(4):
         again(seed)
     again(0, who="others")
-    assert Tiers(folder).standing(entry) == Standing("checked")
+    assert Tiers(folder).verification(entry) == Verification("checked")
     (verified,) = verify(folder)
     assert verified.tier == "checked"
     assert "4 of 5 trials reproduced; all make the row so" in verified.notes
     again(4)
-    assert Tiers(folder).standing(entry) == Standing("reproduced")
+    assert Tiers(folder).verification(entry) == Verification("reproduced")
     assert verify(folder)[0].tier == "reproduced"
 
 
@@ -211,7 +214,7 @@ def test_what_authors_attest_of_their_own_entries_counts_for_nothing(tmp_path, a
     entry = make(map_at_r=values, dataset="x", submitter="Ada")
     folder = write_entry(tmp_path, entry).parent
     write_attestation(folder, attestation(entry, values, who=author))
-    assert Tiers(folder).standing(entry) == Standing("checked")
+    assert Tiers(folder).verification(entry) == Verification("checked")
     assert any("does not count" in note for note in verify(folder)[0].notes)
     write_attestation(folder, attestation(entry, values, who="Grace"))
     assert tier(entry, folder) == "reproduced"
@@ -258,10 +261,12 @@ def test_fresh_seeds_confirm_a_row_or_tell_that_luck_made_it(tmp_path):
     write_attestation(folder, attestation(entry, [0.49, 0.52, 0.50], [5, 6, 7], **drawn))
     assert tier(entry, folder) == "checked"  # seeds that somebody chose
     write_attestation(folder, honest)
-    assert Tiers(folder).standing(entry) == Standing("confirmed", confirmed_on="seeds")
+    assert Tiers(folder).verification(entry) == Verification("confirmed", confirmed_on="seeds")
     write_attestation(folder, attestation(entry, [0.46, 0.47, 0.45, 0.46], seeds, **drawn, who="x"))
-    standing = Tiers(folder).standing(entry)
-    assert standing.tier == "checked" and "x trained it on fresh trials" in standing.concerns[0]
+    verification = Tiers(folder).verification(entry)
+    assert (
+        verification.tier == "checked" and "x trained it on fresh trials" in verification.issues[0]
+    )
 
 
 def test_trained_again_on_this_machine_every_digit_is_equal(tiny, tmp_path, capsys):

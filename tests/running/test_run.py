@@ -147,7 +147,7 @@ def test_trials_that_make_no_entry_do_not_stop_the_others(tiny, tmp_path):
     (file,) = (f for f in tmp_path.glob("zsl-v2/*/*.json") if '"multi-sim' in f.read_text())
     (result,) = tmp_path.glob(f".trials/{file.stem}/*/seed-0/result.json")
     changed = json.loads(result.read_text())
-    changed["facts"]["dataset"]["fingerprint"] = "0" * 64
+    changed["metadata"]["dataset"]["fingerprint"] = "0" * 64
     result.write_text(json.dumps(changed))
     finished = []
     watch = {"watch": lambda event: finished.append((event.kind, event.configuration))}
@@ -257,7 +257,7 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tiny, tmp_path):
         train_trial(*arguments, source, trial.folder, torch.device("cpu"), emit)
     assert trial.folder.checkpoint_file.exists()
     changed = DataSource(configuration, registry)
-    changed.training().facts["fingerprint"] = "0" * 64
+    changed.training().metadata["fingerprint"] = "0" * 64
     seen, stopping = [], False
     there = changed, trial.folder, torch.device("cpu"), emit
     assert train_trial(*arguments, *there) is None

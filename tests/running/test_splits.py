@@ -26,7 +26,7 @@ from dmlbench.leaderboard.entries.store import write_entry
 from dmlbench.leaderboard.verification.agreement import agreement
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.leaderboard.verification.drawing import fresh_trials
-from dmlbench.leaderboard.verification.tiers import Standing, Tiers
+from dmlbench.leaderboard.verification.tiers import Tiers, Verification
 from dmlbench.leaderboard.verification.verify import verify
 from dmlbench.leaderboard.views.columns import tier_cells
 from dmlbench.plugins.loading import load_plugins
@@ -159,10 +159,10 @@ OURS = [[0.60, 0.62], [0.50, 0.53], [0.71, 0.70]]
 def over_splits(tmp_path):
     """Three splits with two seeds each, filed; and attestations of it with given values."""
     entry = make(map_at_r=OURS[0], dataset="x")
-    facts = entry.model_dump()["dataset"]
+    metadata = entry.model_dump()["dataset"]
     trials = []
     for split, values in enumerate(OURS):
-        data = {key: value for key, value in facts.items() if key.startswith("num_")}
+        data = {key: value for key, value in metadata.items() if key.startswith("num_")}
         data |= {"fingerprint": f"{split}" * 64, "report": []}
         own = {"split": split, "data": data if split else None}
         trials += [t.model_dump() | own for t in make(map_at_r=values, dataset="x").trials]
@@ -203,9 +203,9 @@ def test_fresh_splits_confirm_a_row_or_tell_that_its_splits_were_lucky(over_spli
     assert agreement(entry, lucky).verdict == "disagrees"
     chosen = [(split - 1, seed) for split, seed in keys]
     write_attestation(folder, confirmed(chosen, [0.6] * 8))
-    assert Tiers(folder).standing(entry).tier == "checked", "splits that somebody chose"
+    assert Tiers(folder).verification(entry).tier == "checked", "splits that somebody chose"
     write_attestation(folder, honest)
-    assert Tiers(folder).standing(entry) == Standing("confirmed", confirmed_on="splits")
+    assert Tiers(folder).verification(entry) == Verification("confirmed", confirmed_on="splits")
     frame = dmlbench.read_leaderboard(folder)
     assert list(frame["confirmed_on"]) == ["splits"]
     assert tier_cells(frame) == ["confirmed (splits)"]

@@ -87,16 +87,16 @@ def test_tuning_starts_at_the_defaults_and_never_sees_test_images(tiny, install,
         dmlbench.run(**run, out=tmp_path)
 
 
-def test_an_interrupted_tuning_gives_the_tries_of_an_uninterrupted_one(tiny, tmp_path):
+def test_an_interrupted_tuning_gives_the_trials_of_an_uninterrupted_one(tiny, tmp_path):
     registry = load_plugins()
     whole = tune_losses(request_of(tiny, tmp_path / "a", losses=["ms"]), registry, budget=4)
     for budget in (2, 4):
         parts = tune_losses(request_of(tiny, tmp_path / "b", losses=["ms"]), registry, budget)
 
-    def tries(records):
+    def trials_of(records):
         return [(t.params, t.validation_map_at_r) for r in records for t in r.trials]
 
-    assert tries(parts) == tries(whole) and len(tries(whole)) == 4
+    assert trials_of(parts) == trials_of(whole) and len(trials_of(whole)) == 4
 
 
 def test_values_without_an_effect_are_not_varied(tmp_path):

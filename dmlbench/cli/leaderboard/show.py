@@ -84,9 +84,9 @@ def show_command(
         _show_summary(entries, by, form, plot, explain)
         return
     columns = [name for name in metrics.split(",") if name.strip()]
-    standing = Tiers(leaderboards).standing
-    frame = leaderboard_frame(entries, by, standing, published)
-    found = verdicts(entries, by, standing)
+    verification = Tiers(leaderboards).verification
+    frame = leaderboard_frame(entries, by, verification, published)
+    found = verdicts(entries, by, verification)
     if plot is not None:
         from dmlbench.leaderboard.views.plot import plot_leaderboard
 

@@ -114,15 +114,15 @@ def _left(study: Study, rows: Sequence[StudyRow], listed: Sequence[dict[str, Any
         replicates = study.datasets[row.dataset].replicates or 1
         each = len(study.keys(row.dataset)) // replicates
         left = max(0, each - done[row.dataset, row.name] // replicates)
-        tries = study.budget if row.tuned and left == each else 0
+        tuning = study.budget if row.tuned and left == each else 0
         at = (row.dataset, row.name)
         cost = costs[at] or mean * epochs[at]
         key = row.setting.sha256 if row.tuned else row.setting.configuration.entry_id
-        trials[key] = max(trials.get(key, (0, 0, 0.0)), (left, tries, (left + tries) * cost))
-    count, tries = (sum(one[i] for one in trials.values()) for i in (0, 1))
+        trials[key] = max(trials.get(key, (0, 0, 0.0)), (left, tuning, (left + tries) * cost))
+    count, tuning = (sum(one[i] for one in trials.values()) for i in (0, 1))
     if not count:
         return "Nothing is left to train."
-    text = f"Left, about: {count} trials and {tries} tuning trials"
+    text = f"Left, about: {count} trials and {tuning} tuning trials"
     if not measured:
         return f"{text}."
     seconds = sum(one[2] for one in trials.values())

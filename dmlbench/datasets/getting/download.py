@@ -140,7 +140,7 @@ class _Part:
     def __init__(self, target: Path) -> None:
         self.target = target
         self.path = target.with_name(target.name + ".part")
-        self.facts_file = target.with_name(target.name + ".part.json")
+        self.state_file = target.with_name(target.name + ".part.json")
 
     def size(self) -> int:
         try:
@@ -148,28 +148,28 @@ class _Part:
         except FileNotFoundError:
             return 0
 
-    def facts(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         try:
-            facts = json.loads(self.facts_file.read_text("utf-8"))
-            return facts if isinstance(facts, dict) else {}
+            state = json.loads(self.state_file.read_text("utf-8"))
+            return state if isinstance(state, dict) else {}
         except (OSError, ValueError):
             return {}
 
-    def begin(self, facts: Mapping[str, Any]) -> None:
+    def begin(self, state: Mapping[str, Any]) -> None:
         """Start again with a version of the file."""
         self.path.unlink(missing_ok=True)
-        text = json.dumps(dict(facts))
-        write_atomically(self.facts_file, lambda file: file.write(text.encode()))
+        text = json.dumps(dict(state))
+        write_atomically(self.state_file, lambda file: file.write(text.encode()))
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)
-        self.facts_file.unlink(missing_ok=True)
+        self.state_file.unlink(missing_ok=True)
 
     def finish(self) -> None:
         with open(self.path, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(self.path, self.target)
-        self.facts_file.unlink(missing_ok=True)
+        self.state_file.unlink(missing_ok=True)
 
 
 def _go_on(url: str, part: _Part, checked: bool, progress: OnReceived) -> None:
@@ -177,17 +177,17 @@ def _go_on(url: str, part: _Part, checked: bool, progress: OnReceived) -> None:
 
     checked: whether a checksum will tell if parts of two versions were put together.
     """
-    start, facts = part.size(), part.facts()
-    known = facts.get("validator") or checked
-    if start and (facts.get("url") != url or not known):
+    start, state = part.size(), part.state()
+    known = state.get("validator") or checked
+    if start and (state.get("url") != url or not known):
         start = 0
-    if start and start == facts.get("total"):
+    if start and start == state.get("total"):
         return
     headers = {"User-Agent": "dmlbench", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-        if facts.get("validator"):
-            headers["If-Range"] = facts["validator"]
+        if state.get("validator"):
+            headers["If-Range"] = state["validator"]
     try:
         response = urllib.request.urlopen(
             urllib.request.Request(as_sent(url), headers=headers), timeout=TIMEOUT_SECONDS
@@ -201,7 +201,7 @@ def _go_on(url: str, part: _Part, checked: bool, progress: OnReceived) -> None:
                 raise ConnectionError(f"the server answers {error.code} {error.reason}") from error
             raise _Refused(f"the server answers {error.code} {error.reason}") from error
     with response:
-        start, total = _place(response, start, facts)
+        start, total = _place(response, start, state)
         if not start:
             _refuse_pages(response, part.target)
             part.begin({"url": url, "validator": _validator(response), "total": total})
@@ -209,7 +209,7 @@ def _go_on(url: str, part: _Part, checked: bool, progress: OnReceived) -> None:
 
 
 def _place(
-    response: http.client.HTTPResponse, start: int, facts: Mapping[str, Any]
+    response: http.client.HTTPResponse, start: int, state: Mapping[str, Any]
 ) -> tuple[int, int | None]:
     """Return where the answer begins in the file and how long the file is, if that is said."""
     if response.status == 206:
@@ -220,13 +220,13 @@ def _place(
         total = int(length) if length.isdigit() else None
         if unit != "bytes" or not start or first != str(start):
             raise _Refused(f"the server answers with another range ({text!r}) than asked for")
-        if facts.get("total") is not None and total is not None and total != facts["total"]:
+        if state.get("total") is not None and total is not None and total != state["total"]:
             # Without a validator only the length can tell that the file was changed.
             raise _Refused(
-                f"the file has {total:,} bytes now, and had {facts['total']:,} when its download "
+                f"the file has {total:,} bytes now, and had {state['total']:,} when its download "
                 "began: remove the .part file and run again"
             )
-        return start, total if total is not None else facts.get("total")
+        return start, total if total is not None else state.get("total")
     # The whole file: the server knows no ranges, or the file is another one by now.
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if length.isdigit() else None

@@ -40,11 +40,11 @@ class DownloadRecord:
         self.place = place
         self.file = place / RECORD
         try:
-            self._facts: dict[str, dict[str, Any]] = json.loads(self.file.read_text("utf-8"))
-            if not all(isinstance(value, dict) for value in self._facts.values()):
+            self._files: dict[str, dict[str, Any]] = json.loads(self.file.read_text("utf-8"))
+            if not all(isinstance(value, dict) for value in self._files.values()):
                 raise ValueError("not an object of objects")
         except (FileNotFoundError, NotADirectoryError):
-            self._facts = {}
+            self._files = {}
         except (OSError, ValueError, AttributeError) as error:
             raise DatasetError(
                 f"{self.file}, which says what was downloaded, cannot be read ({error}). "
@@ -52,32 +52,32 @@ class DownloadRecord:
             ) from error
 
     def checksum(self, name: str) -> str:
-        known = self._facts.get(name, {}).get("sha256")
+        known = self._files.get(name, {}).get("sha256")
         return f"sha256:{known}" if known else ""
 
     def url(self, name: str) -> str | None:
-        return self._facts.get(name, {}).get("url")
+        return self._files.get(name, {}).get("url")
 
     def entries(self, name: str) -> list[str]:
-        return self._facts.get(name, {}).get("entries", [])
+        return self._files.get(name, {}).get("entries", [])
 
     def is_unpacked(self, name: str) -> bool:
         entries = self.entries(name)
         return bool(entries) and all((self.place / entry).exists() for entry in entries)
 
     def note(self, name: str, url: str | None, had: Downloaded) -> None:
-        facts = {"url": url, "num_bytes": had.num_bytes, **had.digests}
-        if self._facts.get(name, {}).get("sha256") == had.digests["sha256"]:
-            facts = {**self._facts[name], **facts}
-        self._facts[name] = facts
+        noted = {"url": url, "num_bytes": had.num_bytes, **had.digests}
+        if self._files.get(name, {}).get("sha256") == had.digests["sha256"]:
+            noted = {**self._files[name], **noted}
+        self._files[name] = noted
         self._write()
 
     def note_entries(self, name: str, entries: Sequence[str]) -> None:
-        self._facts[name]["entries"] = list(entries)
+        self._files[name]["entries"] = list(entries)
         self._write()
 
     def _write(self) -> None:
-        _write_json(self.file, self._facts)
+        _write_json(self.file, self._files)
 
 
 def _write_json(file: Path, values: Mapping[str, Any]) -> None:

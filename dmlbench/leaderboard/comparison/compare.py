@@ -46,7 +46,7 @@ class Located:
     @cached_property
     def tier(self) -> str:
         """How far it can be trusted, by what is stored beside it."""
-        return Tiers(self.leaderboard).standing(self.entry).tier
+        return Tiers(self.leaderboard).verification(self.entry).tier
 
 
 def compare(
@@ -137,8 +137,8 @@ def _compare(first: Located, other: Located, by: str, labels: Labels, resamples:
         no_queries=no_queries,
         splits_differ=first.entry.splits != other.entry.splits,
         code_differs=first.entry.code_of_dmlbench != other.entry.code_of_dmlbench,
-        first_tries=first.entry.tuning_counts,
-        other_tries=other.entry.tuning_counts,
+        first_tuning_trials=first.entry.tuning_counts,
+        other_tuning_trials=other.entry.tuning_counts,
         conclusion="inconclusive",
         sentence="",
     )

@@ -74,10 +74,10 @@ _CLAUSES: tuple[Clause, ...] = (
         lambda c: f" The first is {c.first_tier}, the other {c.other_tier}.",
     ),
     (
-        lambda c: c.first_tries != c.other_tries,
+        lambda c: c.first_tuning_trials != c.other_tuning_trials,
         lambda c: (
-            f" Tuning differs: the first {_tuned(c.first_tries)}; the other "
-            f"{_tuned(c.other_tries)}."
+            f" Tuning differs: the first {_tuned(c.first_tuning_trials)}; the other "
+            f"{_tuned(c.other_tuning_trials)}."
         ),
     ),
     (
@@ -125,10 +125,10 @@ def _filled(clauses: Sequence[Clause], c: Comparison) -> str:
     return "".join(words(c) for applies, words in clauses if applies(c))
 
 
-def _tuned(tries: Sequence[int]) -> str:
-    if not tries:
+def _tuned(counts: Sequence[int]) -> str:
+    if not counts:
         return "was not tuned"
-    return f"used {listed(list(map(str, tries)))} tuning trials"
+    return f"used {listed(list(map(str, counts)))} tuning trials"
 
 
 def _range(difference: Difference) -> str:

@@ -24,7 +24,7 @@ class Comparison:
         queries differ.
     first_tier, other_tier: how far each can be trusted (`dmlbench.leaderboard.verification.tiers`).
     splits_differ: whether one has class splits that the other does not have.
-    first_tries, other_tries: how many settings each tuning record tried.
+    first_tuning_trials, other_tuning_trials: how many settings each tuning record tried.
     conclusion: "better" or "worse" where the corrected test over trials separates the two and so
         does the interval over classes and splits, if there is one; "inconclusive" with fewer than
         three common seeds (or splits, where there are several) or an entry that fails
@@ -48,7 +48,7 @@ class Comparison:
     no_queries: str | None
     splits_differ: bool
     code_differs: bool
-    first_tries: Sequence[int]
-    other_tries: Sequence[int]
+    first_tuning_trials: Sequence[int]
+    other_tuning_trials: Sequence[int]
     conclusion: Conclusion
     sentence: str

@@ -36,7 +36,7 @@ def published_row(result: PublishedResult) -> dict[str, Any]:
         "failed": 0,
         "splits": 0,
         **metrics.model_dump(exclude={"recall_at"}),
-        "tries": [],
+        "tuning_trials": [],
         "tuning": None,
         "loss_rates": [],
         "head_dims": [],
@@ -47,7 +47,7 @@ def published_row(result: PublishedResult) -> dict[str, Any]:
         "date": None,
         "paper": None,
         "code": None,
-        "concerns": [],
+        "issues": [],
         "source": f"{result.citation}. {plain(result.conditions, 300)}",
         "group": f"published-{sha256_of([shared, result.source.model_dump()])[:12]}",
     } | {f"recall_at_{k}": value for k, value in metrics.recall_at.items()}

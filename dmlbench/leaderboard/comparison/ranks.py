@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_interval, values_by_trial
-from dmlbench.leaderboard.verification.tiers import Standing
+from dmlbench.leaderboard.verification.tiers import Verification
 from dmlbench.statistics.intervals import FEWEST_PAIRS, by_unit
 from dmlbench.statistics.ranking import (
     FEWEST_RANKED,
@@ -29,7 +29,9 @@ class GroupRanks:
     smallest: float | None
 
 
-def group_ranks(entries: Sequence[Entry], standings: Sequence[Standing], by: str) -> GroupRanks:
+def group_ranks(
+    entries: Sequence[Entry], verifications: Sequence[Verification], by: str
+) -> GroupRanks:
     """Rank the entries of one group by a metric, failed trials as 0.
 
     No rank for fewer than five trials, for trials on two class splits alone, for an entry that
@@ -37,8 +39,8 @@ def group_ranks(entries: Sequence[Entry], standings: Sequence[Standing], by: str
     """
     ranked = [
         i
-        for i, (entry, standing) in enumerate(zip(entries, standings, strict=True))
-        if standing.tier != "unverified" and _can_be_ranked(entry, by)
+        for i, (entry, verification) in enumerate(zip(entries, verifications, strict=True))
+        if verification.tier != "unverified" and _can_be_ranked(entry, by)
     ]
     rows = [values_by_trial(entries[i], by) for i in ranked]
     configurations = [entries[i].entry_id for i in ranked]

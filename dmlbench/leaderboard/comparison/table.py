@@ -24,7 +24,7 @@ from dmlbench.leaderboard.entries.published_store import read_all_published
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import ABOUT, leaderboard_folders, read_leaderboards
 from dmlbench.leaderboard.entries.words import distributions, failures, protocol_label, recipe_label
-from dmlbench.leaderboard.verification.tiers import Standing, Tiers, checked_standing
+from dmlbench.leaderboard.verification.tiers import Tiers, Verification, verified_by_checks
 from dmlbench.plan.protocol import dim_budget_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def leaderboard_frame(
     entries: Iterable[Entry],
     by: str = DEFAULT_METRIC,
-    standing: Callable[[Entry], Standing] = checked_standing,
+    verification: Callable[[Entry], Verification] = verified_by_checks,
     published: Sequence[PublishedResult] = (),
 ) -> pandas.DataFrame:
     """A row per entry, ranked by the metric `by` within each group of rows that compare.
@@ -48,7 +48,7 @@ def leaderboard_frame(
     position: 1 for the best mean of the ranked rows of a group, 2 for the next, and so on.
     seeds, failed: how many trials completed and failed; splits: on how many class splits.
     smallest_difference: what the group's ranked rows would have shown with 80 % power.
-    standing: gives an entry's tier and concerns; `Tiers(folder).standing` knows the attestations.
+    verification: gives an entry's tier and issues; `Tiers(folder).verification` reads attestations.
     confirmed_on: "seeds" or "splits" (and seeds) that were fresh, of rows of tier "confirmed".
     date: when the newest trial ended; paper, code: addresses that the submitter gave. None where
         nothing says so.
@@ -65,13 +65,13 @@ def leaderboard_frame(
     labels = Labels(entries)
     rows: list[dict[str, Any]] = []
     for key, members in grouped(entries).items():
-        standings = [standing(entry) for entry in members]
-        ranks = group_ranks(members, standings, by)
+        verifications = [verification(entry) for entry in members]
+        ranks = group_ranks(members, verifications, by)
         listed = [
             _row(entry, key, found, labels, metrics)
             | dict(zip(("rank_low", "rank_high"), rank or (None, None), strict=True))
             | {"smallest_difference": ranks.smallest}
-            for entry, rank, found in zip(members, ranks.ranges, standings, strict=True)
+            for entry, rank, found in zip(members, ranks.ranges, verifications, strict=True)
         ]
         listed.sort(key=lambda row: _place(row, by))
         for position, row in enumerate(listed, start=1):
@@ -104,7 +104,7 @@ def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataF
     published, refused = read_all_published(path)
     for problem in [*problems, *refused]:
         warnings.warn(plain(problem, 500), stacklevel=2)
-    return leaderboard_frame(entries, by, Tiers(path).standing, published)
+    return leaderboard_frame(entries, by, Tiers(path).verification, published)
 
 
 _LEADING = ("entry_id", "rank_low", "rank_high", "tier", "losses", "combiner")
@@ -117,7 +117,7 @@ _TRAILING = (
     "process_seconds",
     "device_seconds",
     "head_parameters",
-    "tries",
+    "tuning_trials",
     "tuning",
     "loss_rates",
     "head_dims",
@@ -125,7 +125,7 @@ _TRAILING = (
     "failures",
 )
 _SECONDS = ("train_seconds", "process_seconds", "device_seconds")
-_ORIGIN = ("confirmed_on", "submitter", "date", "paper", "code", "concerns", "source")
+_ORIGIN = ("confirmed_on", "submitter", "date", "paper", "code", "issues", "source")
 _NAMES = ("group", "key", "short", "name")
 
 
@@ -144,14 +144,14 @@ def _types(metrics: Sequence[str]) -> dict[str, str]:
 def _row(
     entry: Entry,
     group: str,
-    standing: Standing,
+    verification: Verification,
     labels: Labels,
     metrics: Sequence[str],
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
         "entry_id": entry.entry_id,
         "key": labels.key(entry),
-        "tier": standing.tier,
+        "tier": verification.tier,
         "name": labels.row(entry),
         "losses": labels.losses(entry),
         "combiner": labels.component(entry.combiner) if entry.combiner else None,
@@ -167,18 +167,18 @@ def _row(
         "splits": len(entry.splits),
         **{name: _mean_cost(entry, name) for name in _SECONDS},
         "head_parameters": entry.head_parameters,
-        "tries": entry.tuning_counts,
+        "tuning_trials": entry.tuning_counts,
         "tuning": tuning_label(entry),
         "loss_rates": [loss.learning_rate for loss in entry.losses],
         "head_dims": list(entry.head_dims),
         "distributions": distributions(entry),
         "failures": failures(entry),
-        "confirmed_on": standing.confirmed_on,
+        "confirmed_on": verification.confirmed_on,
         "submitter": plain(entry.submitter) if entry.submitter else None,
         "date": entry.date,
         "paper": entry.paper,
         "code": entry.code,
-        "concerns": [plain(concern, 500) for concern in standing.concerns],
+        "issues": [plain(issue, 500) for issue in verification.issues],
         "source": None,
         "group": group,
     }

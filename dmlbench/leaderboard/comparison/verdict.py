@@ -28,7 +28,7 @@ from dmlbench.leaderboard.entries.metrics import (
     resolve_metric,
     values_by_trial,
 )
-from dmlbench.leaderboard.verification.tiers import Standing, checked_standing
+from dmlbench.leaderboard.verification.tiers import Verification, verified_by_checks
 from dmlbench.plan.identity import canonical_json, one_form
 from dmlbench.statistics.intervals import (
     FEWEST_PAIRS,
@@ -41,11 +41,12 @@ from dmlbench.statistics.intervals import (
 def verdicts(
     entries: Iterable[Entry],
     by: str = DEFAULT_METRIC,
-    standing: Callable[[Entry], Standing] = checked_standing,
+    verification: Callable[[Entry], Verification] = verified_by_checks,
 ) -> list[Verdict]:
     """One verdict for each combiner row, in the order of groups and best difference first.
 
-    standing: as for `leaderboard_frame`; rows of tier "unverified" decide nothing and are named.
+    verification: as for `leaderboard_frame`; rows of tier "unverified" decide nothing, and are
+        named.
     Raises `UsageError` for a metric that no entry has.
     """
     entries = list(entries)
@@ -54,7 +55,7 @@ def verdicts(
     found: list[Verdict] = []
     for group, members in grouped(entries).items():
         compared = [
-            _compare(entry, members, group, by, labels, standing)
+            _compare(entry, members, group, by, labels, verification)
             for entry in members
             if entry.combiner is not None
         ]
@@ -69,7 +70,7 @@ def _compare(
     group: str,
     by: str,
     labels: Labels,
-    standing: Callable[[Entry], Standing],
+    verification: Callable[[Entry], Verification],
 ) -> Verdict:
     """Compare a combiner row with the single rows of exactly its losses; nothing decided yet."""
     wanted = dict(zip(_identities(entry), entry.losses, strict=True))
@@ -79,8 +80,8 @@ def _compare(
     candidates: list[tuple[PairedDifference, Entry]] = []
     missing: tuple[str, ...] = ()
     left_out: tuple[str, ...] = (labels.row(entry),)
-    if standing(entry).tier != "unverified":
-        sound = [single for single in singles if standing(single).tier != "unverified"]
+    if verification(entry).tier != "unverified":
+        sound = [single for single in singles if verification(single).tier != "unverified"]
         candidates = _candidates(entry, sound, by)
         present = {_identities(single)[0] for _, single in candidates}
         known = {_identities(single)[0] for single in sound}

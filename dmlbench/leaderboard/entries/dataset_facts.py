@@ -5,7 +5,7 @@ from __future__ import annotations
 from dmlbench.leaderboard.entries.record import Count, Record, Sha256
 
 
-class DatasetFacts(Record):
+class DatasetMetadata(Record):
     """What was found in the data: the fingerprint of labels, split and images, and how many.
 
     report: decisions that loading the data took, a sentence each.

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
+from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
 from dmlbench.leaderboard.entries.origin import check_link
 from dmlbench.leaderboard.entries.parsing import parse_record
 from dmlbench.leaderboard.entries.record import (
@@ -18,7 +18,7 @@ from dmlbench.leaderboard.entries.record import (
     Small,
 )
 from dmlbench.leaderboard.entries.trial import Trial, keys_text
-from dmlbench.leaderboard.entries.trial_result import BackboneFacts, TrialFacts
+from dmlbench.leaderboard.entries.trial_result import BackboneMetadata, TrialMetadata
 from dmlbench.leaderboard.entries.tuning import TuningRecord
 from dmlbench.plan.config import sha256_of
 from dmlbench.plan.identity import BUILT_IN, field_defaults, states_the_same
@@ -67,11 +67,11 @@ class ProtocolRecord(Record):
         return self
 
 
-class DatasetRecord(ComponentRecord, DatasetFacts):
+class DatasetRecord(ComponentRecord, DatasetMetadata):
     """The dataset, and what was found in it."""
 
 
-class BackboneRecord(ComponentRecord, BackboneFacts):
+class BackboneRecord(ComponentRecord, BackboneMetadata):
     """The backbone, its size and weights."""
 
 
@@ -80,7 +80,7 @@ class Entry(Record):
 
     tuning: how values were chosen; empty where none was tuned.
 
-    embedding_dim: width of the evaluated embedding; head_dims: of the heads it is made from.
+    embedding_dim: dimension of the evaluated embedding; head_dims: of the heads it is made from.
     head_parameters: trainable parameters behind the backbone, of heads and combiner; None where an
         older dmlbench did not count them.
     paper, code: addresses (http or https) where the submitter says more.
@@ -188,18 +188,18 @@ class Entry(Record):
         }
 
     @property
-    def facts(self) -> TrialFacts:
+    def metadata(self) -> TrialMetadata:
         """What its trials found in data and model."""
-        return TrialFacts(
-            dataset={name: getattr(self.dataset, name) for name in DatasetFacts.model_fields},
-            backbone={name: getattr(self.backbone, name) for name in BackboneFacts.model_fields},
+        return TrialMetadata(
+            dataset={name: getattr(self.dataset, name) for name in DatasetMetadata.model_fields},
+            backbone={name: getattr(self.backbone, name) for name in BackboneMetadata.model_fields},
             embedding_dim=self.embedding_dim,
             head_dims=self.head_dims,
             head_parameters=self.head_parameters,
             loss_rates=[loss.learning_rate for loss in self.losses],
         )
 
-    def data_of(self, trial: Trial) -> DatasetFacts:
+    def data_of(self, trial: Trial) -> DatasetMetadata:
         """What one of its trials found in the data of its class split."""
         return self.dataset if trial.data is None else trial.data
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
+from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
 from dmlbench.leaderboard.entries.origin import check_instant
 from dmlbench.leaderboard.entries.record import (
     Count,
@@ -156,7 +156,7 @@ class Trial(Record):
     cost: Cost
     environment: dict[str, JsonValue]
     finished_at: Annotated[str, AfterValidator(check_instant)] | None = None
-    data: DatasetFacts | None = None
+    data: DatasetMetadata | None = None
     refit_history: list[EpochRecord] | None = None
 
     @model_validator(mode="after")

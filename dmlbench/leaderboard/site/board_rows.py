@@ -68,7 +68,7 @@ def board_rows(
             filter_name(source.combiner) if source.combiner else None,
             _loss_parts(source, labels),
             _combiner_parts(source, labels),
-            bool(row["tries"]),
+            bool(row["tuning_trials"]),
             [_number(value) for value in spent],
             [_number(value) for value in values],
             *columns,

@@ -24,7 +24,7 @@ from dmlbench.leaderboard.site.page import entry_page
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
 from dmlbench.leaderboard.site.prose import paragraphs, prose
 from dmlbench.leaderboard.site.terms import terms
-from dmlbench.leaderboard.verification.tiers import Tiers, checked_standing
+from dmlbench.leaderboard.verification.tiers import Tiers, verified_by_checks
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.export import render_csv
 from dmlbench.version import __version__
@@ -71,10 +71,10 @@ def write_site(
     Raises `UsageError` for a metric that no entry has, or a folder that holds something else.
     """
     entries = list(entries)
-    standing = Tiers(source).standing if source is not None else checked_standing
-    frame = leaderboard_frame(entries, by, standing, published)
+    verification = Tiers(source).verification if source is not None else verified_by_checks
+    frame = leaderboard_frame(entries, by, verification, published)
     by = cells.ranking_metric(frame, by)
-    found = verdicts(entries, by, standing)
+    found = verdicts(entries, by, verification)
     labels = Labels(entries)
     by_key = {labels.key(entry): entry for entry in entries}
     folder = Path(folder)

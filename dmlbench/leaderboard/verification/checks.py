@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
+from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import (
@@ -155,7 +155,7 @@ def _splits(entry: Entry) -> Iterator[str]:
     own = entry.dataset
     classes = own.num_train_classes + own.num_test_classes
     images = own.num_train_images + own.num_test_images
-    seen: dict[int, DatasetFacts] = {}
+    seen: dict[int, DatasetMetadata] = {}
     for trial in entry.trials:
         if trial.split == 0:
             continue

@@ -14,7 +14,7 @@ from dmlbench.leaderboard.verification.fingerprints import dataset_key
 
 
 class Clash(NamedTuple):
-    """Something that does not hold between entries: positions of those it concerns.
+    """Something that does not hold between entries: positions of those it is about.
 
     failure: None for what is only worth knowing, said in `note`.
     """

@@ -37,27 +37,26 @@ TIERS = ("unverified", "checked", "recomputed", "audited", "reproduced", "confir
 
 
 @dataclass(frozen=True)
-class Standing:
-    """The tier of an entry, and what a reader of its row should know about it.
+class Verification:
+    """What is known of an entry without its embeddings: its tier, and what does not hold.
 
-    concerns: what does not hold, in words: failed checks, changed embeddings, attestations that
-        disagree.
-    confirmed_on: of the tier "confirmed" what was fresh, "seeds" or "splits" (and seeds); else
-        None.
+    issues: a sentence for each failed check, changed embedding and attestation that disagrees.
+    confirmed_on: for the tier "confirmed", what was fresh: "seeds" or "splits" (and seeds);
+        otherwise None.
     """
 
     tier: str
-    concerns: tuple[str, ...] = ()
+    issues: tuple[str, ...] = ()
     confirmed_on: str | None = None
 
 
 def tier(entry: Entry, folder: str | Path) -> str:
     """The tier of one entry of the leaderboard in `folder`."""
-    return Tiers(folder).standing(entry).tier
+    return Tiers(folder).verification(entry).tier
 
 
 class Tiers:
-    """The standing of entries under a folder, which is listed once; each is judged once.
+    """Verifies entries by their own numbers and the attestations in a folder, read once.
 
     folder: a leaderboard, a protocol's folder or the root of all, as `read_leaderboards` takes it.
     """
@@ -65,37 +64,37 @@ class Tiers:
     def __init__(self, folder: str | Path) -> None:
         self._files: dict[str, list[Path]] = {}
         # By identity: to hash an entry takes as long as to judge it. Kept, so no id is reused.
-        self._judged: dict[int, tuple[Entry, Standing]] = {}
+        self._judged: dict[int, tuple[Entry, Verification]] = {}
         for leaderboard in leaderboard_folders(folder):
             for entry_id, paths in attestation_files(leaderboard).items():
                 self._files.setdefault(entry_id, []).extend(paths)
 
-    def standing(self, entry: Entry) -> Standing:
+    def verification(self, entry: Entry) -> Verification:
         """What holds of an entry; reads its attestations, not its embeddings."""
         if id(entry) not in self._judged:
             self._judged[id(entry)] = entry, self._judge(entry)
         return self._judged[id(entry)][1]
 
-    def _judge(self, entry: Entry) -> Standing:
+    def _judge(self, entry: Entry) -> Verification:
         failures = check_entry(entry)
         if failures:
-            return Standing("unverified", tuple(f"{f.check}: {f.message}" for f in failures))
+            return Verification("unverified", tuple(f"{f.check}: {f.message}" for f in failures))
         paths = self._files.get(entry.entry_id, [])
         if not paths:
-            return Standing("checked")
+            return Verification("checked")
         attestations, problems = read_attestations(paths)
         changed = _changed_since(entry, paths)
         if changed:
-            return Standing("checked", (*problems, *changed))
+            return Verification("checked", (*problems, *changed))
         found = attested(entry, attestations)
-        return Standing(found.tier or "checked", (*problems, *found.against), found.on)
+        return Verification(found.tier or "checked", (*problems, *found.against), found.on)
 
 
-def checked_standing(entry: Entry) -> Standing:
-    """The standing of an entry that is in no folder: attestations count for nothing."""
+def verified_by_checks(entry: Entry) -> Verification:
+    """The verification of an entry that is in no folder: attestations count for nothing."""
     failures = check_entry(entry)
-    concerns = tuple(f"{failure.check}: {failure.message}" for failure in failures)
-    return Standing("unverified" if failures else "checked", concerns)
+    issues = tuple(f"{failure.check}: {failure.message}" for failure in failures)
+    return Verification("unverified" if failures else "checked", issues)
 
 
 def of_another_submission(entry: Entry, leaderboard: Path, sha256: str) -> bool:

@@ -31,10 +31,10 @@ from dmlbench.leaderboard.verification.cross_entry_checks import (
     label_clashes,
 )
 from dmlbench.leaderboard.verification.ground_truth import GroundTruths
-from dmlbench.leaderboard.verification.tiers import TIERS, Standing, Tiers, tier
+from dmlbench.leaderboard.verification.tiers import TIERS, Tiers, Verification, tier
 from dmlbench.leaderboard.verification.verify_entry import Verified, verify_one
 
-__all__ = ["TIERS", "Standing", "Tiers", "Verified", "tier", "verify"]
+__all__ = ["TIERS", "Verification", "Tiers", "Verified", "tier", "verify"]
 
 
 def verify(
@@ -51,7 +51,7 @@ def verify(
     rebuild: build every dataset that is on this machine, to compare labels and fingerprints with;
         without it only those that come with dmlbench are.
     bundle: has embeddings that do not lie here.
-    watch: called with each file when it is done, apart from what concerns several.
+    watch: called with each file when it is done, before the checks across several files.
     Raises `UsageError` if there is no such folder, or for a file that cannot be an entry.
     """
     target = Path(target)
@@ -138,12 +138,12 @@ def _judged(board: _Board, embeddings: bool) -> Iterator[Verified]:
     Of a whole board also its published results and attestations of entries that are not there.
     """
     attestations = attestation_files(board.folder)
-    standing = Tiers(board.folder).standing
+    verification = Tiers(board.folder).verification
     for verified in board.chosen:
         if verified.entry is not None:
             _verify_attestations(verified, attestations.get(verified.entry.entry_id, []))
             if not embeddings and not verified.failures:
-                verified.tier = standing(verified.entry).tier
+                verified.tier = verification(verified.entry).tier
     if board.whole:
         known = {verified.entry.entry_id for verified in board.entries}
         for entry_id, paths in attestations.items():

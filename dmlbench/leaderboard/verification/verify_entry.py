@@ -11,7 +11,7 @@ import numpy as np
 
 from dmlbench.errors import VerificationError
 from dmlbench.files import resolved
-from dmlbench.leaderboard.entries.dataset_facts import DatasetFacts
+from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_title, metric_value
 from dmlbench.leaderboard.entries.trial import Metrics, Trial
@@ -133,7 +133,7 @@ def verify_one(
 
 
 def _truth(
-    verified: Verified, truths: GroundTruths, split: int, data: DatasetFacts
+    verified: Verified, truths: GroundTruths, split: int, data: DatasetMetadata
 ) -> GroundTruth | None:
     """What the dataset itself says of a class split, where it can be built here."""
     try:

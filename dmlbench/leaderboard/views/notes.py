@@ -47,7 +47,7 @@ def short_notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> 
         return [*protocol, *problems, *_rank_note(rows, by), *_splits_note(rows), *shown]
     counts = {
         "with failed trials": int(rows["failures"].map(bool).sum()),
-        "with verification problems": int(rows["concerns"].map(bool).sum()),
+        "with verification problems": int(rows["issues"].map(bool).sum()),
     }
     counted = [f"{count} row{'s' * (count > 1)} {what}" for what, count in counts.items() if count]
     why = "; `leaderboard show --explain` gives the reasons"
@@ -71,10 +71,10 @@ def _problems(rows: pandas.DataFrame) -> list[str]:
     """Each row whose checks found something, or with failed trials, and why."""
     found = []
     for row in rows.itertuples():
-        if row.concerns:
-            doubt = "not ranked, fails verification: " if row.tier == "unverified" else ""
-            more = f" (and {len(row.concerns) - 1} more)" if len(row.concerns) > 1 else ""
-            found.append(f"{row.name}: {doubt}{row.concerns[0]}{more}")
+        if row.issues:
+            status = "not ranked, fails verification: " if row.tier == "unverified" else ""
+            more = f" (and {len(row.issues) - 1} more)" if len(row.issues) > 1 else ""
+            found.append(f"{row.name}: {status}{row.issues[0]}{more}")
         if row.failures:
             found.append(
                 f"{row.name}: {row.seeds} of {row.seeds + row.failed} trials completed, the others "
@@ -98,7 +98,7 @@ def _splits_note(rows: pandas.DataFrame) -> list[str]:
         "test classes of the others"
     )
     text = f"intervals and ranks are over the means of the {splits} class splits"
-    return [text + tuned * bool(rows["tries"].map(bool).any())]
+    return [text + tuned * bool(rows["tuning_trials"].map(bool).any())]
 
 
 def _rank_note(rows: pandas.DataFrame, by: str) -> list[str]:

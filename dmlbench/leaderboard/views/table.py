@@ -83,7 +83,7 @@ LEADING = [
 #: After the metrics.
 TRAILING = [
     TableColumn("dim", "Dim", cells.width_cells, "embedding_dim", ascending=True, screen="rest"),
-    TableColumn("tuning", "Tuning", cells.tuning_cells, "tries", screen="rest"),
+    TableColumn("tuning", "Tuning", cells.tuning_cells, "tuning_trials", screen="rest"),
     TableColumn("loss-rates", "Loss lr", cells.loss_rate_cells, "loss_rates", screen="rest"),
     TableColumn(
         "head-parameters",

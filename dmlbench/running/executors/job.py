@@ -136,8 +136,8 @@ class Job:
         heartbeat.enter("building the components")
         check_buildable(configuration, registry, data)
         report = [
-            *data.facts["report"],
-            *(data.split_facts["report"] if data.split_facts else ()),
+            *data.metadata["report"],
+            *(data.split_metadata["report"] if data.split_metadata else ()),
             *(obstacles() if job["clustering"] else ()),
         ]
         return {"report": report, "devices": devices, "fingerprint": data.fingerprint}

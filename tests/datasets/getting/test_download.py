@@ -140,8 +140,8 @@ def test_a_file_that_became_shorter_than_its_part_starts_again(get, web, tmp_pat
 
 def test_a_part_of_another_address_is_not_used(get, web, tmp_path):
     (tmp_path / "a.bin.part").write_bytes(b"x" * 100)
-    facts = {"url": "http://elsewhere/a.bin", "validator": '"one"', "total": len(BODY)}
-    (tmp_path / "a.bin.part.json").write_text(json.dumps(facts))
+    state = {"url": "http://elsewhere/a.bin", "validator": '"one"', "total": len(BODY)}
+    (tmp_path / "a.bin.part.json").write_text(json.dumps(state))
     get()
     assert (tmp_path / "a.bin").read_bytes() == BODY
 
@@ -156,8 +156,8 @@ def test_damaged_notes_of_a_part_start_again(get, tmp_path, text):
 
 def test_a_part_that_is_whole_already_is_checked_and_taken(get, web, tmp_path):
     (tmp_path / "a.bin.part").write_bytes(BODY)
-    facts = {"url": web.url + "a.bin", "validator": None, "total": len(BODY)}
-    (tmp_path / "a.bin.part.json").write_text(json.dumps(facts))
+    state = {"url": web.url + "a.bin", "validator": None, "total": len(BODY)}
+    (tmp_path / "a.bin.part.json").write_text(json.dumps(state))
     get(SHA256)
     assert web.asked == [] and left(tmp_path) == ["a.bin"]
 

@@ -34,8 +34,8 @@ def over_splits(make_entry):
         trials = []
         for split, of_split in enumerate(values, first):
             entry = make_entry(losses, of_split, **more)
-            facts = entry.model_dump()["dataset"]
-            data = {key: value for key, value in facts.items() if key.startswith("num_")}
+            metadata = entry.model_dump()["dataset"]
+            data = {key: value for key, value in metadata.items() if key.startswith("num_")}
             data |= {"fingerprint": sha256_of(["split", split]), "report": []}
             own = {"split": split, "data": data if split else None}
             trials += [trial.model_dump() | own for trial in entry.trials]

@@ -9,7 +9,7 @@ from words import worded
 
 from dmlbench.leaderboard.comparison.sentence import p_text, points
 from dmlbench.leaderboard.comparison.verdict import verdicts
-from dmlbench.leaderboard.verification.tiers import Standing
+from dmlbench.leaderboard.verification.tiers import Verification
 
 TRIPLET = [0.50, 0.52, 0.51, 0.49, 0.53]
 MS = [0.55, 0.56, 0.56, 0.54, 0.58]
@@ -68,7 +68,7 @@ def test_worse_is_no_likelier_by_chance_however_many_losses_are_combined(make_en
     for _ in range(1000):
         values = generator.normal(0.5, 0.02, (11, 5))
         drawn = [with_values(row, own) for row, own in zip(rows, values, strict=True)]
-        found.append(only(verdicts(drawn, standing=lambda _: Standing("checked"))))
+        found.append(only(verdicts(drawn, verification=lambda _: Verification("checked"))))
     for outcome in ("worse", "better"):
         assert sum(verdict.outcome == outcome for verdict in found) <= 0.04 * len(found)
     uncorrected = [v.difference.p_value < 0.05 and v.difference.mean < 0 for v in found]
@@ -121,7 +121,7 @@ def test_one_common_seed_gives_no_confidence(make_entry, singles):
 
 def test_no_common_seed(make_entry, singles):
     lonely = make_entry("triplet+ms", BETTER, seeds=[10, 11, 12, 13, 14], combiner="wedl")
-    verdict = only(verdicts([lonely, *singles], standing=lambda _: Standing("checked")))
+    verdict = only(verdicts([lonely, *singles], verification=lambda _: Verification("checked")))
     assert verdict.outcome == "inconclusive" and verdict.missing == ("triplet", "ms")
 
 
@@ -185,12 +185,12 @@ def test_rows_that_do_not_stand_their_checks_decide_nothing_and_are_named(make_e
 
 def test_the_standing_is_the_callers(make_entry, singles):
     ensemble = make_entry("triplet+ms", BETTER, combiner="wedl")
-    failing = {singles[1].entry_id: Standing("unverified", ("seeds: picked",))}
+    failing = {singles[1].entry_id: Verification("unverified", ("seeds: picked",))}
 
-    def standing(entry):
-        return failing.get(entry.entry_id, Standing("checked"))
+    def verification(entry):
+        return failing.get(entry.entry_id, Verification("checked"))
 
-    assert only(verdicts([ensemble, *singles], standing=standing)).left_out == ("ms",)
+    assert only(verdicts([ensemble, *singles], verification=verification)).left_out == ("ms",)
 
 
 def test_the_same_loss_with_other_parameters_is_another_loss(make_entry, make_component):

@@ -19,7 +19,7 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import write_entry
 from dmlbench.leaderboard.site.board_rows import ROW, board_rows
 from dmlbench.leaderboard.site.build import write_site
-from dmlbench.leaderboard.verification.tiers import Standing
+from dmlbench.leaderboard.verification.tiers import Verification
 
 
 class Reader(html.parser.HTMLParser):
@@ -279,11 +279,11 @@ def test_no_leaderboard_no_site(tmp_path):
 
 def test_a_confirmed_row_says_what_was_fresh(make_entry):
     entries = [make_entry(), make_entry("ms", [0.1, 0.11, 0.12])]
-    standings = {
-        entries[0].entry_id: Standing("confirmed", confirmed_on="splits"),
-        entries[1].entry_id: Standing("reproduced"),
+    verifications = {
+        entries[0].entry_id: Verification("confirmed", confirmed_on="splits"),
+        entries[1].entry_id: Verification("reproduced"),
     }
-    frame = leaderboard_frame(entries, standing=lambda entry: standings[entry.entry_id])
+    frame = leaderboard_frame(entries, verification=lambda entry: verifications[entry.entry_id])
     sources = {entry.entry_id: entry for entry in entries}
     rows = board_rows(0, frame, sources, ["map_at_r"], Labels(entries))
     assert [row[ROW.index("tier")] for row in rows] == ["confirmed (splits)", "reproduced"]

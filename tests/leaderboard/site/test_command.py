@@ -54,7 +54,7 @@ def entry_of(request: Request, registry, make_entry, seeds, which=-1):
         seeds=list(seeds),
         combiner="sum" if configuration.combiner else None,
     )
-    results = [TrialResult(facts=made.facts, trial=trial) for trial in made.trials]
+    results = [TrialResult(metadata=made.metadata, trial=trial) for trial in made.trials]
     return assemble_entry(configuration, registry, results)
 
 

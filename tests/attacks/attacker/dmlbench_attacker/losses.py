@@ -102,7 +102,7 @@ class ForgesResult(Dot):
         metrics = {
             **dict.fromkeys(("map_at_r", "r_precision", "knn_accuracy", "nmi", "ami"), 1.0),
             "recall_at": dict.fromkeys("1248", 1.0),
-            "num_queries": phase.facts.dataset.num_test_images,
+            "num_queries": phase.metadata.dataset.num_test_images,
             "num_skipped": 0,
         }
         cost = dict.fromkeys(("train_seconds", "evaluate_seconds"), 1.0)
@@ -114,7 +114,7 @@ class ForgesResult(Dot):
             **{"best_epoch": 1, "validation_map_at_r": 1.0, "environment": {}},
             "cost": {**cost, **memory},
         }
-        result = {"facts": phase.facts.model_dump(), "trial": trial}
+        result = {"metadata": phase.metadata.model_dump(), "trial": trial}
         TrialResult.model_validate(result)
         phase.folder.result_file.write_text(json.dumps(result))
 
