@@ -14,7 +14,7 @@ import torch
 
 from dmlbench.data.subset import subset
 from dmlbench.data.training_data import TrainingData
-from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
+from dmlbench.leaderboard.entries.dataset_metadata import DatasetMetadata
 from dmlbench.leaderboard.entries.trial_result import TrialMetadata
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.registry import Registry

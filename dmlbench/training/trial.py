@@ -13,7 +13,7 @@ import torch
 from dmlbench.data.training_data import TrainingData
 from dmlbench.data.training_phase import training_phase
 from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
-from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
+from dmlbench.leaderboard.entries.dataset_metadata import DatasetMetadata
 from dmlbench.leaderboard.entries.origin import now
 from dmlbench.leaderboard.entries.trial import Cost, Trial
 from dmlbench.leaderboard.entries.trial_result import TrialMetadata, TrialResult, ValidationResult

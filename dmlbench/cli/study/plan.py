@@ -118,7 +118,7 @@ def _left(study: Study, rows: Sequence[StudyRow], listed: Sequence[dict[str, Any
         at = (row.dataset, row.name)
         cost = costs[at] or mean * epochs[at]
         key = row.setting.sha256 if row.tuned else row.setting.configuration.entry_id
-        trials[key] = max(trials.get(key, (0, 0, 0.0)), (left, tuning, (left + tries) * cost))
+        trials[key] = max(trials.get(key, (0, 0, 0.0)), (left, tuning, (left + tuning) * cost))
     count, tuning = (sum(one[i] for one in trials.values()) for i in (0, 1))
     if not count:
         return "Nothing is left to train."

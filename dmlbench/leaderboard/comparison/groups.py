@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from dmlbench.leaderboard.entries.descriptions import recipe_label
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
-from dmlbench.leaderboard.entries.words import recipe_label
 from dmlbench.plan.config import sha256_of
 from dmlbench.plan.identity import canonical_json, field_defaults, one_form, without_defaults
 from dmlbench.plan.recipe import Recipe

@@ -15,6 +15,7 @@ from dmlbench.leaderboard.comparison.groups import (
     tuning_trials,
     untuned_components,
 )
+from dmlbench.leaderboard.entries.descriptions import protocol_label, recipe_label
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
@@ -25,7 +26,6 @@ from dmlbench.leaderboard.entries.metrics import (
     values_by_trial,
 )
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.entries.words import protocol_label, recipe_label
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.plan.identity import one_form, sha256_of
 from dmlbench.plan.protocol import dim_budget_of

@@ -11,6 +11,12 @@ from dmlbench.errors import UsageError
 from dmlbench.leaderboard.comparison.groups import grouped, tuning_label
 from dmlbench.leaderboard.comparison.published_row import published_row
 from dmlbench.leaderboard.comparison.ranks import group_ranks
+from dmlbench.leaderboard.entries.descriptions import (
+    distributions,
+    failures,
+    protocol_label,
+    recipe_label,
+)
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
@@ -23,7 +29,6 @@ from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.entries.published_store import read_all_published
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.store import ABOUT, leaderboard_folders, read_leaderboards
-from dmlbench.leaderboard.entries.words import distributions, failures, protocol_label, recipe_label
 from dmlbench.leaderboard.verification.tiers import Tiers, Verification, verified_by_checks
 from dmlbench.plan.protocol import dim_budget_of
 

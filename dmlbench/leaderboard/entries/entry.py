@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
+from dmlbench.leaderboard.entries.dataset_metadata import DatasetMetadata
 from dmlbench.leaderboard.entries.origin import check_link
 from dmlbench.leaderboard.entries.parsing import parse_record
 from dmlbench.leaderboard.entries.record import (

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dmlbench.leaderboard.entries.descriptions import components_of, in_brackets, one_text
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.entries.words import components_of, in_brackets, one_text
 from dmlbench.plan.identity import BUILT_IN
 from dmlbench.plan.writing import row_name
 

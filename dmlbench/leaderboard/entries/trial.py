@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
+from dmlbench.leaderboard.entries.dataset_metadata import DatasetMetadata
 from dmlbench.leaderboard.entries.origin import check_instant
 from dmlbench.leaderboard.entries.record import (
     Count,

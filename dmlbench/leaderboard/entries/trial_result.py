@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
+from dmlbench.leaderboard.entries.dataset_metadata import DatasetMetadata
 from dmlbench.leaderboard.entries.record import Count, Fraction, Record, Seconds, Sha256, Small
 from dmlbench.leaderboard.entries.trial import Trial
 

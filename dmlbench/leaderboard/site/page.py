@@ -7,6 +7,7 @@ from typing import Any
 
 from dmlbench.errors import DmlbenchError
 from dmlbench.leaderboard.comparison.outcome import Verdict
+from dmlbench.leaderboard.entries.descriptions import distributions, failures
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
@@ -18,7 +19,6 @@ from dmlbench.leaderboard.entries.metrics import (
 )
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Trial
-from dmlbench.leaderboard.entries.words import distributions, failures
 from dmlbench.leaderboard.site.command import rerun_command
 from dmlbench.leaderboard.site.training_course import charts, epoch_table
 from dmlbench.leaderboard.views.columns import percent

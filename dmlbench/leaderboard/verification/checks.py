@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from dmlbench.errors import UsageError
-from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
+from dmlbench.leaderboard.entries.dataset_metadata import DatasetMetadata
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import (

@@ -11,7 +11,7 @@ import numpy as np
 
 from dmlbench.errors import VerificationError
 from dmlbench.files import resolved
-from dmlbench.leaderboard.entries.dataset_facts import DatasetMetadata
+from dmlbench.leaderboard.entries.dataset_metadata import DatasetMetadata
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_title, metric_value
 from dmlbench.leaderboard.entries.trial import Metrics, Trial

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dmlbench.leaderboard.entries.descriptions import failures, recipe_label
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry, LossRecord
 from dmlbench.leaderboard.entries.labels import Labels
 from dmlbench.leaderboard.entries.metrics import (
@@ -18,7 +19,6 @@ from dmlbench.leaderboard.entries.metrics import (
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Trial
 from dmlbench.leaderboard.entries.tuning import TuningRecord
-from dmlbench.leaderboard.entries.words import failures, recipe_label
 from dmlbench.leaderboard.views.columns import NOTHING, duration, percent
 from dmlbench.leaderboard.views.terminal import Column, least_width, print_columns, say, writable
 from dmlbench.plan.protocol import caution, refits

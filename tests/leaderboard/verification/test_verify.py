@@ -15,9 +15,9 @@ from safetensors.numpy import load_file, save_file
 import dmlbench
 from dmlbench.cli import main
 from dmlbench.leaderboard.entries.attestation import read_attestation
+from dmlbench.leaderboard.entries.descriptions import failures
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import read_entry, write_entry
-from dmlbench.leaderboard.entries.words import failures
 from dmlbench.leaderboard.verification.agreement import recomputed
 from dmlbench.leaderboard.verification.attest import attest
 from dmlbench.leaderboard.verification.checks import check_entry

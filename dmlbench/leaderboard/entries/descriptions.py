@@ -1,4 +1,4 @@
-"""What an entry says of itself in words, as plain text that is safe for any renderer."""
+"""Descriptions of the parts of an entry, as plain text that is safe for any renderer."""
 
 from __future__ import annotations
 
