@@ -54,8 +54,8 @@ class Spec:
 class LossSpec(Spec):
     """A loss: ``Loss(**params)`` gives a module ``(embeddings (B, D), labels (B,)) -> scalar``.
 
-    ``num_classes``, ``embedding_dim``, ``num_features`` (width F of the backbone's features) and
-    ``num_images`` (images trained on) are passed as well where the signature asks for them.
+    ``num_classes``, ``embedding_dim``, ``num_features`` (dimension F of the backbone's features)
+    and ``num_images`` (images trained on) are passed as well where the signature asks for them.
     Attributes of the module: ``takes`` names its input, "embeddings" (L2-normalised, without the
     attribute), "unnormalised" (before normalisation) or "features" (B, F); ``learning_rate``, where
     it is not None, is that of its own parameters instead of the recipe's.
@@ -84,10 +84,10 @@ class CombinerSpec(Spec):
     """A combiner: ``Combiner(num_losses, **params)``; see `dmlbench.combiners.base.Combiner`.
 
     heads: "shared" (one embedding for all losses) or "per-loss" (one embedding each).
-    widens: False where the evaluated embedding is one loss's width although there are heads per
-        loss, so ``--dim-budget per-loss`` changes nothing.
-    widens_with: with these values of parameters it is wider than one loss's all the same, and
-        refused under ``--dim-budget total``.
+    widens: False where the evaluated embedding has one loss's dimension although there are heads
+        per loss, so ``--dim-budget per-loss`` changes nothing.
+    widens_with: with these values of parameters its dimension is larger than one loss's all the
+        same, and refused under ``--dim-budget total``.
     learns: whether it has learned weights, and auxiliary: whether it has extra modules.
         `dmlbench tune` then searches their learning rates, ``recipe.optimizer.combiner_lr`` and
         ``auxiliary_lr``.

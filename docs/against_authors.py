@@ -2,7 +2,7 @@
 
 ``tests/losses/authors.json`` has value and gradient of each author's code, in float64, on the
 batches that `inputs` gives. Ours are computed whenever the page is made, so it cannot be out of
-date. Shapes: B batch, D width, C classes.
+date. Shapes: B batch, D dimension, C classes.
 """
 
 from __future__ import annotations

@@ -25,32 +25,32 @@ COMPONENTS = {"losses": LOSSES, "combiners": COMBINERS}
 #: What a run gives a component by itself.
 _GIVEN = {
     "num_classes": "the number of classes C",
-    "embedding_dim": "the width D",
+    "embedding_dim": "the dimension D",
     "num_losses": "the number of losses M",
-    "head_dims": "the widths of the heads",
+    "head_dims": "the dimensions of the heads",
 }
 _FORMULA = re.compile(r"mean|Σ|Cross-entropy|Objective")
 
 _NOTATION = {
     "losses": """## Notation
 
-B batch, D width, C classes. In a formula a is an anchor, p an item of its class (a positive), n one
-of another (a negative); s is a cosine, d a Euclidean distance, of embeddings of length 1. [x]₊ is
-max(0, x), mean⁺ a mean over the terms above 0, p_c the proxy of class c.
+B batch, D dimension, C classes. In a formula a is an anchor, p an item of its class (a positive), n
+one of another (a negative); s is a cosine, d a Euclidean distance, of embeddings of length 1. [x]₊
+is max(0, x), mean⁺ a mean over the terms above 0, p_c the proxy of class c.
 
 Every loss is called as `loss(embeddings, labels)` with embeddings (B, D) and labels (B,) int64, and
 returns a scalar; a batch with nothing to learn from gives 0.
 """,
     "combiners": """## Notation
 
-B batch, D width of the evaluated embedding, M losses, l_j the value of loss j in a batch, w_j its
-weight, e_j (B, D_j) the L2-normalised embedding of head j, g_j the gradient of loss j at the shared
-representation: the head's output before normalisation where there is one embedding, the features
-where there is a head per loss.
+B batch, D dimension of the evaluated embedding, M losses, l_j the value of loss j in a batch, w_j
+its weight, e_j (B, D_j) the L2-normalised embedding of head j, g_j the gradient of loss j at the
+shared representation: the head's output before normalisation where there is one embedding, the
+features where there is a head per loss.
 
 A combiner is called as `combiner(losses, heads)` with losses (M,) and heads (B, D_j), and returns
 the objective, a scalar; `embed(heads)` gives the evaluated embedding (B, D). Heads are shared, one
-embedding for all losses, or one per loss, which then share the width D.
+embedding for all losses, or one per loss, which then share the dimension D.
 """,
 }
 _AGAINST = {

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 
 class ResNetMini(nn.Module):
-    """3×3 stem at stride 2, one basic block per width, global average pooling.
+    """3×3 stem at stride 2, one basic block per number of channels, global average pooling.
 
-    channels: width of each block; the first keeps the stem's resolution, each later one halves it.
-    Maps images (B, 3, H, W) to features (B, F), F the last width.
+    channels: of each block; the first keeps the stem's resolution, each later one halves it.
+    Maps images (B, 3, H, W) to features (B, F), F the last number of channels.
     """
 
     mean = (0.5, 0.5, 0.5)
@@ -24,7 +24,7 @@ class ResNetMini(nn.Module):
     def __init__(self, channels: Sequence[int] = (16, 32, 64)) -> None:
         super().__init__()
         if not channels or any(not isinstance(c, int) or c < 1 for c in channels):
-            raise ValueError(f"backbone resnet-mini: channels must be positive widths: {channels}")
+            raise ValueError(f"backbone resnet-mini: channels must be positive numbers: {channels}")
         self.num_features = channels[-1]
         self.stem = nn.Sequential(
             nn.Conv2d(3, channels[0], 3, stride=2, padding=1, bias=False),

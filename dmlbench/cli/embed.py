@@ -71,7 +71,7 @@ def embed_command(
     written = write_embedded(embedded, out, about)
     for name, reason in embedded.failures.items():
         click.echo(f"{name} is left out: {reason}", err=True)
-    count, width = embedded.embeddings.shape
+    count, dimension = embedded.embeddings.shape
     if as_json:
         values = {
             **about,
@@ -79,7 +79,7 @@ def embed_command(
             "split": trial.split,
             "files": [str(path) for path in written],
             "num_images": count,
-            "dimension": width,
+            "dimension": dimension,
             "class_names": list(embedded.class_names),
             "left_out": dict(embedded.failures),
         }
@@ -89,7 +89,7 @@ def embed_command(
         of = f" of {classes:,} classes" if classes else ""
         files = " and ".join(str(path) for path in written)
         click.echo(
-            f"{count:,} images{of}, {width} dimensions, by {trial.title} of {found.entry_id}: "
+            f"{count:,} images{of}, {dimension} dimensions, by {trial.title} of {found.entry_id}: "
             f"{files}"
         )
     return 1 if embedded.failures else 0

@@ -137,7 +137,7 @@ def _as_json(
         "num_skipped": scored.num_skipped,
         "num_classes": scored.num_classes,
         "num_gallery": scored.num_gallery,
-        "dimension": scored.width,
+        "dimension": scored.dimension,
         "interval": {"confidence": 0.95, "over": "classes", "resamples": resamples},
         "metrics": {
             name: {"value": found.mean, "low": found.low, "high": found.high}
@@ -154,7 +154,8 @@ def _show(scored: Scored, similarity: str) -> None:
     searched = "each other" if scored.num_gallery is None else f"{scored.num_gallery:,} items"
     print_text(
         f"{scored.num_queries:,} queries{skipped if scored.num_skipped else ''} of "
-        f"{scored.num_classes:,} classes search {searched}; {scored.width} dimensions, {similarity}"
+        f"{scored.num_classes:,} classes search {searched}; {scored.dimension} dimensions, "
+        f"{similarity}"
     )
     rows = [
         (

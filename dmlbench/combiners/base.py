@@ -1,6 +1,7 @@
 """What a combiner is: M losses on a shared backbone become one objective and one embedding.
 
-Legend: B batch, D embedding width, F feature width, M losses, R width of the representation.
+Legend: B batch, D embedding dimension, F feature dimension, M losses, R dimension of the
+representation.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The equal sum with the losses' gradients brought to one size: a control for learned weights.
 
-Legend: B batch, M losses, R width of the representation.
+Legend: B batch, M losses, R dimension of the representation.
 """
 
 from __future__ import annotations

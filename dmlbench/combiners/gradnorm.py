@@ -2,7 +2,7 @@
 
 Chen, Badrinarayanan, Lee, Rabinovich, GradNorm: Gradient Normalization for Adaptive Loss Balancing
 in Deep Multitask Networks, ICML 2018 (arXiv 1711.02257).
-Legend: B batch, M losses, R width of the representation.
+Legend: B batch, M losses, R dimension of the representation.
 """
 
 from __future__ import annotations

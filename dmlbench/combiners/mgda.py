@@ -1,7 +1,7 @@
 """MGDA-UB: the common descent direction of all losses at the shared representation.
 
 Sener, Koltun, Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018 (arXiv 1810.04650).
-Legend: B batch, M losses, R width of the representation.
+Legend: B batch, M losses, R dimension of the representation.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Zabihzadeh, Alitbi, Mousavirad, Ensemble of Loss Functions to Improve Generalizability of Deep
 Metric Learning methods, 2021 (arXiv 2107.01130).
-Legend: B batch, D_j width of head j, M losses.
+Legend: B batch, D_j dimension of head j, M losses.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class DiverseEnsemble(WeightedEnsemble):
     so its squared Euclidean distance is Σ_j w_j d_j².
 
     Authors' code: equal, value and gradients, with diversity = 0.01 and batches in which no loss is
-    0. Deviations: heads share the width of one embedding unless the width of the paper is asked
-    for, and the evaluated embedding has the current weights, theirs those of the epoch before.
+    0. Deviations: heads share the dimension of one embedding except under ``--dim-budget
+    per-loss``; the evaluated embedding has the current weights, theirs those of the epoch before.
 
     num_losses: M.
     prior, penalty, rescale: as for `WeightedEnsemble`.
@@ -62,11 +62,11 @@ class DiverseEnsemble(WeightedEnsemble):
 def mean_head_distance(heads: Sequence[Tensor]) -> Tensor:
     """Mean Euclidean distance between heads, over all pairs of heads and the batch.
 
-    heads: M tensors (B, D_j). Where a width does not divide evenly a narrower head is padded with
-    zeros, which changes no length.
+    heads: M tensors (B, D_j). Where a dimension does not divide evenly, the smaller heads are
+    padded with zeros, which changes no length.
     """
-    width = max(head.shape[1] for head in heads)
-    padded = [functional.pad(head, (0, width - head.shape[1])) for head in heads]
+    dim = max(head.shape[1] for head in heads)
+    padded = [functional.pad(head, (0, dim - head.shape[1])) for head in heads]
     squared = torch.stack(
         [(one - other).square().sum(dim=1) for one, other in combinations(padded, 2)]
     )  # (pairs, B)

@@ -1,8 +1,8 @@
-"""The compressed ensemble: a small network maps the diverse ensemble to the width of one loss.
+"""The compressed ensemble: a small network maps the diverse ensemble to the dimension of one loss.
 
 Zabihzadeh, Alitbi, Mousavirad, Ensemble of Loss Functions to Improve Generalizability of Deep
 Metric Learning methods, 2021 (arXiv 2107.01130).
-Legend: B batch, D width of the compressed embedding, M losses.
+Legend: B batch, D dimension of the compressed embedding, M losses.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from dmlbench.combiners.wedl import DiverseEnsemble
 
 
 class CompressedEnsemble(DiverseEnsemble):
-    """The diverse ensemble, evaluated through Linear, tanh, Linear at the width of one loss.
+    """The diverse ensemble, evaluated through Linear, tanh, Linear, with the dimension of one loss.
 
     The network learns beside the ensemble, on detached embeddings, to keep the squared-distance
-    matrix of the batch: ‖D₁/ΣD₁ − D₂/ΣD₂‖_F · B². What is evaluated is D wide, so every head may
-    have the full dimension under ``--dim-budget total`` too.
+    matrix of the batch: ‖D₁/ΣD₁ − D₂/ΣD₂‖_F · B². What is evaluated has dimension D, so every
+    head may have the full dimension under ``--dim-budget total`` too.
 
-    The authors' compressor is another one, by option: its hidden layer and its output are 2D wide
-    whatever M is, and nothing is normalised: they compare by Euclidean distance, which is asked for
-    by `protocol.similarity`. Its rows are wider than a single loss's, and ranked apart.
+    The authors' compressor is an option: its hidden layer and its output have dimension 2D whatever
+    M is, and nothing is normalised. They compare by Euclidean distance, which `protocol.similarity`
+    selects. Its rows have a larger dimension than a single loss's, and are ranked separately.
 
     Authors' code: equal, output, value and gradients, with compressor = "authors" on the same
     embeddings. Deviation: theirs takes its step on embeddings computed again after the ensemble's
@@ -33,10 +33,10 @@ class CompressedEnsemble(DiverseEnsemble):
 
     num_losses: M.
     embedding_dim: D.
-    head_dims: widths of the heads, D_j.
+    head_dims: dimensions of the heads, D_j.
     prior, penalty, diversity, rescale: as for `DiverseEnsemble`.
-    compressor: "narrow" as above, or "authors" for theirs, which needs the width of the paper.
-    hidden_dim: width of the hidden layer; None for that of the concatenated heads, or 2D.
+    compressor: "narrow" as above, or "authors" for theirs, which needs ``--dim-budget per-loss``.
+    hidden_dim: dimension of the hidden layer; None for that of the concatenated heads, or 2D.
     """
 
     def __init__(

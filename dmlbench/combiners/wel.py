@@ -2,7 +2,7 @@
 
 Zabihzadeh, Alitbi, Mousavirad, Ensemble of Loss Functions to Improve Generalizability of Deep
 Metric Learning methods, 2021 (arXiv 2107.01130).
-Legend: B batch, D embedding width, M losses.
+Legend: B batch, D embedding dimension, M losses.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A combiner at its place in training, made small, for the conformance kit.
 
-B batch, C classes, F feature width, D_j width of head j, M losses.
+B batch, C classes, F feature dimension, D_j dimension of head j, M losses.
 """
 
 from __future__ import annotations

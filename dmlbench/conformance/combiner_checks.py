@@ -1,6 +1,6 @@
 """The checks that `dmlbench.testing.check_combiner` makes, each a function of the combiner.
 
-B batch, D width of the evaluated embedding, M losses.
+B batch, D dimension of the evaluated embedding, M losses.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dmlbench.conformance.kit import (
 )
 from dmlbench.training.random_states import moved_since, random_states
 
-LOSSES, WIDTH = 3, 16
+LOSSES, DIM = 3, 16
 BATCH = CLASSES * PER_CLASS
 
 
@@ -36,8 +36,8 @@ class CombinerSubject:
         self.factory, self.params = factory, params
 
     def bench(self, num_losses: int = LOSSES, dim_budget: str = "total", seed: int = 0) -> Bench:
-        head_dims = self.factory.head_dims(WIDTH, num_losses, dim_budget)
-        offers = {"num_losses": num_losses, "head_dims": head_dims, "embedding_dim": WIDTH}
+        head_dims = self.factory.head_dims(DIM, num_losses, dim_budget)
+        offers = {"num_losses": num_losses, "head_dims": head_dims, "embedding_dim": DIM}
         combiner = build_seeded(self.factory, self.params, seed, **offers)
         return Bench(combiner, head_dims, num_losses)
 
@@ -109,17 +109,17 @@ def _sizes_of_losses(subject: CombinerSubject) -> None:
         _check_weights(bench, LOSSES)
 
 
-def _embedding_width(subject: CombinerSubject) -> None:
+def _embedding_dimension(subject: CombinerSubject) -> None:
     for number in (1, LOSSES):
         try:
             bench = subject.bench(number)
         except ValueError:
             continue  # parameters for another number of losses
         shape = tuple(bench.evaluated().shape)
-        if shape != (BATCH, WIDTH):
+        if shape != (BATCH, DIM):
             raise Broken(
                 f"the evaluated embedding of {number} losses has the shape {shape} under a budget "
-                f"of {WIDTH} for a batch of {BATCH}"
+                f"of {DIM} for a batch of {BATCH}"
             )
     subject.bench(dim_budget="per-loss").evaluated()
 
@@ -280,7 +280,7 @@ COMBINER_CHECKS: Mapping[str, Callable[[CombinerSubject], None]] = {
     "number-of-losses": _number_of_losses,
     "zero-losses": _zero_losses,
     "sizes-of-losses": _sizes_of_losses,
-    "embedding-width": _embedding_width,
+    "embedding-dimension": _embedding_dimension,
     "embeds-row-by-row": _embeds_row_by_row,
     "embedding-leaves-state": _embedding_leaves_state,
     "weights": _weights,

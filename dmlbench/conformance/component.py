@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ def check_loss(
     """Run every check of `LOSS_CHECKS` on a loss, each on freshly built ones.
 
     factory: makes the loss; gets ``num_classes``, ``embedding_dim``, ``num_features`` (the same
-        width) and ``num_images`` where it asks for them.
+        number) and ``num_images`` where it asks for them.
     params: further keyword arguments for it.
     expected_failures: check names with the reason why each may fail. Such a check that fails
         is reported as skipped, one that passes as passed. None for those that the factory
@@ -55,5 +56,16 @@ def check_combiner(
     return run_checks(COMBINER_CHECKS, subject, _expected(factory, expected_failures))
 
 
+#: Checks that were renamed: old name -> new name.
+_RENAMED = {"embedding-width": "embedding-dimension"}
+
+
 def _expected(factory: Any, given: Mapping[str, str] | None) -> Mapping[str, str]:
-    return getattr(factory, "expected_failures", {}) if given is None else given
+    expected = getattr(factory, "expected_failures", {}) if given is None else given
+    for old in _RENAMED.keys() & expected.keys():
+        warnings.warn(
+            f"The check {old!r} is now {_RENAMED[old]!r}; the old name goes with the next release.",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+    return {_RENAMED.get(name, name): reason for name, reason in expected.items()}

@@ -1,6 +1,6 @@
 """The checks that `dmlbench.testing.check_loss` makes, each a function of the loss under test.
 
-B batch, D embedding width.
+B batch, D embedding dimension.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dmlbench.conformance.kit import (
 )
 from dmlbench.training.random_states import moved_since, random_states
 
-CLASSES, PER_CLASS, WIDTH, IMAGES = 6, 4, 16, 96
+CLASSES, PER_CLASS, DIM, IMAGES = 6, 4, 16, 96
 
 
 class LossSubject:
@@ -34,7 +34,7 @@ class LossSubject:
         self.factory, self.params = factory, params
 
     def build(self, seed: int = 0) -> nn.Module:
-        sizes = {"num_classes": CLASSES, "embedding_dim": WIDTH, "num_features": WIDTH}
+        sizes = {"num_classes": CLASSES, "embedding_dim": DIM, "num_features": DIM}
         return build_seeded(self.factory, self.params, seed, num_images=IMAGES, **sizes)
 
     def evaluate(
@@ -63,8 +63,8 @@ def _batch(labels: Tensor | None = None, dtype: torch.dtype = torch.float32):
         sizes = torch.tensor([PER_CLASS + 2, *[PER_CLASS] * (CLASSES - 3), 2, 0])
         labels = torch.arange(CLASSES).repeat_interleave(sizes)
         labels = labels[torch.randperm(len(labels), generator=generator)]
-    centres = torch.randn(CLASSES, WIDTH, generator=generator, dtype=torch.float64)
-    noise = torch.randn(len(labels), WIDTH, generator=generator, dtype=torch.float64)
+    centres = torch.randn(CLASSES, DIM, generator=generator, dtype=torch.float64)
+    noise = torch.randn(len(labels), DIM, generator=generator, dtype=torch.float64)
     return nn.functional.normalize(0.5 * centres[labels] + noise).to(dtype), labels
 
 

@@ -1,6 +1,6 @@
 """Cluster quality of embeddings: NMI and AMI of a seeded k-means.
 
-Legend: N items, D width, C clusters.
+Legend: N items, D dimension, C clusters.
 """
 
 from __future__ import annotations

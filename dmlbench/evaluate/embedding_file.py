@@ -1,6 +1,6 @@
 """What one file of embeddings holds, and the checks that every format shares.
 
-Legend: N items, D width.
+Legend: N items, D dimension.
 """
 
 from __future__ import annotations

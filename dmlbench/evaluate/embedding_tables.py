@@ -1,6 +1,6 @@
 """Tables of embeddings: CSV and parquet files, and which of their columns are the embedding.
 
-Legend: N rows, D width.
+Legend: N rows, D dimension.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What callers hand in, checked and brought to unit length, as NumPy arrays.
 
-Legend: N items, D width.
+Legend: N items, D dimension.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def as_embeddings(values: Any, name: str) -> np.ndarray:
     """The embeddings (N, D) as an array; a memory map stays one.
 
     values: tensor on any device or array, real. bfloat16 becomes float32, integers float64.
-    Raises ValueError on another shape, on no items or no width, and on what is not real numbers.
+    Raises ValueError on another shape, on N = 0 or D = 0, and on what is not real numbers.
     """
     if hasattr(values, "detach"):
         tensor = values.detach()

@@ -1,7 +1,7 @@
 """Queries and gallery in the order that makes ranking cheap: grouped by class, small classes first.
 
 The items that are relevant to a query are then neighbours, and so are queries with equally many.
-Legend: N gallery items, Q queries, D width, C classes.
+Legend: N gallery items, Q queries, D dimension, C classes.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Rows:
     ) -> None:
         self.source, self.order, self.dtype, self.name = source, order, dtype, name
         self.made, self.resident = made, resident
-        self.width = source.shape[1] + (made is not normalise)
+        self.dim = source.shape[1] + (made is not normalise)
         self._resident: np.ndarray | None = None
-        self._last = (0, 0, np.empty((0, self.width), dtype))
+        self._last = (0, 0, np.empty((0, self.dim), dtype))
         if resident:
-            rows = np.empty((len(order), self.width), dtype)
+            rows = np.empty((len(order), self.dim), dtype)
             for start, stop in self.chunks():
                 rows[start:stop] = self._read(start, stop)
             self._resident = rows
@@ -52,7 +52,7 @@ class Rows:
     @property
     def num_bytes(self) -> int:
         """What all rows take in memory."""
-        return len(self) * self.width * self.dtype.itemsize
+        return len(self) * self.dim * self.dtype.itemsize
 
     def block(self, start: int, stop: int) -> np.ndarray:
         """Rows start to stop, (stop − start, D)."""
@@ -78,7 +78,7 @@ class Rows:
 
     def chunks(self) -> list[tuple[int, int]]:
         """Ranges that cover all rows, each small enough to hold."""
-        size = max(1, _CHUNK_BYTES // (self.width * self.dtype.itemsize))
+        size = max(1, _CHUNK_BYTES // (self.dim * self.dtype.itemsize))
         return [(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
     def _read(self, start: int, stop: int) -> np.ndarray:

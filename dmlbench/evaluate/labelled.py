@@ -1,6 +1,6 @@
 """Embeddings with labels from files of other tools: safetensors, npy, npz, parquet and CSV.
 
-Nothing is ever unpickled. Legend: N items, D width.
+Nothing is ever unpickled. Legend: N items, D dimension.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ an item of another class would then come behind a relevant one by chance. Simila
 closer than the rounding may part them are therefore computed again, and tie where float64 cannot
 tell them apart. All others keep the order that the product gave.
 
-Legend: b queries of a block, R relevant items of a query (at most, in its block), D width, h pairs.
+Legend: b queries of a block, R relevant items of a query (at most, in its block), D dimension, h
+pairs.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from dmlbench.evaluate.items import Task
 _CHUNK_NUMBERS = 1 << 21
 
 
-def rounding(width: int, dtype: np.dtype) -> float:
-    """By how much equal products of unit vectors of this width may differ, computed in `dtype`.
+def rounding(dim: int, dtype: np.dtype) -> float:
+    """By how much equal products of unit vectors of this dimension may differ, computed in `dtype`.
 
     The rounding errors of a sum of D products grow as √D (Higham & Mary, SIAM Journal on Scientific
     Computing 2019), twice as fast where all products have one sign, as with codes of 0 and 1; the
     rest are those of the two normalised vectors.
     """
-    return float((2 * np.sqrt(width) + 4) * np.finfo(dtype).eps)
+    return float((2 * np.sqrt(dim) + 4) * np.finfo(dtype).eps)
 
 
 class NearTies:
@@ -34,7 +35,7 @@ class NearTies:
     def __init__(self, task: Task, start: int, stop: int) -> None:
         self.task, self.start, self.stop = task, start, stop
         dtype = task.gallery.dtype
-        self._rounding = dtype.type(rounding(task.gallery.width, dtype))
+        self._rounding = dtype.type(rounding(task.gallery.dim, dtype))
         self._lengths: np.ndarray | None = None
         if task.lifted:
             queries = task.queries.block(start, stop)[:, :-1]
@@ -131,10 +132,10 @@ class NearTies:
         """
         if not self.task.lifted:
             difference = self._differences(rows, some, others)
-            same = 2 * rounding(self.task.gallery.width, np.dtype(np.float64))
+            same = 2 * rounding(self.task.gallery.dim, np.dtype(np.float64))
             return np.where(abs(difference) <= same, 0, np.sign(difference)).astype(np.int8)
         out = np.empty(len(rows), np.int8)
-        size = max(1, _CHUNK_NUMBERS // self.task.gallery.width)
+        size = max(1, _CHUNK_NUMBERS // self.task.gallery.dim)
         for at in range(0, len(rows), size):
             part = slice(at, at + size)
             query = self.task.queries.exact(self.start + rows[part])[:, :-1] / 2
@@ -150,7 +151,7 @@ class NearTies:
         if dtype == np.float64:
             return self._exact(rows, some) - self._exact(rows, others)
         out = np.empty(len(rows))
-        size = max(1, _CHUNK_NUMBERS // task.gallery.width)
+        size = max(1, _CHUNK_NUMBERS // task.gallery.dim)
         for at in range(0, len(rows), size):
             queries = task.queries.take(self.start + rows[at : at + size]).astype(np.float64)
             first, second = (
@@ -167,7 +168,7 @@ class NearTies:
     def _exact(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The similarities of h pairs, (h,) float64."""
         task, out = self.task, np.empty(len(rows))
-        size = max(1, _CHUNK_NUMBERS // task.gallery.width)
+        size = max(1, _CHUNK_NUMBERS // task.gallery.dim)
         for at in range(0, len(rows), size):
             queries = task.queries.exact(self.start + rows[at : at + size])
             items = task.gallery.exact(columns[at : at + size])
@@ -193,7 +194,7 @@ def _nearer(queries: np.ndarray, some: np.ndarray, others: np.ndarray) -> np.nda
         np.sqrt(np.einsum("hd,hd->h", rows, rows))
         for rows in (to_some, to_others, apart, queries, some, others)
     )
-    width, double = queries.shape[1], np.dtype(np.float64)
-    computed = rounding(width, double) * between * (near + far)
+    dim, double = queries.shape[1], np.dtype(np.float64)
+    computed = rounding(dim, double) * between * (near + far)
     given = 4 * np.finfo(double).eps * (near * x + far * y + between * q)
     return np.where(abs(difference) <= computed + given, 0, np.sign(difference)).astype(np.int8)

@@ -1,6 +1,6 @@
 """Retrieval metrics, exactly: embeddings in, Recall@K, MAP@R, R-Precision, kNN accuracy out.
 
-Legend: Q queries, N gallery items, D width, R relevant items of a query.
+Legend: Q queries, N gallery items, D dimension, R relevant items of a query.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def retrieval(
         gallery_labels = as_labels(gallery_labels, "gallery_labels", len(gallery))
         if gallery.shape[1] != rows.shape[1]:
             raise ValueError(
-                f"embeddings are {rows.shape[1]} wide and gallery is {gallery.shape[1]}; "
+                f"embeddings have {rows.shape[1]} dimensions and gallery has {gallery.shape[1]}; "
                 "both must come from the same model."
             )
         arrays.append(gallery)

@@ -4,8 +4,8 @@ A GPU has products to spare and sorts fast, but hands over single numbers slowly
 `tiles` do not pay there: a block of queries meets the whole gallery, and what its scores need comes
 back in one piece. The definitions, the order of the items and the ties are those of `items`.
 
-Legend: Q queries, N gallery items, D width, b queries of a block, R relevant items of a query (at
-most, in its block), k neighbours that vote, T duplicates.
+Legend: Q queries, N gallery items, D dimension, b queries of a block, R relevant items of a query
+(at most, in its block), k neighbours that vote, T duplicates.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Scored:
     metrics: by the metric's name, such as ``recall_at_1``; NMI and AMI have no interval.
     num_queries, num_skipped: scored queries, and those without a relevant item.
     num_classes: of the scored queries. num_gallery: items searched; None where queries search each
-        other. width: of the embeddings.
+        other. dimension: of the embeddings.
     """
 
     metrics: dict[str, Interval]
@@ -36,7 +36,7 @@ class Scored:
     num_skipped: int
     num_classes: int
     num_gallery: int | None
-    width: int
+    dimension: int
 
 
 def score_labelled(
@@ -84,7 +84,7 @@ def score_labelled(
         num_skipped=found.num_skipped,
         num_classes=len(np.unique(of_queries)),
         num_gallery=None if rows is None else len(rows),
-        width=queries.embeddings.shape[1],
+        dimension=queries.embeddings.shape[1],
     )
 
 

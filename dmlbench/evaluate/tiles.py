@@ -4,8 +4,8 @@ In a self retrieval a tile serves twice, its rows as queries and its columns as 
 of the matrix is never computed. Tiles are small enough for the cache, and every worker multiplies
 with one thread of BLAS: the bookkeeping then runs as parallel as the products.
 
-Legend: Q queries, N gallery items, D width, b queries of a block, w columns of a tile, R relevant
-items of a query.
+Legend: Q queries, N gallery items, D dimension, b queries of a block, w columns of a tile, R
+relevant items of a query.
 """
 
 from __future__ import annotations

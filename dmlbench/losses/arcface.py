@@ -1,6 +1,6 @@
 """ArcFace: a softmax over cosines whose target class must win by a margin in angle.
 
-B batch, D embedding width, C classes.
+B batch, D embedding dimension, C classes.
 """
 
 from __future__ import annotations

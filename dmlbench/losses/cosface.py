@@ -1,6 +1,6 @@
 """CosFace: a softmax over cosines whose target class must win by a margin in cosine.
 
-B batch, D embedding width, C classes.
+B batch, D embedding dimension, C classes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Cross-batch memory: a pair loss between a batch and the embeddings of the batches before it.
 
-Shapes: B batch, M memory, D width.
+Shapes: B batch, M memory, D dimension.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class CrossBatchMemoryLoss(HostCounters):
         num_images: int | None = None,
     ) -> None:
         super().__init__()
-        width = whole(self.name, "embedding_dim", embedding_dim, ge=1)
+        dim = whole(self.name, "embedding_dim", embedding_dim, ge=1)
         size = whole(self.name, "memory_size", memory_size, ge=1)
         if num_images is not None:
             size = min(size, whole(self.name, "num_images", num_images, ge=1))
@@ -147,7 +147,7 @@ class CrossBatchMemoryLoss(HostCounters):
         self.loss = _wrapped(loss, dict(params or {}), num_classes)
         self.takes = getattr(self.loss, "takes", "embeddings")
         self.learning_rate = getattr(self.loss, "learning_rate", None)
-        self.register_buffer("embedding_memory", torch.zeros(size, width))
+        self.register_buffer("embedding_memory", torch.zeros(size, dim))
         self.register_buffer("label_memory", torch.zeros(size, dtype=torch.int64))
         self.start_counters()
         self._host_labels: np.ndarray | None = None
@@ -158,10 +158,10 @@ class CrossBatchMemoryLoss(HostCounters):
         Raises `ValueError` for other shapes or types.
         """
         check_batch(self.name, embeddings, labels)
-        batch, width = embeddings.shape
-        if batch > self.memory_size or width != self.embedding_memory.shape[1]:
+        batch, dim = embeddings.shape
+        if batch > self.memory_size or dim != self.embedding_memory.shape[1]:
             raise ValueError(
-                f"loss {self.name!r}: the batch has shape {(batch, width)}, but the memory holds "
+                f"loss {self.name!r}: the batch has shape {(batch, dim)}, but the memory holds "
                 f"{tuple(self.embedding_memory.shape)}; set memory_size to the batch size or more"
             )
         if batch == 0:

@@ -1,6 +1,6 @@
 """Label-smoothed cross-entropy: a linear classifier on the embedding, or on the features.
 
-B batch, D embedding width, F width of the features, C classes.
+B batch, D embedding dimension, F dimension of the features, C classes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class CrossEntropyLoss(ProxyLoss):
 
     num_classes: C, classes labelled 0 to C − 1.
     embedding_dim: D.
-    num_features: F, the width of the backbone's features; only for on = "features".
+    num_features: F, the dimension of the backbone's features; only for on = "features".
     smoothing: probability spread evenly over all C classes, in [0, 1). The default is that of
         Zabihzadeh et al. (arXiv 2107.01130).
     on: what x is: the L2-normalised "embedding"; the embedding before normalisation,
@@ -53,16 +53,16 @@ class CrossEntropyLoss(ProxyLoss):
         num_features: int | None = None,
     ):
         takes = INPUTS[choice(self.name, "on", on, list(INPUTS))]
-        width = embedding_dim
+        dim = embedding_dim
         if takes == "features":
             if num_features is None:
                 raise invalid(self.name, "num_features", num_features, "given with on='features'")
-            width = whole(self.name, "num_features", num_features, ge=1)
-        super().__init__(num_classes, width)
+            dim = whole(self.name, "num_features", num_features, ge=1)
+        super().__init__(num_classes, dim)
         self.takes = takes
         self.smoothing = number(self.name, "smoothing", smoothing, ge=0, lt=1)
         self.bias = nn.Parameter(torch.empty(len(self.proxies)))
-        bound = width**-0.5
+        bound = dim**-0.5
         nn.init.uniform_(self.proxies, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
 

@@ -1,6 +1,6 @@
 """Margin loss: positives inside and negatives outside of a boundary that may be learned.
 
-Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`), D width.
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`), D dimension.
 """
 
 from __future__ import annotations
@@ -174,13 +174,13 @@ class MarginLoss(HostCounters, PairLoss):
 
     def _draw(self, pairs: Pairs, distance: Tensor, filled: Tensor) -> tuple[Tensor, Tensor]:
         """(B, P) columns of negatives, one for each positive, and (B, P) which count."""
-        width = pairs.cosine.width
+        dim = pairs.cosine.dim
         clamped = distance.clamp(min=self.cutoff)
         # The density of a distance d between random points on a sphere in D dimensions is that of
         # (d² (1 - d²/4))^((D - 3) / 2) d.
         square = clamped.square()
         scratch = torch.mul(square, -0.25).add_(1).clamp_min_(torch.finfo(square.dtype).tiny)
-        logits = square.mul_(scratch).log_().mul_((3 - width) / 2)
+        logits = square.mul_(scratch).log_().mul_((3 - dim) / 2)
         too_far = torch.ge(clamped, self.nonzero_loss_cutoff, out=scratch)
         logits.add_(too_far, alpha=ABSENT)
         logits.scatter_(1, pairs.positives.same_class, ABSENT)

@@ -1,6 +1,6 @@
 """N-pairs loss: one positive pair per class, each against the positives of all other classes.
 
-Shapes: B batch, D width, C classes with two items or more.
+Shapes: B batch, D dimension, C classes with two items or more.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Normalised softmax: classification by cosine, without a bias.
 
-B batch, D embedding width, C classes.
+B batch, D embedding dimension, C classes.
 """
 
 from __future__ import annotations

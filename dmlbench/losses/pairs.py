@@ -1,6 +1,6 @@
 """A batch seen as pairs: who is whose positive, how far apart, and the base of all pair losses.
 
-Shapes: B anchors (rows), N references (columns; in a plain batch the same items), D width,
+Shapes: B anchors (rows), N references (columns; in a plain batch the same items), D dimension,
 K the largest class, P = max(K - 1, 1) positives per anchor, padded.
 """
 
@@ -140,7 +140,7 @@ def check_batch(loss: str, embeddings: Tensor, labels: Tensor) -> None:
     if embeddings.ndim != 2 or not embeddings.is_floating_point():
         raise ValueError(
             f"loss {loss!r}: embeddings have shape {tuple(embeddings.shape)} and type "
-            f"{embeddings.dtype}, but they must be (batch, width) floating point numbers"
+            f"{embeddings.dtype}, but they must be (batch, dimension) floating point numbers"
         )
     whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
     if labels.shape != embeddings.shape[:1] or not whole:

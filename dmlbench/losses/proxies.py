@@ -1,6 +1,6 @@
 """What losses with learned class vectors (proxies) share: cosines to them, and a cross-entropy.
 
-B batch, D embedding width, C classes.
+B batch, D embedding dimension, C classes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class ProxyLoss(nn.Module):
     def __init__(self, num_classes: int, embedding_dim: int, each: int | None = None):
         super().__init__()
         classes = whole(self.name, "num_classes", num_classes, ge=1)
-        width = whole(self.name, "embedding_dim", embedding_dim, ge=1)
-        sizes = (classes, width) if each is None else (each, classes, width)
+        dim = whole(self.name, "embedding_dim", embedding_dim, ge=1)
+        sizes = (classes, dim) if each is None else (each, classes, dim)
         self.proxies = nn.Parameter(torch.empty(sizes))
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -61,11 +61,11 @@ class ProxyLoss(nn.Module):
         raise NotImplementedError
 
     def _check_range(self, embeddings: Tensor, labels: Tensor) -> None:
-        classes, width = self.proxies.shape[-2:]
-        if embeddings.shape[1] != width:
+        classes, dim = self.proxies.shape[-2:]
+        if embeddings.shape[1] != dim:
             raise ValueError(
                 f"loss {self.name!r}: embeddings have shape {tuple(embeddings.shape)}, but they "
-                f"must be (batch, {width}), as wide as the loss was built for"
+                f"must be (batch, {dim}), the dimension that the loss was built for"
             )
         check_labels(self.name, labels, classes)
 

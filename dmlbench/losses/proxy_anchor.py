@@ -1,6 +1,6 @@
 """Proxy-Anchor: every proxy pulls its class and pushes the others, the hardest ones most.
 
-B batch, D embedding width, C classes.
+B batch, D embedding dimension, C classes.
 """
 
 from __future__ import annotations

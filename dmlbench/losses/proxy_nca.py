@@ -1,6 +1,6 @@
 """Proxy-NCA: neighbourhood components analysis against one learned neighbour a class.
 
-B batch, D embedding width, C classes.
+B batch, D embedding dimension, C classes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The cosine matrix of a batch, computed once for all losses that look at the same embeddings.
 
-Shapes: B anchors, N references (the batch itself, or a memory), D width.
+Shapes: B anchors, N references (the batch itself, or a memory), D dimension.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class CosineMatrix:
         # Half precision has no room for a cosine near 1: the product is always at least float32.
         exact = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
         self.embeddings, self.memory = exact, memory
-        self.width = exact.shape[1]
+        self.dim = exact.shape[1]
         if memory is None:
             self.matrix = _SelfCosines.apply(exact)
             # The diagonal comes from the same product, so an exact duplicate has a distance

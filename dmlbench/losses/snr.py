@@ -1,6 +1,6 @@
 """Signal-to-noise ratio contrastive loss: distance as the variance of a difference over a variance.
 
-Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`), D width.
+Shapes: B anchors, N references, P positives per anchor (see `dmlbench.losses.pairs`), D dimension.
 """
 
 from __future__ import annotations
@@ -42,26 +42,26 @@ class SNRContrastiveLoss(PairLoss):
 
     def compare(self, pairs: Pairs) -> Tensor:
         cosine = pairs.cosine
-        width = cosine.width
+        dim = cosine.dim
         # With centred rows c = x - mean(x): D var(x) = |c|², and c_i · c_j comes from the cosines
         # and the means, so B x B x D differences are never formed.
         anchor_means, reference_means = cosine.means()  # (B,), (N,), in the graph
         with torch.no_grad():
             mean, mean_there = anchor_means.detach()[:, None], reference_means.detach()[None, :]
-            power = cosine.anchor_squares - width * mean.square()  # (B, 1)
-            power_there = cosine.reference_squares - width * mean_there.square()  # (1, N)
+            power = cosine.anchor_squares - dim * mean.square()  # (B, 1)
+            power_there = cosine.reference_squares - dim * mean_there.square()  # (1, N)
             tiny = 8 * torch.finfo(power.dtype).eps
             inverse = torch.where(power > tiny, 1 / power, 0)
             ratio = (power + power_there).sub_(pairs.similarity.detach(), alpha=2)  # (B, N)
-            ratio.addcmul_(mean * (2 * width), mean_there)
+            ratio.addcmul_(mean * (2 * dim), mean_there)
             ratio = torch.nn.functional.threshold_(ratio, tiny, 0.0).mul_(inverse)
             value, gradient = contrast(pairs, ratio.clone(), self.pos_margin, self.neg_margin)
             by_power = torch.mul(ratio, gradient).sum(1, keepdim=True).mul_(-inverse)
             gradient.mul_(inverse)  # along the numerator
             by_power += gradient.sum(1, keepdim=True)
-            by_mean = (gradient @ mean_there.T - by_power * mean).mul_(2 * width)[:, 0]
+            by_mean = (gradient @ mean_there.T - by_power * mean).mul_(2 * dim)[:, 0]
             column = gradient.sum(0, keepdim=True)
-            by_mean_there = (mean.T @ gradient - column * mean_there).mul_(2 * width)[0]
+            by_mean_there = (mean.T @ gradient - column * mean_there).mul_(2 * dim)[0]
         return precomputed_gradient(
             value,
             (pairs.similarity, gradient.mul_(-2)),

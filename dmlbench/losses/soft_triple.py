@@ -1,6 +1,6 @@
 """SoftTriple: a softmax over classes that have several centres each, softly assigned.
 
-B batch, D embedding width, C classes, K centres per class.
+B batch, D embedding dimension, C classes, K centres per class.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sub-centre ArcFace: ArcFace where a class has several proxies and an item uses the nearest.
 
-B batch, D embedding width, C classes, K sub-centres a class.
+B batch, D embedding dimension, C classes, K sub-centres a class.
 """
 
 from __future__ import annotations

@@ -80,9 +80,9 @@ class Recipe:
     backbone: the backbone where the user names none; `pretrained` is passed to a timm backbone.
     frozen: the backbone stays as it is. Its features are computed once
         (`dmlbench.training.frozen_features`), and only heads, losses and combiner learn.
-    embedding_dim: width of a single loss's embedding, the budget that combiners share.
-    pca_dim: the evaluated embedding is reduced to this width by PCA on the training images; 0 for
-        none (`dmlbench.training.reduction`).
+    embedding_dim: dimension of a single loss's embedding, the budget that combiners share.
+    pca_dim: the evaluated embedding is reduced to this dimension by PCA on the training images; 0
+        for none (`dmlbench.training.reduction`).
     precision: "float32", or "bfloat16" for autocast of the backbone.
     augment: transforms of `dmlbench.data.transforms`, in order: tables with `name` and parameters.
     parameters: name of a loss or combiner -> its parameters where the user gives none. They are

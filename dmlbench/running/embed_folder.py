@@ -1,6 +1,6 @@
 """A folder of images to embeddings, and the files that hold them.
 
-Legend: N images, D embedding width.
+Legend: N images, D embedding dimension.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A trained model for programs without dmlbench, as TorchScript or ONNX, checked before it is kept.
 
-Legend: B batch, S pixels a side, D embedding width.
+Legend: B batch, S pixels a side, D embedding dimension.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ features, part by part with a graph that takes its share of it. Memory is that o
 
 Gao, Zhang, Han, Callan, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup,
 RepL4NLP 2021 (arXiv 2101.06983).
-Legend: B batch, F feature width, M losses, P numbers in the parameters, S pixels a side.
+Legend: B batch, F feature dimension, M losses, P numbers in the parameters, S pixels a side.
 """
 
 from __future__ import annotations

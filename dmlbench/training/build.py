@@ -1,6 +1,6 @@
 """What a trial trains: model, losses and combiner of a configuration, with a seed's weights.
 
-Legend: F feature width, M losses.
+Legend: F feature dimension, M losses.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def build_objective(
     num_features: int,
     refit: bool = False,
 ) -> tuple[nn.Module, list[nn.Module], list[int]]:
-    """The combiner, the M losses, and the widths of the heads that they see."""
+    """The combiner, the M losses, and the dimensions of the heads that they see."""
     num_losses = len(configuration.losses)
     combiner, head_dims = build_combiner(configuration, registry, seed)
     train = data.train if refit else training_split(configuration, data.train, seed)[0]
@@ -156,7 +156,7 @@ def build_objective(
 def build_combiner(
     configuration: Configuration, registry: Registry, seed: int
 ) -> tuple[Combiner, list[int]]:
-    """The combiner, with a reduction by PCA where there is one, and the widths of its heads."""
+    """The combiner, with a reduction by PCA where there is one, and the dimensions of its heads."""
     recipe, protocol = configuration.recipe, configuration.protocol
     combiner_id = configuration.combiner.id if configuration.combiner else "dmlbench:sum"
     combiner_params = configuration.combiner.params if configuration.combiner else {}

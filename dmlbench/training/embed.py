@@ -1,6 +1,6 @@
 """Images to features, and to evaluated embeddings, as validation and test see them.
 
-Legend: N images, B batch, P probes, F feature width, D embedding width, S pixels a side.
+Legend: N images, B batch, P probes, F feature dimension, D embedding dimension, S pixels a side.
 """
 
 from __future__ import annotations

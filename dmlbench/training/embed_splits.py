@@ -1,6 +1,6 @@
 """Test images to embeddings: by the chosen state, built again, that no other image can help.
 
-Legend: N test items, G gallery items, D embedding width.
+Legend: N test items, G gallery items, D embedding dimension.
 """
 
 from __future__ import annotations

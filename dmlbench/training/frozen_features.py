@@ -2,7 +2,7 @@
 
 They lie in the cache under a hash of all that decides them: the data, the weights, the transform,
 the code and the libraries. A pass over the images is made by one process; the others wait for it.
-Legend: N images, F feature width.
+Legend: N images, F feature dimension.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The shared backbone with its embedding heads.
 
-Legend: B batch, F feature width, D_j width of head j.
+Legend: B batch, F feature dimension, D_j dimension of head j.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class EmbeddingModel(nn.Module):
     """A backbone and one linear head per embedding.
 
     backbone: images (B, 3, H, W) -> features (B, F), with ``num_features``.
-    head_dims: width of each head.
+    head_dims: dimension of each head.
     layer_norm: normalise the features before the heads, without weights (ProxyNCA++, Teh, DeVries,
         Taylor, ECCV 2020).
     """

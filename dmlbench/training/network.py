@@ -1,6 +1,6 @@
 """A trained trial as one module: images in, the embedding that was evaluated out.
 
-Legend: B batch, S pixels a side, D embedding width.
+Legend: B batch, S pixels a side, D embedding dimension.
 """
 
 from __future__ import annotations

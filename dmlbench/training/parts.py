@@ -1,6 +1,6 @@
 """What is trained together: model, losses and combiner on one device.
 
-Legend: B batch, F feature width, M losses.
+Legend: B batch, F feature dimension, M losses.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def check_buildable(configuration: Configuration, registry: Registry, data: Trai
         message = _error_text(error)
         if (
             _error_of(
-                # The width of the features matters to no check of parameters.
+                # The dimension of the features matters to no check of parameters.
                 lambda: build_objective(configuration, registry, data, seed=0, num_features=1)
             )
             == message

@@ -1,6 +1,6 @@
-"""Embeddings reduced by PCA before they are evaluated: what a wide row gives at another's width.
+"""Embeddings reduced by PCA before they are evaluated, to compare rows at one dimension.
 
-Legend: B batch, N training images, W width of the combiner's embedding, D width that is left.
+Legend: B batch, N training images, W dimension of the combiner's embedding, D of what is left.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class ReducedByPca(Combiner):
     """Another combiner, whose embedding is reduced once training has ended.
 
     The embedding less its mean over the training images, on the D axes along which these vary most.
-    Until `fit` the embedding is as wide as it was, and so the checkpoint is selected by that.
+    Until `fit` it is not reduced, so the checkpoint is selected by the whole embedding.
 
     combiner: trains as it does by itself.
-    width: D, below the width of the combiner's embedding.
-    head_dims: widths of the heads that it embeds.
-    Raises `UsageError` for a width that is no reduction.
+    dim: D, below the dimension of the combiner's embedding.
+    head_dims: dimensions of the heads that it embeds.
+    Raises `UsageError` for a dimension that is not a reduction.
     """
 
-    def __init__(self, combiner: Combiner, width: int, head_dims: Sequence[int]) -> None:
+    def __init__(self, combiner: Combiner, dim: int, head_dims: Sequence[int]) -> None:
         nn.Module.__init__(self)
         self.combiner = combiner
         self.num_losses = combiner.num_losses
@@ -39,13 +39,13 @@ class ReducedByPca(Combiner):
         self.combines_gradients = combiner.combines_gradients
         self.at = combiner.at
         with torch.no_grad():
-            wide = combiner.embed([torch.zeros(1, dim) for dim in head_dims]).shape[1]
-        if not 0 < width < wide:
+            whole = combiner.embed([torch.zeros(1, size) for size in head_dims]).shape[1]
+        if not 0 < dim < whole:
             raise UsageError(
-                f"recipe.pca_dim must be below the width of the embedding, {wide}, not {width}."
+                f"recipe.pca_dim must be below the dimension of the embedding, {whole}, not {dim}."
             )
-        self.register_buffer("mean", torch.zeros(wide))
-        self.register_buffer("axes", torch.zeros(wide, width))
+        self.register_buffer("mean", torch.zeros(whole))
+        self.register_buffer("axes", torch.zeros(whole, dim))
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
 
     @property
@@ -88,8 +88,8 @@ class ReducedByPca(Combiner):
         self.combiner.end_epoch()
 
 
-def evaluated_width(combiner: Combiner, heads: Sequence[Tensor]) -> int:
-    """The width of the embedding that is tested, given heads (B, D_j) of any images."""
+def evaluated_dim(combiner: Combiner, heads: Sequence[Tensor]) -> int:
+    """The dimension of the embedding that is tested, given heads (B, D_j) of any images."""
     if isinstance(combiner, ReducedByPca):
         return combiner.axes.shape[1]
     return combiner.embed(heads).shape[1]

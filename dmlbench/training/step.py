@@ -2,7 +2,8 @@
 
 Which way a combiner needs is chosen once per trial. The features are a leaf in all of them: the
 backbone's share of a gradient is taken by `BackbonePass`, which alone knows of micro-batches.
-Legend: B batch, F feature width, M losses, P shared parameters, R width of the representation.
+Legend: B batch, F feature dimension, M losses, P shared parameters, R dimension of the
+representation.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A run is a pure function of its inputs and the seed: the random state is set again at the start of
 every epoch from (seed, epoch), so a checkpoint needs no random state and a resumed run gives
 the numbers of an uninterrupted one.
-Legend: B batch, F feature width, D embedding width, M losses.
+Legend: B batch, F feature dimension, D embedding dimension, M losses.
 """
 
 from __future__ import annotations

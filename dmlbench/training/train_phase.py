@@ -28,7 +28,7 @@ from dmlbench.training.checkpoint import (
 from dmlbench.training.environment import peak_memory_bytes
 from dmlbench.training.optimizers import own_rate
 from dmlbench.training.random_states import generator_for
-from dmlbench.training.reduction import evaluated_width, fit_reduction
+from dmlbench.training.reduction import evaluated_dim, fit_reduction
 from dmlbench.training.train import Trainer, TrainingProgress, validation_map_at_r
 from dmlbench.training.trained import Trained, cost_of, course_of
 from dmlbench.training.trial_folder import TrialFolder
@@ -139,7 +139,7 @@ def _metadata(built: BuiltTrial, data: TrainingData) -> TrialMetadata:
     return TrialMetadata(
         dataset=DatasetMetadata(**data.metadata),
         backbone=built.backbone_metadata,
-        embedding_dim=evaluated_width(parts.combiner, heads),
+        embedding_dim=evaluated_dim(parts.combiner, heads),
         head_dims=[head.shape[1] for head in heads],
         head_parameters=parts.head_parameters(),
         loss_rates=[own_rate(loss) for loss in parts.losses],

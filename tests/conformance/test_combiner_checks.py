@@ -108,7 +108,7 @@ class Squares(Good):
         return (losses**12 * self.weights_now()).sum()
 
 
-class TooWide(Good):
+class TooLarge(Good):
     def embed(self, heads):
         return torch.cat([super().embed(heads)] * 2, dim=1)
 
@@ -211,7 +211,7 @@ BROKEN = [
     (Pairs, "number-of-losses", "IndexError"),
     (Divides, "zero-losses", "nan"),
     (Squares, "sizes-of-losses", "inf"),
-    (TooWide, "embedding-width", "shape (24, 32) under a budget of 16"),
+    (TooLarge, "embedding-dimension", "shape (24, 32) under a budget of 16"),
     (LooksAround, "embeds-row-by-row", "rest of its batch"),
     (Counts, "embedding-leaves-state", "embed changed steps"),
     (DrawsToEmbed, "embedding-leaves-state", "random state of torch"),
@@ -226,6 +226,12 @@ BROKEN = [
     (Grows, "auxiliary", "20 steps took auxiliary_loss"),
     (Climbs, "smoke-training", "20 steps of training"),
 ]
+
+
+def test_the_old_name_of_a_check_is_read_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="embedding-dimension"):
+        found = check_combiner(TooLarge, expected_failures={"embedding-width": "by design"})
+    assert {r.name for r in found if r.outcome == "failed"} == set()
 
 
 @pytest.mark.parametrize("combiner", [Good, Surgeon])

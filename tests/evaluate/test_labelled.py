@@ -63,7 +63,7 @@ def test_every_format_gives_the_same_metrics(tmp_path, data, kind):
     for name in ("map_at_r", "r_precision", "knn_accuracy"):
         assert found.metrics[name].mean == pytest.approx(getattr(expected, name), abs=1e-12)
     assert found.metrics["recall_at_8"].mean == expected.recall_at[8]
-    assert (found.num_queries, found.num_classes, found.width) == (60, 12, 6)
+    assert (found.num_queries, found.num_classes, found.dimension) == (60, 12, 6)
     assert found.num_gallery is None
 
 

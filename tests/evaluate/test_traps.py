@@ -227,7 +227,10 @@ def test_order_of_the_items_changes_no_score(score):
         ({"labels": list("aabb")}, "labels are <U1; they must be integers"),
         ({"labels": np.array([0, 0, 1, 2**63], np.uint64)}, "must fit int64"),
         ({"gallery": np.ones((4, 3))}, "gallery and gallery_labels belong together"),
-        ({"gallery": np.ones((4, 2)), "gallery_labels": [0, 0, 1, 1]}, "3 wide and gallery is 2"),
+        (
+            {"gallery": np.ones((4, 2)), "gallery_labels": [0, 0, 1, 1]},
+            "3 dimensions and gallery has 2",
+        ),
         ({"ks": (0,)}, "ks has 0; every K must be an integer of at least 1"),
         ({"ks": (1.5,)}, "ks has 1.5"),
         ({"knn_k": 0}, "knn_k has 0"),

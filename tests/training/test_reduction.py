@@ -1,4 +1,4 @@
-"""An embedding reduced by PCA: fitted on training images, tested at the narrower width."""
+"""An embedding reduced by PCA: fitted on training images, tested at the smaller dimension."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_reduced_combiner_trains_as_it_does_by_itself():
 
 @pytest.mark.parametrize("width", [6, 7, -1])
 def test_a_width_that_is_no_reduction_is_refused(width):
-    with pytest.raises(UsageError, match="below the width of the embedding, 6"):
+    with pytest.raises(UsageError, match="below the dimension of the embedding, 6"):
         ReducedByPca(EqualSum(2), width, [6])
 
 

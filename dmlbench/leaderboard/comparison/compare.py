@@ -89,7 +89,8 @@ def require_same_group(one: Entry, other: Entry) -> None:
     raise UsageError(
         f"{plain(one.label)} ({one.entry_id}) and {plain(other.label)} ({other.entry_id}) do not "
         f"compare: they differ in {listed(differing)}. Rows compare within one dataset, backbone, "
-        f"pretraining, recipe, protocol and width; run one of them again as the other was."
+        f"pretraining, recipe, protocol and dimension budget. Run one of them again with the "
+        f"settings of the other."
     )
 
 

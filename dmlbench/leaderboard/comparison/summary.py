@@ -1,7 +1,7 @@
 """Rows over several datasets: a mean only where no dataset is missing.
 
 A configuration is the same on two datasets if losses, combiner, backbone, pretraining, recipe,
-width and protocol are, apart from the K that each dataset reports.
+dimension budget and protocol are, apart from the K that each dataset reports.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from dmlbench.plan.config import sha256_of
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 # What every reader, JavaScript included, holds exactly.
 Count = Annotated[int, Field(ge=0, le=2**53)]
-# Seeds, epochs, widths: what may be counted up to.
+# Seeds, epochs, dimensions: what may be counted up to.
 Small = Annotated[int, Field(ge=0, le=10**6)]
 # Trials of a file: tests between n rows need memory for n² times as many values.
 MOST_TRIALS = 1000

@@ -1,6 +1,6 @@
 """A few queries of one trial with what was found for them, right and wrong.
 
-Legend: N queries, G items searched, D width, b queries looked at together.
+Legend: N queries, G items searched, D dimension, b queries looked at together.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Metrics again, from an entry's stored test embeddings: nothing in the entry is believed.
 
-Legend: N test images, D width.
+Legend: N test images, D dimension.
 """
 
 from __future__ import annotations

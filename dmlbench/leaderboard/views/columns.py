@@ -94,15 +94,15 @@ def tier_cells(rows: pandas.DataFrame) -> list[str]:
 
 
 def width_cells(rows: pandas.DataFrame) -> list[str]:
-    """Width of the evaluated embedding, and the heads behind it: ``64 (4×16)``."""
+    """Dimension of the evaluated embedding, and the heads behind it: ``64 (4×16)``."""
     cells = []
-    for width, heads in zip(rows["embedding_dim"], rows["head_dims"], strict=True):
-        if heads in ([], [width]):
-            cells.append(str(width))
+    for dim, heads in zip(rows["embedding_dim"], rows["head_dims"], strict=True):
+        if heads in ([], [dim]):
+            cells.append(str(dim))
         elif len(set(heads)) == 1:
-            cells.append(f"{width} ({len(heads)}×{heads[0]})")
+            cells.append(f"{dim} ({len(heads)}×{heads[0]})")
         else:
-            cells.append(f"{width} ({'+'.join(map(str, heads))})")
+            cells.append(f"{dim} ({'+'.join(map(str, heads))})")
     return cells
 
 

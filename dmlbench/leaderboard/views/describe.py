@@ -147,7 +147,7 @@ def _start(entry: Entry) -> str:
 
 def _embedding(entry: Entry) -> str:
     heads = f", from heads of {', '.join(map(str, entry.head_dims))}" if entry.head_dims else ""
-    return f"{entry.embedding_dim} wide{heads}"
+    return f"{entry.embedding_dim} dimensions{heads}"
 
 
 def _recipe(recipe: Mapping[str, Any]) -> list[str]:

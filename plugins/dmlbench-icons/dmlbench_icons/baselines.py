@@ -1,6 +1,6 @@
 """What the test images give without training: ``python -m dmlbench_icons.baselines``.
 
-Legend: N test images, S pixels a side, F feature width.
+Legend: N test images, S pixels a side, F feature dimension.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     from dmlbench_pml.adapters import TripletMarginLoss
     TripletMarginLoss(num_classes=100, embedding_dim=64, miner="triplet-margin(margin=0.1)")
 
-Legend: B batch, D embedding width.
+Legend: B batch, D embedding dimension.
 """
 
 from __future__ import annotations

@@ -37,11 +37,11 @@ _BASES = {
     "regularizer": {"BaseRegularizer"},
 }
 
-#: What losses call the width of the embedding.
-_WIDTHS = ("embedding_size", "embedding_dim", "descriptors_dim")
+#: What losses call the dimension of the embedding.
+_DIMENSIONS = ("embedding_size", "embedding_dim", "descriptors_dim")
 
 #: Neither numbers nor parts: nothing that a command line could spell.
-_NOT_OFFERED = {"num_classes", "collect_stats", "weight_init_func", *_WIDTHS}
+_NOT_OFFERED = {"num_classes", "collect_stats", "weight_init_func", *_DIMENSIONS}
 
 #: Values for parameters without a default.
 _CHOSEN = {"RankedListLoss": {"margin": 0.4, "Tn": 10}, "CrossBatchMemory": {"loss": "contrastive"}}
@@ -54,8 +54,8 @@ class Part:
     kind: a key of `KINDS`.
     module: the file that defines it, without its suffix.
     defaults: its parameters with their defaults; None where it has none and must be given one.
-    sizes: what it calls the number of classes and the width of the embedding, where it needs them,
-        by what dmlbench calls them.
+    sizes: what it calls the number of classes and the dimension of the embedding, where it
+        needs them, by what dmlbench calls them.
     mines: whether it accepts what a miner selects.
     paper: the address that its docstring points to; may be empty.
     """
@@ -149,8 +149,8 @@ class Catalogue:
         chosen = _CHOSEN.get(source.name, {})
         required = {name for name, default in parameters.items() if default is REQUIRED}
         sizes = {"num_classes": "num_classes"} if "num_classes" in required else {}
-        width = next((name for name in _WIDTHS if name in required), None)
-        sizes |= {"embedding_dim": width} if width else {}
+        dimension = next((name for name in _DIMENSIONS if name in required), None)
+        sizes |= {"embedding_dim": dimension} if dimension else {}
         methods = self.package.methods(source)
         links = re.findall(r"https?://[^\s)\"']+", ast.get_docstring(source.node) or "")
         return Part(

@@ -2,7 +2,7 @@
 
 Wang, Isola, Understanding Contrastive Representation Learning through Alignment and Uniformity on
 the Hypersphere, ICML 2020 (arXiv 2005.10242).
-Legend: B batch, D embedding width.
+Legend: B batch, D embedding dimension.
 """
 
 from __future__ import annotations

@@ -385,7 +385,8 @@ def test_an_entry_in_full(make_entry):
     text = file.getvalue()
     assert max(map(len, text.splitlines())) <= 80
     for part in (entry.entry_id, "wedl(triplet + ms)", "seed 3 failed: ms is NaN at step 12",
-                 "64 wide, from heads of 32, 32", "256 MiB", "torch=2.4", "0.500"):  # fmt: skip
+                 "64 dimensions, from heads of 32, 32", "256 MiB", "torch=2.4",
+                 "0.500"):  # fmt: skip
         assert part in text
     assert re.search(r"^ +0 +3 +36\.1 +70\.0 .* 50\.0 +55\.0", text, re.M)
     assert re.search(r"^mean +53\.2 .* 38\.2 +42\.0", text, re.M)
