@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,7 +57,9 @@ def power(difference: float, deviation: float, units: int, level: float = 0.05) 
     freedom = units - 1
     critical = float(stdtrit(freedom, 1 - level / 2))
     shift = abs(difference) / deviation * math.sqrt(units)
-    return float(1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical))
+    # The opposite tail is under 1e-9 from here on, where SciPy may give NaN.
+    opposite = nctdtr(freedom, shift, -critical) if shift < 5 else 0.0
+    return float(1 - nctdtr(freedom, shift, critical) + opposite)
 
 
 def smallest_seen(
@@ -113,42 +115,45 @@ def spread(value: float, freedom: float, confidence: float = 0.9) -> Spread:
     return Spread(value, freedom, low, high)
 
 
-def unit_spread(differences: Mapping[Key, float], seeds: int, confidence: float = 0.9) -> Spread:
-    """How a unit's mean difference over `seeds` spreads, by (unit, seed) -> difference.
+def difference_spread(
+    rows: Sequence[Mapping[Key, float]], seeds: int, confidence: float = 0.9
+) -> Spread:
+    """How a unit's mean difference of two rows over `seeds` spreads, if all rows vary alike.
 
-    With as many seeds in the data, this is the variance between the units' means, and its degrees
-    of freedom are the units less one; with others, they follow Satterthwaite (1946). A negative
-    estimate between units is 0. Of one unit only the spread within it is known, so the units of
-    the plan are its seeds. Of units with one seed each the spread is theirs, which is too large for
-    more seeds. Raises `ValueError` for fewer than two differences.
+    rows: (unit, seed) -> value, two or more; their common trials count, paired by seed. Beside the
+    means of rows, units and seeds, two mean squares remain (analysis of variance): of rows by
+    units, and of rows by seeds within units. Their sum gives a row's variance over a unit of
+    `seeds`, a difference has twice as much, and Satterthwaite (Biometrics 1946) its degrees of
+    freedom: with two rows and `seeds` in the data, the units less one; with more rows, more. A
+    negative estimate between units is 0. Of one unit only the spread within it is known, so the
+    units of the plan are its seeds. Of units with one seed each the spread is theirs, too large for
+    more seeds.
+    Raises `ValueError` for fewer than two rows, or two common trials.
     """
-    units = sorted({unit for unit, _ in differences})
-    spare = len(differences) - len(units)
-    if len(differences) < 2:
-        raise ValueError("A spread needs two differences.")
-    if spare == 0:
-        return spread(float(np.std(list(differences.values()), ddof=1)), len(units) - 1, confidence)
-    components = variance_components(differences)
+    keys = sorted(set.intersection(*(set(row) for row in rows)))
+    if len(rows) < 2 or len(keys) < 2:
+        raise ValueError("A spread needs two rows with two trials in common.")
+    units = sorted({unit for unit, _ in keys})
+    values = [np.array([[row[k] for k in keys if k[0] == unit] for row in rows]) for unit in units]
+    spare = len(rows) - 1
+    freedom_within = spare * (len(keys) - len(units))
+    within = sum(float((_interaction(v) ** 2).sum()) for v in values) / max(1, freedom_within)
     if len(units) == 1:
-        return spread(components.within, spare, confidence)
-    # The estimate is a sum of two mean squares: of the units' means, and within units.
-    each = len(differences) / len(units)
-    shares = (
-        (components.between**2 + components.within**2 / each, len(units) - 1),
-        (components.within**2 * (1 / seeds - 1 / each), spare),
-    )
-    value = deviation_of_unit(components, seeds)
-    weight = sum(part**2 / freedom for part, freedom in shares)
-    return spread(value, value**4 / weight if weight else len(units) - 1, confidence)
+        return spread(math.sqrt(2 * within), freedom_within, confidence)
+    means = np.array([unit.mean(axis=1) for unit in values]).T
+    freedom = spare * (len(units) - 1)
+    between = float((_interaction(means) ** 2).sum()) / freedom
+    each = float(np.mean([1 / unit.shape[1] for unit in values]))
+    if not freedom_within:
+        return spread(math.sqrt(2 * between), freedom, confidence)
+    # Where rows by units vary less than by chance, chance is what is left.
+    between = max(between, within * each)
+    parts = ((between, freedom), (within * (1 / seeds - each), freedom_within))
+    variance = sum(part for part, _ in parts)
+    weight = sum(part**2 / of for part, of in parts)
+    return spread(math.sqrt(2 * variance), variance**2 / weight if weight else freedom, confidence)
 
 
-def interaction_spread(values: np.ndarray, confidence: float = 0.9) -> Spread:
-    """How the difference of two rows spreads over units, if all rows vary alike.
-
-    values: (rows, units), two of each or more. The variance that remains beside the means of rows
-    and of units (two-way analysis of variance) is that of one row; a difference has twice as much.
-    More rows give more degrees of freedom: (rows - 1)(units - 1).
-    """
-    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
-    freedom = (values.shape[0] - 1) * (values.shape[1] - 1)
-    return spread(math.sqrt(2 * float((rest**2).sum()) / freedom), freedom, confidence)
+def _interaction(values: np.ndarray) -> np.ndarray:
+    """What remains of (rows, columns) beside the means of both."""
+    return values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()

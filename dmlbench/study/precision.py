@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dmlbench.statistics.contrasts import unit_values
 from dmlbench.statistics.intervals import Key
 from dmlbench.statistics.power import (
     Components,
     Spread,
-    interaction_spread,
+    difference_spread,
     power,
     smallest_seen,
-    unit_spread,
     variance_components,
 )
 from dmlbench.study.analysis import Trials, Values
@@ -65,7 +63,8 @@ def precision(study: Study, values: Values, pilot: Study | None = None) -> list[
     source = pilot or study
     primary = {name: c for name, c in study.contrasts.items() if c.primary}
     for dataset in study.datasets:
-        rows = values.get(dataset, {})
+        rows = {name: _known(trials) for name, trials in values.get(dataset, {}).items()}
+        seeds = len(study.keys(dataset)) // study.units(dataset)
         names: dict[str, None] = {}
         for name, design in primary.items():
             asked = source.contrasts.get(name)
@@ -73,34 +72,22 @@ def precision(study: Study, values: Values, pilot: Study | None = None) -> list[
                 continue
             if not all(rows.get(row) for row in asked.rows):
                 continue
-            names |= dict.fromkeys(asked.rows)
-            differences = _differences(rows, asked.of, asked.over)
-            if len(differences) < 2:
+            sides = _best_rows(rows, asked.of, asked.over)
+            keys = sorted(set(sides[0]) & set(sides[1]))
+            if len(keys) < 2:
                 continue
-            spread = unit_spread(differences, _seeds(study, dataset), CONFIDENCE)
-            repeated = len(differences) > len({unit for unit, _ in differences})
+            names |= dict.fromkeys(asked.rows)
+            repeated = len(keys) > len({unit for unit, _ in keys})
+            differences = {key: sides[0][key] - sides[1][key] for key in keys}
             components = variance_components(differences) if repeated else None
-            found.append(_of(study, name, dataset, components, len(differences), spread))
-        together = _together(study, dataset, [_known(rows[row]) for row in names])
-        if together is not None:
-            found.append(together)
+            spread = difference_spread(sides, seeds, CONFIDENCE)
+            found.append(_of(study, name, dataset, components, len(keys), spread))
+        together = [rows[name] for name in names]
+        common = set.intersection(*(set(row) for row in together)) if together else set()
+        if len(together) > 2 and len(common) > 1:
+            spread = difference_spread(together, seeds, CONFIDENCE)
+            found.append(_of(study, "any two rows", dataset, None, len(common), spread))
     return found
-
-
-def _seeds(study: Study, dataset: str) -> int:
-    return len(study.keys(dataset)) // study.units(dataset)
-
-
-def _together(study: Study, dataset: str, rows: Sequence[Mapping[Key, float]]) -> Precision | None:
-    """By the interaction of rows and units, where these have as many seeds as the design's."""
-    if len(rows) < 3 or study.units(dataset) == 1:
-        return None
-    means, keys = unit_values(rows)
-    units = {unit for unit, _ in keys}
-    if len(units) < 2 or len(keys) != len(units) * _seeds(study, dataset):
-        return None
-    spread = interaction_spread(100 * means, CONFIDENCE)
-    return _of(study, "any two rows", dataset, None, len(keys), spread)
 
 
 def _of(
@@ -112,7 +99,7 @@ def _of(
     spread: Spread,
 ) -> Precision:
     units = study.units(dataset)
-    units = units if units > 1 else _seeds(study, dataset)
+    units = units if units > 1 else len(study.keys(dataset))
     family = [c for c in study.contrasts.values() if c.primary]
     level = study.level / sum(len(study.places_of(c)) for c in family)
     smallest = relevant = None
@@ -138,15 +125,16 @@ def _smallest(deviation: float, units: int, level: float) -> float:
     return found
 
 
-def _differences(
-    rows: Mapping[str, Trials], of: Sequence[str], over: Sequence[str]
-) -> dict[Key, float]:
-    """Trial by trial, of the best row on each side, in points."""
-    sides = [[_known(rows[row]) for row in names] for names in (of, over)]
+def _best_rows(
+    rows: Mapping[str, Mapping[Key, float]], of: Sequence[str], over: Sequence[str]
+) -> list[dict[Key, float]]:
+    """The best row of each side over the trials that all have, in points."""
+    sides = [[dict(rows[row]) for row in names] for names in (of, over)]
     keys = sorted(set.intersection(*(set(row) for side in sides for row in side)))
-    ours, theirs = (max(side, key=lambda row: sum(row[k] for k in keys)) for side in sides)
-    return {key: 100 * (ours[key] - theirs[key]) for key in keys}
+    chosen = [max(side, key=lambda row: sum(row[k] for k in keys)) for side in sides]
+    return [{key: row[key] for key in keys} for row in chosen]
 
 
 def _known(trials: Trials) -> dict[Key, float]:
-    return {key: value for key, value in trials.items() if value is not None}
+    """In points."""
+    return {key: 100 * value for key, value in trials.items() if value is not None}
