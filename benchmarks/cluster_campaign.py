@@ -9,7 +9,8 @@ kills (SIGKILL), at a random moment, a process that a node has started, a node w
 processes, or the command itself, which is then started again. The round fails if the command does
 not end well, or if what it leaves differs from what a local run leaves (times and machines apart).
 `plugin` has a plugin on two of the nodes only, `two-drivers` starts the same command twice at once,
-`overhead` compares the seconds per trial with those of the local executor. Takes `pip install ray`.
+`overhead` compares the seconds per trial with those of the local executor, and `driver` measures
+the driver's processor time per event, with trials that only talk. Takes `pip install ray`.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ import argparse
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from crash_campaign import TRAINED, _content, _descendants
 from ray.cluster_utils import Cluster
+
+from dmlbench.running.executors.node import Told
 
 NODES = 3
 PLUGIN = """
@@ -86,13 +90,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="kills,two-drivers,plugin,overhead")
+    parser.add_argument("--only", default="kills,two-drivers,plugin,overhead,driver")
     options = parser.parse_args(arguments)
     cases = {
         "kills": lambda base, machines: kills(base, machines, options.kills, options.seed),
         "two-drivers": two_drivers,
         "plugin": plugin,
         "overhead": overhead,
+        "driver": driver,
     }
     faults = 0
     with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
@@ -225,6 +230,68 @@ def overhead(base: Path, machines: Machines) -> list[str]:
             flush=True,
         )
     return []
+
+
+def driver(base: Path, machines: Machines) -> list[str]:
+    """Processor time of the driver per event, with many trials in flight that train nothing."""
+    import ray
+
+    from dmlbench.running.executors.ray_cluster import RayExecutor
+    from dmlbench.running.executors.ray_room import Share
+
+    trials, events = 300, 20
+    configuration = {"dataset": {}, "recipe": {}}
+    jobs = [
+        (
+            number,
+            {
+                **{"kind": "validation", "configuration": configuration, "out": str(base / "talk")},
+                **{"entry_id": f"{number:016x}", "code": "0" * 64, "seed": 0, "split": 0},
+                "wait": False,
+            },
+        )
+        for number in range(trials)
+    ]
+    with RayExecutor(machines.cluster.address, [], Share("cpu", 1)) as executor:
+        for kilobytes in (0, 1000):
+            talk = ray.remote(_talk).options(
+                num_cpus=1, num_returns="streaming", _generator_backpressure_num_objects=2
+            )
+            executor._trial = _Bound(talk, events, kilobytes)
+            executor.make_room(["cpu"], trials, trials)
+            used = time.process_time()
+            ended = sum(event.kind == "done" for event in executor.run(jobs))
+            used = time.process_time() - used
+            print(
+                f"driver: {1000 * used / (trials * events):.2f} ms of processor time per event, "
+                f"{trials} trials in flight, {events} events each with {kilobytes} kB",
+                flush=True,
+            )
+            if ended != trials:
+                return [f"driver: {ended} of {trials} trials ended"]
+            shutil.rmtree(base / "talk")
+    return []
+
+
+class _Bound:
+    """A task with its last arguments given."""
+
+    def __init__(self, task: Any, *arguments: Any) -> None:
+        self.task, self.arguments = task, arguments
+
+    def remote(self, *arguments: Any) -> Any:
+        return self.task.remote(*arguments, *self.arguments)
+
+
+def _talk(message: Any, files: Any, orders: Any, events: int, kilobytes: int) -> Iterator[Told]:
+    """What a trial tells that trains nothing."""
+    yield Told("began", {"place": "somewhere"}, {})
+    checkpoint = {"checkpoint.pt": bytes(1000 * kilobytes)} if kilobytes else {}
+    for epoch in range(events):
+        values = {"kind": "epoch_finished", "values": {"epoch": epoch}}
+        yield Told("progress", values, checkpoint)
+    result = {"validation_map_at_r": 0.5, "reason": None, "train_seconds": 1.0}
+    yield Told("done", {"result": result}, {})
 
 
 def _local(base: Path) -> tuple[dict[str, Any], float]:

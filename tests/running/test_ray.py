@@ -54,6 +54,19 @@ def test_a_node_that_ends_takes_no_trial_with_it(cluster, tiny, tmp_path):
         dmlbench.run(["triplet"], None, **{**tiny, **of_ray, "seeds": 3}, out=tmp_path / "ray")
 
 
+def test_a_node_has_room_for_as_many_trials_as_its_scarcest_resource_allows():
+    pytest.importorskip("ray")
+    from dmlbench.running.executors.ray_room import Share
+
+    node = {"CPU": 8.0, "GPU": 2.0}
+    on_gpus = Share("auto", threads=1, gpus=0.1).on(node)
+    assert on_gpus.device == "cuda" and on_gpus.fits(node) == 8
+    assert Share("cuda", threads=1, gpus=0.5).on(node).fits(node) == 4
+    assert Share("cuda", threads=1).on(node).fits({"CPU": 8.0}) == 0
+    assert Share("cpu", threads=3).on(node).fits(node) == 2
+    assert Share("auto", threads=1).on({"CPU": 8.0}).device == "cpu"
+
+
 def test_ray_is_named_where_it_is_not_installed(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'dmlbench\[ray\]'"):

@@ -172,11 +172,10 @@ class RayExecutor:
         return self._room
 
     def _hand_out(self, waiting: Iterator[Any]) -> Iterator[Event]:
-        for _ in range(len(self._elsewhere)):
-            if time.monotonic() - self._asked_elsewhere >= _LOCK_SECONDS:
-                yield from self._start(*self._elsewhere.popleft())
-        if self._elsewhere:
+        if self._elsewhere and time.monotonic() - self._asked_elsewhere >= _LOCK_SECONDS:
             self._asked_elsewhere = time.monotonic()
+            for _ in range(len(self._elsewhere)):
+                yield from self._start(*self._elsewhere.popleft())
         while len(self._running) + len(self._elsewhere) < self._capacity():
             job = next(waiting, None)
             if job is None:
@@ -321,7 +320,7 @@ def _cancel(generator: Any) -> None:
 def _data(message: Mapping[str, Any]) -> str:
     """What tells the data of a job from others."""
     configuration = message["configuration"]
-    return repr((configuration["dataset"], configuration["recipe"], message["split"]))
+    return repr((configuration["dataset"], configuration["recipe"].get("input"), message["split"]))
 
 
 def _add_to_log(folder: TrialFolder, text: bytes) -> None:
