@@ -24,6 +24,13 @@ from dmlbench.cli.renamed import former_argument
     help="Show test images with their nearest neighbours, where both are there.  "
     "[default: gallery]",
 )
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Title, texts, logo and links of your own, as TOML.  [default: _site.toml in the "
+    "leaderboards folder, if it is there]",
+)
 @without_option
 @json_option
 def site_command(
@@ -32,6 +39,7 @@ def site_command(
     by: str,
     dataset: str | None,
     gallery: bool,
+    config: Path | None,
     without: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -44,8 +52,12 @@ def site_command(
     from dmlbench.leaderboard.entries.sanitize import plain
     from dmlbench.leaderboard.entries.store import read_leaderboards
     from dmlbench.leaderboard.site.build import write_site
+    from dmlbench.leaderboard.site.host import NO_HOST, SITE_FILE, read_host
     from dmlbench.plugins.loading import load_plugins
 
+    if config is None and (leaderboards / SITE_FILE).exists():
+        config = leaderboards / SITE_FILE
+    host, logo = (NO_HOST, None) if config is None else read_host(config)
     published, refused = read_all_published(leaderboards, dataset)
     entries, problems = read_leaderboards(leaderboards, dataset, even_empty=bool(published))
     problems += refused
@@ -59,6 +71,8 @@ def site_command(
         source=leaderboards,
         registry=load_plugins(without),
         galleries=gallery,
+        host=host,
+        logo=logo,
         progress=_show_progress,
     )
     if as_json:

@@ -13,7 +13,7 @@ from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.site.board_rows import ROW, board_rows
 from dmlbench.leaderboard.site.finding import finding
 from dmlbench.leaderboard.views import columns as cells
-from dmlbench.leaderboard.views.notes import notes
+from dmlbench.leaderboard.views.notes import notes, protocol_note
 from dmlbench.leaderboard.views.table import LEADING, TRAILING, TableColumn
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def _group(
         (verdict for verdict in verdicts if verdict.group == key),
         key=lambda verdict: _OUTCOMES.index(verdict.outcome),
     )
+    cautions = protocol_note(rows)
     return {
         "key": key,
         "dataset": dataset,
@@ -96,7 +97,9 @@ def _group(
         "about": cells.group_title(rows).removeprefix(f"{dataset} · "),
         "finding": finding(rows, found, by),
         "verdicts": [[v.key, v.outcome, _in_brief(v), v.sentence] for v in found],
-        "notes": notes(rows, by),
+        # What says not to rely on the rows comes before them.
+        "cautions": cautions,
+        "notes": [note for note in notes(rows, by) if note not in cautions],
         # Columns that say nothing about these rows.
         "without": [column.id for column in (*LEADING, *TRAILING) if not column.cells(rows)],
     }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: from what is in small type behind them, and are None where there is nothing behind any.
 ROW = (
     "id", "hasPage", "group", "name", "lossNames", "combinerName", "lossParts", "combinerParts",
-    "tuned", "spent", "intervals",
+    "tuned", "paper", "code", "spent", "intervals",
     *(column.id for column in (*LEADING, *TRAILING)),
 )  # fmt: skip
 
@@ -69,6 +69,8 @@ def board_rows(
             _loss_parts(source, labels),
             _combiner_parts(source, labels),
             bool(row["tuning_trials"]),
+            row["paper"],
+            row["code"],
             [_number(value) for value in spent],
             [_number(value) for value in values],
             *columns,

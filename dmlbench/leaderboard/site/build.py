@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,7 +19,9 @@ from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC, metric_title
 from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.site.board import board_data
+from dmlbench.leaderboard.site.feed import News, atom_feed
 from dmlbench.leaderboard.site.gallery import gallery
+from dmlbench.leaderboard.site.host import NO_HOST, Host
 from dmlbench.leaderboard.site.page import entry_page
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
 from dmlbench.leaderboard.site.prose import paragraphs, prose
@@ -59,6 +61,8 @@ def write_site(
     source: str | Path | None = None,
     registry: Registry | None = None,
     galleries: bool = True,
+    host: Host = NO_HOST,
+    logo: bytes | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Site:
     """Write a leaderboard as a site into `folder`, over an older one.
@@ -67,6 +71,7 @@ def write_site(
     source: the folder that the entries were read from, where attestations and the stored test
         embeddings lie. registry: where the galleries' datasets and the combiners' summaries come
         from; None leaves both out. galleries: False leaves galleries out.
+    host, logo: of `read_host`, what the host says on the pages.
     progress: called with pages, done and in all.
     Raises `UsageError` for a metric that no entry has, or a folder that holds something else.
     """
@@ -82,10 +87,23 @@ def write_site(
     written = _copy_assets(folder)
     # Pages are opened before the index names them, and the index goes last.
     pictures = Pictures(folder, registry) if registry is not None and galleries else None
+    measured = frame[frame["source"].isna()]
+    news = [_news(row, place, group, by) for row, place, group in _placed(measured, by)]
+    feed = atom_feed(host.title, host.base, [one for one in news if one.date])
     environment = _environment()
+    environment.globals |= {
+        "host": host,
+        "logo": None if logo is None else f"assets/logo{Path(host.logo or '').suffix.lower()}",
+        "feed": feed is not None,
+        "updated": str(host.updated or max((one.date[:10] for one in news), default="")),
+    }
+    if logo is not None:
+        written.add(_write(folder, environment.globals["logo"], logo))
+    if feed is not None:
+        written.add(_write(folder, "feed.xml", feed))
     template = environment.get_template("entry.html")
     num_galleries, about, roots = 0, _by_entry(found), _roots(source)
-    for done, (row, place, group) in enumerate(_placed(frame[frame["source"].isna()], by), 1):
+    for done, (row, place, group) in enumerate(_placed(measured, by), 1):
         entry = by_key[row["key"]]
         shown = _gallery(entry, roots, pictures)
         num_galleries += shown["gallery"] is not None
@@ -99,8 +117,6 @@ def write_site(
     index = environment.get_template("index.html").render(
         board=board_data(frame, found, sources, by, labels),
         terms=terms(frame, by, sources, registry),
-        num_rows=len(frame),
-        num_groups=frame["group"].nunique(),
     )
     written.add(_write(folder, "index.html", index))
     _write(folder, MANIFEST, "".join(f"{name}\n" for name in sorted(written)))
@@ -119,6 +135,18 @@ def _placed(frame: pandas.DataFrame, by: str) -> Iterable[tuple[dict[str, Any], 
             if rank == cells.NOTHING:
                 place = "not ranked"
             yield row, place, title
+
+
+def _news(row: Mapping[str, Any], place: str, group: str, by: str) -> News:
+    """An entry of the feed; its date is empty where no trial says when it ended."""
+    mean = cells.percent(row[by])
+    return News(
+        key=row["key"],
+        title=f"{row['name']} on {row['dataset']}: {metric_title(by)} {mean}",
+        summary=f"{place}, {row['tier']}. {group}",
+        author=row["submitter"] or "unnamed",
+        date=row["date"] or "",
+    )
 
 
 def _by_entry(found: list[Verdict]) -> dict[str, list[Verdict]]:

@@ -28,7 +28,7 @@ from dmlbench.leaderboard.views.describe import (
     memory,
     seconds,
 )
-from dmlbench.plan.protocol import refits
+from dmlbench.plan.protocol import caution, refits
 
 
 def entry_page(
@@ -44,6 +44,7 @@ def entry_page(
         "title": Labels([entry]).row(entry),
         "entry": entry,
         "row": row,
+        "caution": caution(entry.protocol.name),
         "headline": [_headline(entry, metric) for metric in dict.fromkeys([by, "recall_at_1"])],
         "verdicts": verdicts,
         "failures": failures(entry),

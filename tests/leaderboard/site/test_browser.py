@@ -183,7 +183,7 @@ def test_an_entry_opens_and_leads_back_to_its_group(visit, site, entries):
     page = visit(site / "index.html")
     page.get_by_role("link", name="triplet + ms", exact=True).click()
     page.wait_for_url(re.compile(r"entries/[0-9a-f]{16}\.html$"))
-    assert page.title() == "wedl(triplet + ms) · dmlbench"
+    assert page.title() == "wedl(triplet + ms) · Leaderboard"
     assert page.locator("h1").inner_text() == "wedl(triplet + ms)"
     assert "59.0" in page.locator(".headline").inner_text()
     for chart in page.locator("figure.chart").all():
@@ -313,7 +313,7 @@ def test_a_hostile_name_stays_text(visit, site, entries, hostile):
     page.locator("figure.cost").scroll_into_view_if_needed()
     page.locator("figure.cost svg").first.wait_for()
     assert page.locator("main img, main script, svg img").count() == 0
-    assert page.title() == "Leaderboard · dmlbench"
+    assert page.title() == "Leaderboard"
     for entry in (entries[3], entries[4], entries[6]):
         page = visit(site / "entries" / f"{entry.entry_id}.html")
         page.locator("#course").scroll_into_view_if_needed()

@@ -377,9 +377,10 @@ def workflow(make_entry, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_workflow_verifies_shows_and_regenerates_tables(workflow, tmp_path):
     root, run, _ = workflow
-    for step in ("What does not hold", "How the tables", "Regenerate"):
+    for step in ("What does not hold", "How the tables", "Regenerate", "Build the site"):
         code, text = run(step)
         assert code == 0, text
+    assert (root / "site" / "index.html").is_file()
     board = root / "leaderboards" / "zsl-v1" / "x"
     assert (board / "README.md").read_text() == (tmp_path / "summary.md").read_text()
     assert (board / "leaderboard.csv").read_text().startswith("entry_id,")

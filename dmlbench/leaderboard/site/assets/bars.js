@@ -19,8 +19,8 @@
     const reach = Math.max(top - middle(means), 2 * middle(halves), 0.5);
     const inside = known.flat().filter((value) => value !== null && (means.length < 4 ||
       (value >= middle(means) - reach && value <= top + 2 * middle(halves))));
-    const low = Math.max(0, Math.floor(Math.min(top, ...inside)));
-    const high = Math.max(low + 1, Math.min(100, Math.ceil(Math.max(top, ...inside))));
+    const low = Math.max(0, Math.floor(inside.reduce((a, b) => Math.min(a, b), top)));
+    const high = Math.max(low + 1, Math.min(100, Math.ceil(inside.reduce((a, b) => Math.max(a, b), top))));
     const place = (value) =>
       Math.min(100, Math.max(0, ((100 * value - low) / (high - low)) * 100));
     return {

@@ -18,6 +18,14 @@
     ]).filter((part) => part !== null);
   }
 
+  /** Links to what the submitter names, which entries are checked to have on http or https. */
+  const linksOf = (row) => ["paper", "code"].filter((kind) => row[kind]).flatMap((kind) => [
+    " ",
+    element("a", {
+      class: "link", href: row[kind], rel: "nofollow noopener", "aria-label": `${kind} of ${row.name}`,
+    }, kind),
+  ]);
+
   // Cells that are more than their text.
   const cells = {
     losses: (row) => {
@@ -28,7 +36,7 @@
         ? element("a", { href: `entries/${row.id}.html` }, ...names)
         : element("span", {}, ...names);
       const mark = row.mark ? element("small", { class: "tuned", "data-tip": "tuned" }, row.mark) : null;
-      return element("span", {}, name, mark && " ", mark,
+      return element("span", {}, name, mark && " ", mark, ...linksOf(row),
         element("span", { class: "under" }, under));
     },
     combiner: (row) => (row.combiner === null
@@ -56,21 +64,18 @@
     };
   }
 
-  const halfOf = ([, low, high]) => percent((high - low) / 2);
-
-  function metricCell(interval, length) {
-    const [mean, low] = interval;
+  function metricCell([mean, low, high], length) {
     if (low === null || mean === null) return percent(mean);
     // Figure spaces keep points and signs in line.
     const half = element("span", { class: "half" },
-      ` ± ${halfOf(interval).padStart(length, "\u2007")}`);
+      ` ± ${percent((high - low) / 2).padStart(length, "\u2007")}`);
     return element("span", {}, percent(mean), half);
   }
 
   function measured(metric, i, isLead, rows) {
-    const length = rows.map((row) => site.interval(row, i))
-      .filter((interval) => interval[1] !== null)
-      .reduce((most, interval) => Math.max(most, halfOf(interval).length), 0);
+    const widest = rows.reduce((most, { intervals }) =>
+      Math.max(most, (intervals[3 * i + 2] ?? 0) - (intervals[3 * i + 1] ?? 0)), 0);
+    const { length } = percent(widest / 2);
     return {
       id: metric.id,
       accessorFn: (row) => row.intervals[3 * i] ?? undefined,

@@ -55,7 +55,7 @@ site.drawCost = function (place, rows, board, width, kind) {
   const marks = [
     Plot.ruleX(ranges, {
       x: "cost", y1: (d) => clipped(d.low), y2: (d) => clipped(d.high), stroke: colour,
-      strokeWidth: 1.5, strokeOpacity: 0.55,
+      strokeWidth: 1.5, strokeOpacity: 0.55, ariaHidden: "true",
     }),
     Plot.dot(points, {
       x: "cost", y: (d) => 100 * d.mean, fill: colour, r: few ? 5 : 2.5,
@@ -65,7 +65,7 @@ site.drawCost = function (place, rows, board, width, kind) {
     }),
     Plot.tip(points, Plot.pointer({
       x: "cost", y: (d) => 100 * d.mean, title: "words", fill: "var(--page)", stroke: "var(--line)",
-      textPadding: 8, lineWidth: 28,
+      textPadding: 8, lineWidth: 28, ariaHidden: "true",
     })),
   ];
   // Colour and shape are given as they are, so the scales must not make their own of them.

@@ -85,3 +85,11 @@ window.site = {
   });
   site.percent = (fraction) => (fraction === null ? "–" : format.format(100 * fraction));
 }
+
+for (const button of document.querySelectorAll("[data-copies]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const text = document.getElementById(button.dataset.copies);
+    site.copy(button, text.textContent, text);
+  });
+}

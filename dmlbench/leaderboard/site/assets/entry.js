@@ -60,12 +60,4 @@
     const place = figure.querySelector(".plot");
     site.whenSeen(place, (width) => draw(place, chart, width));
   }
-
-  for (const button of document.querySelectorAll("[data-copies]")) {
-    button.hidden = false;
-    button.addEventListener("click", () => {
-      const text = document.getElementById(button.dataset.copies);
-      site.copy(button, text.textContent, text);
-    });
-  }
 }

@@ -22,10 +22,18 @@
   }
 
   /** The setting that the rows share, with words of it explained. */
-  function aboutOf({ about }) {
+  function aboutOf({ about }, id) {
     const parts = about.split(" · ").flatMap((part, i) =>
       [i ? " · " : null, /^\d+-d$/.test(part) ? site.word("dim-budget", part) : part]);
-    return element("p", { class: "about" }, ...parts);
+    return element("p", { class: "about", id }, ...parts);
+  }
+
+  /** What not to rely on, in a line; the reason unfolds. */
+  function cautionOf(text) {
+    const at = text.indexOf(": ");
+    return element("details", { class: "caution" },
+      element("summary", {}, `${text[0].toUpperCase()}${text.slice(1, at)}.`),
+      element("p", {}, ...site.prose(`${text[at + 2].toUpperCase()}${text.slice(at + 3)}.`)));
   }
 
   function findingOf({ finding: [first, ...others] }) {
@@ -48,7 +56,8 @@
     for (const row of rows) {
       row.mark = row.tuned === most || !row.hasPage ? "" : row.tuned ? "tuned" : "not tuned";
     }
-    return most && tuned < rows.length ? "rows without a mark are tuned" : most ? "all rows are tuned" : "";
+    if (!most) return "";
+    return tuned < rows.length ? "rows without a mark are tuned" : "all rows are tuned";
   }
 
   function keyOf(group, tuning) {
@@ -107,9 +116,10 @@
   }
 
   /** The table's region; it says so where columns are out of sight. */
-  function scrolling(table, labelled) {
-    const region = element("div", { class: "scroll", role: "region", ...labelled, tabindex: "0" },
-      table);
+  function scrolling(table, { dataset, about }) {
+    const name = `Table of ${dataset}, ${about}`;
+    const region = element("div",
+      { class: "scroll", role: "region", "aria-label": name, tabindex: "0" }, table);
     const hint = element("p", { class: "more-columns", hidden: true, "aria-hidden": "true" },
       "More columns to the right: scroll the table →");
     const look = () => {
@@ -126,7 +136,6 @@
   /** A section of the page; `show(rows)` shows these rows from the first page, `open()` unfolds. */
   site.groupView = function (board, group) {
     const id = `group-${group.key}`;
-    const labelled = { "aria-labelledby": `${id}-title` };
     const body = element("div");
     let [table, chart, rows] = [null, null, group.rows];
 
@@ -139,8 +148,9 @@
       table = site.groupTable(group, site.columns(board, group, lead, scale), scale);
       chart = costChart(board, group.rows);
       body.append(...[
+        ...group.cautions.map(cautionOf),
         findingOf(group),
-        scrolling(table.element, labelled),
+        scrolling(table.element, group),
         table.pager,
         table.status,
         keyOf(group, tuning),
@@ -152,16 +162,20 @@
       chart?.draw(rows);
     }
 
-    const title = element("h2", { id: `${id}-title` }, group.dataset);
-    const section = element("section", { class: "group", id, ...labelled, tabindex: "-1" });
+    const title = element("h2", { id: `${id}-title` }, group.folded
+      ? group.dataset : element("a", { class: "here", href: `#${id}` }, group.dataset));
+    // Several tables of a dataset are told apart by their setting.
+    const names = `${id}-title ${id}-about`;
+    const section = element("section",
+      { class: "group", id, "aria-labelledby": names, tabindex: "-1" });
     let details = null;
     if (group.folded) {
       const count = group.rows.length === 1 ? "1 row" : `${group.rows.length} rows`;
       details = element("details", { toggle: fill }, element("summary", {}, title,
-        element("span", { class: "dim" }, ` ${group.about} · ${count}`)), body);
+        element("span", { class: "dim", id: `${id}-about` }, ` ${group.about} · ${count}`)), body);
       section.append(details);
     } else {
-      section.append(element("div", { class: "head" }, title, aboutOf(group)), body);
+      section.append(element("div", { class: "head" }, title, aboutOf(group, `${id}-about`)), body);
       fill();
     }
     return {

@@ -4,7 +4,7 @@
 {
   const { element } = site;
   const tip = element("div", { id: "tip", role: "tooltip", popover: "manual" });
-  document.body.append(tip);
+  document.getElementById("main").append(tip);
   let shownFor = null;
 
   function show(word) {
