@@ -12,6 +12,8 @@ pairs.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dmlbench.evaluate.items import Task
@@ -29,42 +31,59 @@ def rounding(dim: int, dtype: np.dtype) -> float:
     return float((2 * np.sqrt(dim) + 4) * np.finfo(dtype).eps)
 
 
-class NearTies:
-    """Of the queries start to stop."""
+def lengths_of(task: Task, queries: np.ndarray) -> np.ndarray:
+    """The lengths (b,) of a lifted task's queries (b,)."""
+    rows = task.queries.take(queries)[:, :-1]
+    return np.sqrt(np.einsum("bd,bd->b", rows, rows)) / 2
 
-    def __init__(self, task: Task, start: int, stop: int) -> None:
-        self.task, self.start, self.stop = task, start, stop
+
+def lifted_window(lengths: Any, values: Any, rounding: Any) -> Any:
+    """`NearTies.window` of queries of these lengths, of arrays or tensors of one shape."""
+    # No item at distance d is longer than ‖q‖ + d; the product adds up 2qx and ‖x‖².
+    longest = lengths + (lengths**2 - values).clip(0) ** 0.5
+    return rounding * (2 * lengths + longest) * longest
+
+
+class NearTies:
+    """Of b queries of a task.
+
+    queries: their numbers, (b,), or a range where they follow each other.
+    """
+
+    def __init__(self, task: Task, queries: range | np.ndarray) -> None:
+        self.task, self.queries = task, queries
         dtype = task.gallery.dtype
         self._rounding = dtype.type(rounding(task.gallery.dim, dtype))
         self._lengths: np.ndarray | None = None
         if task.lifted:
-            queries = task.queries.block(start, stop)[:, :-1]
-            self._lengths = np.sqrt(np.einsum("bd,bd->b", queries, queries)) / 2
+            self._lengths = lengths_of(task, self._numbers(np.arange(len(queries))))
+
+    def _numbers(self, rows: np.ndarray) -> np.ndarray:
+        """The task's numbers of queries (h,) of these."""
+        if isinstance(self.queries, range):
+            return self.queries.start + rows
+        return self.queries[rows]
 
     def window(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
         """By how much an item as similar to a query may seem less similar than `values` (h,).
 
-        rows: (h,) queries, counted from `start`. One number where it is the same for all.
+        rows: (h,) places among the b queries. One number where it is the same for all.
         """
         if self._lengths is None:
             return self._rounding
-        # No item at distance d is longer than ‖q‖ + d; the product adds up 2qx and ‖x‖².
-        lengths = self._lengths[rows]
-        distances = np.sqrt(np.maximum(lengths**2 - values, 0))
-        longest = lengths + distances
-        return self._rounding * (2 * lengths + longest) * longest
+        return lifted_window(self._lengths[rows], values, self._rounding)
 
     def places(
         self, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, places: np.ndarray
     ) -> np.ndarray:
         """How many relevant items are more similar than each of h others.
 
-        rows: (h,) queries, counted from `start`. columns: (h,) places in the gallery.
+        rows: (h,) places among the b queries. columns: (h,) places in the gallery.
         values: (h,) their similarities as the product has them.
         places: (h,) by those values; kept where no relevant item is equally similar.
         """
         out = places.copy()
-        classes = self.task.query_class[self.start + rows]
+        classes = self.task.query_class[self._numbers(rows)]
         order = np.argsort(classes, kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
         found = [self._candidates(rows[some], values[some]) for some in groups]
@@ -107,12 +126,12 @@ class NearTies:
         it is for and its column.
         """
         task = self.task
-        number = task.query_class[self.start + rows[0]]
+        number = task.query_class[self._numbers(rows[0])]
         first, last = int(task.starts[number]), int(task.starts[number + 1])
         queries, which = np.unique(rows, return_inverse=True)
-        relevant = task.queries.take(self.start + queries) @ task.gallery.block(first, last).T
+        relevant = task.queries.take(self._numbers(queries)) @ task.gallery.block(first, last).T
         if task.self_retrieval:
-            relevant[np.arange(len(queries)), self.start + queries - first] = -np.inf
+            relevant[np.arange(len(queries)), self._numbers(queries) - first] = -np.inf
         certain, hits, columns = np.zeros(len(rows), np.int64), [], []
         size = max(1, _CHUNK_NUMBERS // (last - first))
         for at in range(0, len(rows), size):
@@ -138,7 +157,7 @@ class NearTies:
         size = max(1, _CHUNK_NUMBERS // self.task.gallery.dim)
         for at in range(0, len(rows), size):
             part = slice(at, at + size)
-            query = self.task.queries.exact(self.start + rows[part])[:, :-1] / 2
+            query = self.task.queries.exact(self._numbers(rows[part]))[:, :-1] / 2
             first, second = (
                 self.task.gallery.exact(columns[part])[:, :-1] for columns in (some, others)
             )
@@ -153,7 +172,7 @@ class NearTies:
         out = np.empty(len(rows))
         size = max(1, _CHUNK_NUMBERS // task.gallery.dim)
         for at in range(0, len(rows), size):
-            queries = task.queries.take(self.start + rows[at : at + size]).astype(np.float64)
+            queries = task.queries.take(self._numbers(rows[at : at + size])).astype(np.float64)
             first, second = (
                 _products(queries, task.gallery.take(columns[at : at + size]).astype(np.float64))
                 for columns in (some, others)
@@ -170,7 +189,7 @@ class NearTies:
         task, out = self.task, np.empty(len(rows))
         size = max(1, _CHUNK_NUMBERS // task.gallery.dim)
         for at in range(0, len(rows), size):
-            queries = task.queries.exact(self.start + rows[at : at + size])
+            queries = task.queries.exact(self._numbers(rows[at : at + size]))
             items = task.gallery.exact(columns[at : at + size])
             out[at : at + size] = np.einsum("hd,hd->h", queries, items)
         return out

@@ -16,6 +16,8 @@ from dmlbench.evaluate.items import prepare
 from dmlbench.evaluate.metrics import METRICS, PerQuery, RetrievalResult
 from dmlbench.evaluate.scores import Scores
 
+BLOCK_BYTES = 2**28
+
 
 def retrieval(
     embeddings: Any,
@@ -27,7 +29,7 @@ def retrieval(
     knn_k: int = 3,
     metric: str = "cosine",
     device: Any = None,
-    block_bytes: int = 2**28,
+    block_bytes: int | None = None,
 ) -> RetrievalResult:
     """Score how well the embeddings find items of the same class by cosine or distance.
 
@@ -35,15 +37,15 @@ def retrieval(
         everything narrower in float32. A zero vector has similarity 0 to all.
     labels: (Q,) integers.
     gallery, gallery_labels: (N, D), (N,) what is searched. Without them each query searches the
-        other embeddings, itself left out by its index. A memory map larger than block_bytes is
-        read piece by piece.
+        other embeddings, itself left out by its index. A memory map larger than block_bytes (by
+        default 256 MiB) is read piece by piece.
     ks: the K of Recall@K, each at least 1; more than N is as good as N.
     knn_k: how many neighbours vote for the kNN accuracy.
     metric: "cosine", or "euclidean" to compare the embeddings as they are, in float64; the nearer
         two are, the more similar.
     device: where to multiply, "cpu", "cuda", ...; by default where the embeddings are.
-    block_bytes: memory of the device to use above a copy of the embeddings. The N x N matrix
-        never exists.
+    block_bytes: memory of the device to use above a copy of the embeddings; None for 256 MiB, on
+        CUDA for a quarter of what is free there, 8 GiB at most. The N x N matrix never exists.
 
     Raises ValueError on shapes that do not fit, labels that are not integers, NaN or infinity,
     K below 1, another metric, a device that is not there, and if no query has a relevant item.
@@ -89,15 +91,16 @@ def retrieval(
         arrays.append(gallery)
     # A distance is a small difference of large products.
     dtype = working_dtype(*arrays) if metric == "cosine" else np.dtype(np.float64)
-    task = prepare(rows, classes, gallery, gallery_labels, dtype, block_bytes, metric)
+    in_memory = BLOCK_BYTES if block_bytes is None else block_bytes
+    task = prepare(rows, classes, gallery, gallery_labels, dtype, in_memory, metric)
     if device == "cpu":
         from dmlbench.evaluate import tiles
 
-        parts = list(tiles.scan(task, max(ks, default=1), knn_k, block_bytes))
+        parts = list(tiles.scan(task, max(ks, default=1), knn_k, in_memory))
     else:
         from dmlbench.evaluate import rowwise
 
-        parts = list(rowwise.scan(task, knn_k, block_bytes, device))
+        parts = list(rowwise.scan(task, max(ks, default=1), knn_k, block_bytes, device))
     return _result(parts, task.query_index, ks, len(rows))
 
 

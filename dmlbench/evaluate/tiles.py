@@ -67,7 +67,7 @@ class _Scanner:
             task.num_relevant[block.start : block.stop],
             self.max_k,
             self.tiling.knn_k,
-            NearTies(task, block.start, block.stop),
+            NearTies(task, range(block.start, block.stop)),
         )
         block.ranking.begin(tile, first, scratch)
 

@@ -115,6 +115,8 @@ def score(request, monkeypatch):
         block_bytes = 2000
     if request.param in ("rows", "few rows"):
         monkeypatch.setattr(
-            tiles, "scan", lambda task, max_k, knn, size: rowwise.scan(task, knn, size, "cpu")
+            tiles,
+            "scan",
+            lambda task, max_k, knn, size: rowwise.scan(task, max_k, knn, size, "cpu"),
         )
     return lambda *args, **options: retrieval(*args, **{"block_bytes": block_bytes, **options})

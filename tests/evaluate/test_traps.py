@@ -252,7 +252,7 @@ def test_the_precision_of_products_is_put_back():
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
-        list(rowwise.scan(task, 3, 2**20, "cpu"))
+        list(rowwise.scan(task, 8, 3, 2**20, "cpu"))
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
