@@ -9,15 +9,16 @@ from pathlib import Path
 from string import Template
 
 from dmlbench.errors import UsageError
+from dmlbench.plugins.scaffold_kinds import SCAFFOLD_KINDS
 
 #: Where each file of the template goes; ``$package`` is the folder that is imported.
 _FILES = {
     "pyproject.toml": "pyproject.toml.txt",
     "README.md": "README.md.txt",
     "$package/__init__.py": "__init__.py.txt",
-    "$package/plugin.py": "plugin.py.txt",
-    "$package/loss.py": "loss.py.txt",
-    "tests/test_loss.py": "test_loss.py.txt",
+    "$package/plugin.py": "$kind_plugin.py.txt",
+    "$package/$kind.py": "$kind.py.txt",
+    "tests/test_$kind.py": "$kind_test.py.txt",
     "LICENSE": "LICENSE.txt",
     ".github/workflows/tests.yml": "tests.yml.txt",
 }
@@ -29,22 +30,24 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 class NewPlugin:
     """The names that a new plugin is made of.
 
-    loss: its loss, lower case letters, digits and hyphens.
+    name: of what it offers; lower case letters, digits and hyphens.
     distribution: what is installed.
-    Raises `UsageError` for a name that a loss or a distribution cannot have.
+    kind: "loss", "combiner", "dataset", "backbone" or "tracker".
+    Raises `UsageError` for a name that a component or a distribution cannot have.
     """
 
-    loss: str
+    name: str
     distribution: str
+    kind: str = "loss"
 
     def __post_init__(self) -> None:
-        for noun, name in (("loss", self.loss), ("distribution", self.distribution)):
+        for noun, name in ((self.kind, self.name), ("distribution", self.distribution)):
             if not _NAME.fullmatch(name):
                 raise UsageError(
                     f"A {noun} cannot be named {name!r}: lower case letters, digits and single "
                     f"hyphens, a letter first, such as 'soft-margin'."
                 )
-        if self.distribution in ("dmlbench", "torch"):
+        if self.distribution in ("dmlbench", "numpy", "torch"):
             raise UsageError(f"The distribution {self.distribution} is another's. Choose a name.")
 
     @property
@@ -55,27 +58,63 @@ class NewPlugin:
     @property
     def class_name(self) -> str:
         """``soft-margin`` as ``SoftMarginLoss``."""
-        return "".join(word.capitalize() for word in self.loss.split("-")) + "Loss"
+        return "".join(map(str.capitalize, [*self.name.split("-"), self.kind]))
 
     @property
-    def partner(self) -> str:
-        """The loss that examples train beside it: another one, even where the two share a name."""
-        return "ms" if self.loss == "triplet" else "triplet"
+    def module(self) -> str:
+        """The file that the author's code goes into."""
+        return f"{self.package}/{self.kind}.py"
+
+    def commands(self, ambiguous: bool = True) -> list[str]:
+        """What to do with the package once it is installed.
+
+        ambiguous: name the component in full, which is right whatever else has its name.
+        """
+        called = f"{self.distribution}:{self.name}" if ambiguous else self.name
+        # Another loss, even where the two share a name.
+        partner = "ms" if self.name == "triplet" else "triplet"
+        checked = self.distribution if self.kind == "tracker" else called
+        use = SCAFFOLD_KINDS[self.kind].use.format(
+            called=called, partner=partner, variable=self.variable
+        )
+        return [f"dmlbench plugin check {checked}", use]
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that a tracker reads."""
+        return f"{self.package.upper()}_DIR"
 
     def files(self) -> dict[str, str]:
         """The text of every file by its path within the package's folder."""
+        kind = SCAFFOLD_KINDS[self.kind]
+        listing = f"dmlbench list {kind.plural}" if kind.plural else "dmlbench plugin list"
+        _, use = self.commands()
+        commands = [
+            f"{listing:<53} # {self.name}, {self.distribution}",
+            f"dmlbench plugin check {self.distribution}",
+            use,
+        ]
         names = {
-            "loss": self.loss,
+            "name": self.name,
+            "kind": self.kind,
+            "module": self.kind,
             "distribution": self.distribution,
             "package": self.package,
             "entry_point": self.distribution.removeprefix("dmlbench-"),
             "class_name": self.class_name,
-            "partner": self.partner,
+            "variable": self.variable,
+            "needs": kind.needs,
+            "commands": "".join(f"    {line}\n" for line in commands).rstrip("\n"),
+            "starts_as": kind.starts_as,
+            "plugin_does": kind.plugin_does,
+            "module_does": kind.module_does,
+            "test_does": kind.test_does,
+            "yours": kind.yours,
         }
         template = resources.files("dmlbench.plugins") / "template"
         return {
             Template(path).substitute(names): Template(
-                (template / source).read_text("utf-8")
+                (template / source.replace("$kind", self.kind)).read_text("utf-8")
             ).substitute(names)
             for path, source in _FILES.items()
         }

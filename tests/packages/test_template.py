@@ -36,15 +36,24 @@ def test_the_template_is_what_new_plugin_writes():
     assert found == files, "run dmlbench plugin new alignment-uniformity; see docs/plugins.md"
 
 
+#: Kind -> the command that uses what is called {}.
+KINDS = {
+    "loss": "dmlbench run --losses {},triplet",
+    "combiner": "dmlbench run --losses triplet,ms --combiner {}",
+    "dataset": "dmlbench run --dataset {} --losses triplet,ms",
+    "backbone": "dmlbench run --backbone {} --losses triplet,ms",
+    "tracker": "DMLBENCH_SOFT_TRACKER_DIR=log dmlbench run --losses triplet,ms",
+}
+
+
 @pytest.mark.slow
-def test_a_new_plugin_passes_its_own_tests_and_the_check(tmp_path, install_package, capsys):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_passes_its_own_tests_and_the_check(tmp_path, install_package, capsys, kind):
     folder = tmp_path / "mine"
-    code, out, err = call(capsys, "plugin", "new", "soft-pull", "--to", folder)
+    name = f"soft-{kind}"  # each has modules of its own: all are imported by this process
+    code, out, err = call(capsys, "plugin", "new", name, "--kind", kind, "--to", folder)
     assert code == 0 and err == ""
-    assert (
-        "dmlbench plugin check soft-pull" in out
-        and "dmlbench run --losses soft-pull,triplet" in out
-    )
+    assert f"  {KINDS[kind].format(name)}\n" in out and "  dmlbench plugin check " in out
     install_package(folder)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
@@ -53,9 +62,20 @@ def test_a_new_plugin_passes_its_own_tests_and_the_check(tmp_path, install_packa
         text=True,
     )
     assert done.returncode == 0, done.stdout
-    assert "5 passed" in done.stdout
-    code, out, _ = call(capsys, "plugin", "check", "dmlbench-soft-pull")
-    assert code == 0 and "dmlbench-soft-pull:soft-pull 0.1.0, loss" in out
+    assert re.search(r"\b[3-9] passed", done.stdout)
+    code, out, _ = call(capsys, "plugin", "check", f"dmlbench-{name}")
+    checked = f"dmlbench-{name}:{name} 0.1.0, {kind}"
+    assert code == 0 and (kind == "tracker" or checked in out), out
+    assert "skipped  images" not in out and "skipped  features" not in out, out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_word_of_a_new_plugin_is_filled_in(kind):
+    for path, text in NewPlugin("soft-pull", "ourlab-things", kind).files().items():
+        assert {*re.findall(r"\$(\w*)", text)} <= {"DMLBENCH"}, path  # the workflow's own
+        assert max(map(len, text.splitlines()), default=0) <= 110 or path.endswith(".yml"), path
+        if path.endswith(".py"):
+            compile(text, path, "exec")
 
 
 def test_names_of_a_new_plugin(tmp_path, capsys, monkeypatch):
@@ -67,9 +87,7 @@ def test_names_of_a_new_plugin(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "dmlbench-soft-pull-2"
     assert "class SoftPull2Loss(" in (folder / "dmlbench_soft_pull_2" / "loss.py").read_text()
     assert '2 = "dmlbench_soft_pull_2.plugin"' in (folder / "pyproject.toml").read_text()
-    left = {"$" + word for f in written["files"]
-            for word in re.findall(r"\$(\w*)", (folder / f).read_text("utf-8"))}  # fmt: skip
-    assert left == {"$DMLBENCH"}  # the workflow's own
+    assert (written["name"], written["kind"]) == ("soft-pull-2", "loss")
 
 
 def test_nothing_is_overwritten(tmp_path, capsys):
