@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
+from dmlbench.cli.completion import entries
 from dmlbench.cli.options import json_option, leaderboards_option, trial_options, without_option
 
 _QUIET_SECONDS = 30.0
 
 
 @click.command("embed")
-@click.argument("entry")
+@click.argument("entry", shell_complete=entries)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--out",

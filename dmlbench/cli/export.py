@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from dmlbench.cli.completion import entries
 from dmlbench.cli.options import json_option, leaderboards_option, trial_options, without_option
 
 
 @click.command("export")
-@click.argument("entry")
+@click.argument("entry", shell_complete=entries)
 @click.option(
     "--format",
     "kind",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dmlbench.cli.completion import names
 from dmlbench.cli.options import json_option, leaderboards_option, without_option
 from dmlbench.plan.identity import BUILT_IN
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("info")
-@click.argument("name")
+@click.argument("name", shell_complete=names)
 @leaderboards_option("--out")
 @click.option("--plot", metavar="FILE", help="Of an entry: draw training curves and weights.")
 @without_option

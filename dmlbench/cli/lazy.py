@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from dmlbench.cli.renamed import warn
 
@@ -36,6 +37,15 @@ class LazyGroup(click.Group):
         if name not in self.lazy:
             return None
         return getattr(importlib.import_module(f"{self.package}.{name}"), f"{name}_command")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        commands = [
+            CompletionItem(name, help=line)
+            for name, line in self.lazy.items()
+            if name.startswith(incomplete)
+        ]
+        # Beside the options, which click knows.
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from dmlbench.cli import completion
 from dmlbench.cli.renamed import RenamedOption
 
 
@@ -34,6 +35,7 @@ without_option = click.option(
     "--without",
     metavar="DIST",
     multiple=True,
+    shell_complete=completion.distributions,
     help="Leave out the plugins of this distribution. May be repeated.",
 )
 
@@ -175,6 +177,7 @@ _LOSSES = [
     click.option(
         "--losses",
         metavar="LIST",
+        shell_complete=completion.components("losses", several=True),
         default="triplet,multi-similarity",
         show_default=True,
         help="Losses, separated by commas, with parameters if wanted: 'triplet(margin=0.1),ms'; "
@@ -188,6 +191,7 @@ _ROWS = [
         "--combiners",
         "combiners",
         metavar="LIST",
+        shell_complete=completion.components("combiners", several=True),
         help="Combiners of all these losses, separated by commas, or none.  [default: learned, "
         "where there are several losses]",
     ),
@@ -240,6 +244,7 @@ _SETTINGS = [
     click.option(
         "--dataset",
         metavar="NAME",
+        shell_complete=completion.components("datasets"),
         default="glyphs",
         show_default=True,
         help="Dataset, with parameters if wanted: 'folder(root=photos)'.",
@@ -247,6 +252,7 @@ _SETTINGS = [
     click.option(
         "--backbone",
         metavar="NAME",
+        shell_complete=completion.components("backbones"),
         help="A plugin's backbone, or any timm model, such as resnet50.  [default: the recipe's]",
     ),
     click.option(
@@ -263,6 +269,7 @@ _SETTINGS = [
     click.option(
         "--recipe",
         metavar="NAME|FILE",
+        shell_complete=completion.recipes,
         default="quick",
         show_default=True,
         help="How to train: a packaged recipe or a TOML file.",

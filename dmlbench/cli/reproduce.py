@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dmlbench.cli.completion import entries
 from dmlbench.cli.options import (
     json_option,
     leaderboards_option,
@@ -30,7 +31,7 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "inconclusive": 1}
 
 
 @click.command("reproduce")
-@click.argument("entry")
+@click.argument("entry", shell_complete=entries)
 @leaderboards_option("--out")
 @click.option(
     "--seeds",

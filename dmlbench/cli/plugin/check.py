@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dmlbench.cli.completion import checkable
 from dmlbench.cli.options import json_option, without_option
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.argument("name")
+@click.argument("name", shell_complete=checkable)
 @without_option
 @json_option
 def check_command(name: str, without: tuple[str, ...], as_json: bool) -> int:
