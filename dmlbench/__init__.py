@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dmlbench import evaluate
     from dmlbench.api import load_dataset, load_loss, load_model, run
     from dmlbench.hookspecs import hookimpl
-    from dmlbench.leaderboard.comparison.table import read_leaderboard
     from dmlbench.leaderboard.entries.entry import Entry
+    from dmlbench.leaderboard.listing.board import read_leaderboard
     from dmlbench.version import __version__
 
 _HOMES = {
@@ -27,7 +27,7 @@ _HOMES = {
     "load_dataset": "dmlbench.api",
     "load_loss": "dmlbench.api",
     "load_model": "dmlbench.api",
-    "read_leaderboard": "dmlbench.leaderboard.comparison.table",
+    "read_leaderboard": "dmlbench.leaderboard.listing.board",
     "run": "dmlbench.api",
     "__version__": "dmlbench.version",
 }

@@ -24,6 +24,7 @@ ROOMS = (
     ("conformance",),
     ("leaderboard.verification",),
     ("leaderboard.comparison",),
+    ("leaderboard.listing",),
     ("leaderboard.views",),
     ("leaderboard.site",),
     ("running",),

@@ -6,6 +6,7 @@ A value at its default is left out, so a new field with a default changes no ide
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,6 +15,10 @@ from typing import Any
 from dmlbench.version import RESULTS_VERSION
 
 BUILT_IN = "dmlbench"
+
+
+# Of which equal ones have one JSON text.
+_SCALARS = (str, int, float, bool, type(None))
 
 
 def canonical_json(value: Any) -> str:
@@ -39,6 +44,8 @@ def one_form(value: Any) -> Any:
 
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal once each has its one form; True is not 1."""
+    if type(one) is type(other) and type(one) in _SCALARS:
+        return bool(one == other)
     return canonical_json(one_form(one)) == canonical_json(one_form(other))
 
 
@@ -56,8 +63,9 @@ def without_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
     return kept
 
 
+@functools.cache
 def field_defaults(cls: type) -> dict[str, Any]:
-    """The defaults of a dataclass, those of dataclasses in it as tables."""
+    """The defaults of a dataclass, those of dataclasses in it as tables; not to be changed."""
     defaults: dict[str, Any] = {}
     for spec in dataclasses.fields(cls):
         if spec.default_factory is not dataclasses.MISSING:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
+from dmlbench.cli.completion import entries
 from dmlbench.cli.options import json_option, leaderboards_option
 
 
 @click.command("compare")
-@click.argument("first", metavar="A")
-@click.argument("others", metavar="B...", nargs=-1, required=True)
+@click.argument("first", metavar="A", shell_complete=entries)
+@click.argument("others", metavar="B...", nargs=-1, required=True, shell_complete=entries)
 @leaderboards_option("--out")
 @click.option("--by", default="map_at_r", metavar="METRIC", help="Compare this metric (MAP@R).")
 @click.option(
@@ -38,12 +39,14 @@ def compare_command(
 ) -> None:
     """Compare entry A with B, or with each of several, corrected for their number.
 
-    Give each entry as an id, a unique prefix of an id, or a file. The difference is paired over
+    Give each entry as an id, a unique prefix of an id, a file, or the name of its row where that is
+    unique, such as triplet or 'wedl(triplet, ms)'. The difference is paired over
     the seeds that both have and, if the test embeddings are stored here, over queries and over
     test classes. Entries of different groups are refused, naming what differs.
     """
     from dmlbench.leaderboard.comparison.compare import Located, compare
-    from dmlbench.leaderboard.entries.store import find_entry_file, read_entry
+    from dmlbench.leaderboard.entries.store import read_entry
+    from dmlbench.leaderboard.listing.names import entry_file
     from dmlbench.leaderboard.views.terminal import say, stdout_console
     from dmlbench.plan.protocol import caution
 
@@ -53,7 +56,7 @@ def compare_command(
         checked_file(plot)
     located = []
     for name in (first, *others):
-        path = find_entry_file(leaderboards, name)
+        path = entry_file(leaderboards, name)
         located.append(Located(read_entry(path), path.parent))
     found = compare(located[0], located[1:], by, resamples)
     if plot is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dmlbench.leaderboard.comparison.parameters import no_parameters
 from dmlbench.leaderboard.entries.published import PublishedResult
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.plan.config import sha256_of
@@ -42,6 +43,7 @@ def published_row(result: PublishedResult) -> dict[str, Any]:
         "head_dims": [],
         "distributions": [],
         "failures": [],
+        **no_parameters(),
         "confirmed_on": None,
         "submitter": plain(result.submitter) if result.submitter else None,
         "date": None,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dmlbench.errors import UsageError
 from dmlbench.leaderboard.comparison.groups import grouped, tuning_label
+from dmlbench.leaderboard.comparison.parameters import PARAMETERS, parameters
 from dmlbench.leaderboard.comparison.published_row import published_row
 from dmlbench.leaderboard.comparison.ranks import group_ranks
 from dmlbench.leaderboard.entries.descriptions import (
@@ -26,10 +25,8 @@ from dmlbench.leaderboard.entries.metrics import (
     resolve_metric,
 )
 from dmlbench.leaderboard.entries.published import PublishedResult
-from dmlbench.leaderboard.entries.published_store import read_all_published
 from dmlbench.leaderboard.entries.sanitize import plain
-from dmlbench.leaderboard.entries.store import ABOUT, leaderboard_folders, read_leaderboards
-from dmlbench.leaderboard.verification.tiers import Tiers, Verification, verified_by_checks
+from dmlbench.leaderboard.verification.tiers import Verification, verified_by_checks
 from dmlbench.plan.protocol import dim_budget_of
 
 if TYPE_CHECKING:
@@ -57,34 +54,63 @@ def leaderboard_frame(
     confirmed_on: "seeds" or "splits" (and seeds) that were fresh, of rows of tier "confirmed".
     date: when the newest trial ended; paper, code: addresses that the submitter gave. None where
         nothing says so.
+    loss_params, combiner_params, dataset_params, backbone_params, recipe_params and tuned_params:
+        every parameter, as tables (`dmlbench.leaderboard.comparison.parameters`).
     key: the id, with the content's hash where a configuration has several submissions; short: as
     much of it as commands need.
     published: results of papers: rows after all others, in groups of their own, without ranks.
     Raises `UsageError` for a metric that no entry has.
     """
-    import pandas
-
     entries = list(entries)
-    metrics = metric_names(entries, {int(k) for c in published for k in c.metrics.recall_at})
+    metrics = metric_names(entries, published_depths(published))
     by = resolve_metric(by, metrics)
     labels = Labels(entries)
     rows: list[dict[str, Any]] = []
     for key, members in grouped(entries).items():
-        verifications = [verification(entry) for entry in members]
-        ranks = group_ranks(members, verifications, by)
-        listed = [
-            _row(entry, key, found, labels, metrics)
-            | dict(zip(("rank_low", "rank_high"), rank or (None, None), strict=True))
-            | {"smallest_difference": ranks.smallest}
-            for entry, rank, found in zip(members, ranks.ranges, verifications, strict=True)
-        ]
-        listed.sort(key=lambda row: _place(row, by))
-        for position, row in enumerate(listed, start=1):
-            row["position"] = None if row["rank_low"] is None else position
-        rows += listed
+        rows += group_rows(key, members, by, verification, labels, metrics)
+    return frame_of_rows(rows, by, metrics, published)
+
+
+def group_rows(
+    key: str,
+    members: Sequence[Entry],
+    by: str,
+    verification: Callable[[Entry], Verification],
+    labels: Labels,
+    metrics: Sequence[str],
+) -> list[dict[str, Any]]:
+    """The rows of one group, best first; arguments as for `leaderboard_frame`."""
+    verifications = [verification(entry) for entry in members]
+    ranks = group_ranks(members, verifications, by)
+    rows = [
+        _row(entry, key, found, labels, metrics)
+        | dict(zip(("rank_low", "rank_high"), rank or (None, None), strict=True))
+        | {"smallest_difference": ranks.smallest}
+        for entry, rank, found in zip(members, ranks.ranges, verifications, strict=True)
+    ]
+    rows.sort(key=lambda row: _place(row, by))
+    for position, row in enumerate(rows, start=1):
+        row["position"] = None if row["rank_low"] is None else position
+    return rows
+
+
+def frame_of_rows(
+    rows: Sequence[dict[str, Any]],
+    by: str,
+    metrics: Sequence[str],
+    published: Sequence[PublishedResult] = (),
+    ids: Iterable[str] = (),
+) -> pandas.DataFrame:
+    """The frame of the rows of `group_rows`, those of published results after them.
+
+    ids: of entries that are on the board beside those of the rows.
+    """
+    import pandas
+
     others = [published_row(result) for result in published]
-    rows += sorted(others, key=lambda row: (row["group"], *_place({by: None} | row, by)))
-    shortest = _short_length([row["entry_id"] for row in rows])
+    others.sort(key=lambda row: (row["group"], *_place({by: None} | row, by)))
+    rows = [*rows, *others]
+    shortest = _short_length({*ids, *(row["entry_id"] for row in rows)})
     for row in rows:
         alone = row["key"] == row["entry_id"]
         row["short"] = row["key"][:shortest] if alone else row["key"]
@@ -93,23 +119,9 @@ def leaderboard_frame(
     return frame.astype(_types(metrics))
 
 
-def read_leaderboard(path: str | Path, by: str = DEFAULT_METRIC) -> pandas.DataFrame:
-    """Read the leaderboards of a folder, at whatever level: `leaderboard_frame` of their entries.
-
-    path: ``<out>/<protocol>/<dataset>``, or a folder of such leaderboards.
-    Files that are not entries are left out, each with a warning that names it.
-    Raises `UsageError` if there is no such folder, or if it has no leaderboard.
-    """
-    if not leaderboard_folders(path) and not (Path(path) / ABOUT).exists():
-        raise UsageError(
-            f"{path} has no leaderboard. Give a folder that `dmlbench run` wrote, such as "
-            f"leaderboards/zsl-v2/glyphs or one above it."
-        )
-    entries, problems = read_leaderboards(path, even_empty=True)
-    published, refused = read_all_published(path)
-    for problem in [*problems, *refused]:
-        warnings.warn(plain(problem, 500), stacklevel=2)
-    return leaderboard_frame(entries, by, Tiers(path).verification, published)
+def published_depths(published: Iterable[PublishedResult]) -> set[int]:
+    """The K of the Recall@K that published results have."""
+    return {int(k) for result in published for k in result.metrics.recall_at}
 
 
 _LEADING = ("entry_id", "rank_low", "rank_high", "tier", "losses", "combiner")
@@ -128,6 +140,7 @@ _TRAILING = (
     "head_dims",
     "distributions",
     "failures",
+    *PARAMETERS,
 )
 _SECONDS = ("train_seconds", "process_seconds", "device_seconds")
 _ORIGIN = ("confirmed_on", "submitter", "date", "paper", "code", "issues", "source")
@@ -159,7 +172,7 @@ def _row(
         "tier": verification.tier,
         "name": labels.row(entry),
         "losses": labels.losses(entry),
-        "combiner": labels.component(entry.combiner) if entry.combiner else None,
+        "combiner": labels.component(entry.combiner, entry) if entry.combiner else None,
         "dataset": labels.component(entry.dataset),
         "backbone": labels.component(entry.backbone),
         "pretrained": entry.backbone.weights_sha256 is not None,
@@ -178,6 +191,7 @@ def _row(
         "head_dims": list(entry.head_dims),
         "distributions": distributions(entry),
         "failures": failures(entry),
+        **parameters(entry),
         "confirmed_on": verification.confirmed_on,
         "submitter": plain(entry.submitter) if entry.submitter else None,
         "date": entry.date,
@@ -200,12 +214,11 @@ def _mean_cost(entry: Entry, name: str) -> float | None:
     return sum(seconds) / len(seconds) if seconds and None not in seconds else None
 
 
-def _short_length(ids: Sequence[str], least: int = 6) -> int:
+def _short_length(ids: Collection[str], least: int = 6) -> int:
     """How many digits tell the ids apart, as commands take their beginnings."""
-    different = set(ids)
-    return next(
-        n for n in range(least, 17) if n == 16 or len({i[:n] for i in different}) == len(different)
-    )
+    ordered = sorted(ids)
+    alike = (len(os.path.commonprefix(pair)) for pair in zip(ordered, ordered[1:], strict=False))
+    return min(16, max(least, 1 + max(alike, default=0)))
 
 
 def _place(row: dict[str, Any], by: str) -> tuple[Any, ...]:

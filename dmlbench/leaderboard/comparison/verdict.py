@@ -8,7 +8,8 @@ single losses (Bonferroni) before the correction for the comparisons of a group 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dmlbench.leaderboard.comparison.groups import (
@@ -20,7 +21,7 @@ from dmlbench.leaderboard.comparison.groups import (
 from dmlbench.leaderboard.comparison.outcome import Outcome, Verdict
 from dmlbench.leaderboard.comparison.sentence import sentence
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.leaderboard.entries.labels import Labels
+from dmlbench.leaderboard.entries.labels import Labels, loss_names
 from dmlbench.leaderboard.entries.metrics import (
     DEFAULT_METRIC,
     completed_values,
@@ -54,41 +55,67 @@ def verdicts(
     labels = Labels(entries)
     found: list[Verdict] = []
     for group, members in grouped(entries).items():
-        compared = [
-            _compare(entry, members, group, by, labels, verification)
-            for entry in members
-            if entry.combiner is not None
-        ]
-        compared.sort(key=lambda v: (v.difference.mean is None, -(v.difference.mean or 0.0)))
-        found += _decide(compared)
+        found += group_verdicts(group, members, by, verification, labels)
     return found
+
+
+def group_verdicts(
+    group: str,
+    members: Sequence[Entry],
+    by: str,
+    verification: Callable[[Entry], Verification],
+    labels: Labels,
+) -> list[Verdict]:
+    """The verdicts of one group, best difference first; arguments as for `verdicts`."""
+    singles: dict[str, list[Entry]] = {}
+    for single in members:
+        if single.combiner is None:
+            singles.setdefault(_identities(single)[0], []).append(single)
+    names = Counter(labels.row(entry) for entry in members)
+
+    def name(entry: Entry) -> str:
+        row = labels.row(entry)
+        return row if names[row] == 1 else f"{row} ({labels.key(entry)})"
+
+    compared = [
+        _compare(entry, singles, group, by, labels, verification, name)
+        for entry in members
+        if entry.combiner is not None
+    ]
+    compared.sort(key=lambda v: (v.difference.mean is None, -(v.difference.mean or 0.0)))
+    return _decide(compared)
 
 
 def _compare(
     entry: Entry,
-    members: Sequence[Entry],
+    singles_of: Mapping[str, Sequence[Entry]],
     group: str,
     by: str,
     labels: Labels,
     verification: Callable[[Entry], Verification],
+    name: Callable[[Entry], str],
 ) -> Verdict:
-    """Compare a combiner row with the single rows of exactly its losses; nothing decided yet."""
-    wanted = dict(zip(_identities(entry), entry.losses, strict=True))
-    singles = [
-        single for single in members if single.combiner is None and _identities(single)[0] in wanted
-    ]
+    """Compare a combiner row with the single rows of exactly its losses; nothing decided yet.
+
+    singles_of: the single rows of the group by the identity of their loss. name: of a row.
+    """
+    wanted = dict(zip(_identities(entry), loss_names(entry), strict=True))
+    singles = sorted(
+        (single for identity in wanted for single in singles_of.get(identity, ())),
+        key=lambda single: single.entry_id,
+    )
     candidates: list[tuple[PairedDifference, Entry]] = []
     missing: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = (labels.row(entry),)
+    left_out: tuple[str, ...] = (name(entry),)
     if verification(entry).tier != "unverified":
         sound = [single for single in singles if verification(single).tier != "unverified"]
         candidates = _candidates(entry, sound, by)
         present = {_identities(single)[0] for _, single in candidates}
         known = {_identities(single)[0] for single in sound}
         failing = [single for single in singles if _identities(single)[0] not in known]
-        left_out = tuple(labels.row(single) for single in failing)
+        left_out = tuple(map(name, failing))
         accounted = present | {_identities(single)[0] for single in failing}
-        missing = tuple(labels.component(wanted[i]) for i in wanted if i not in accounted)
+        missing = tuple(wanted[i] for i in wanted if i not in accounted)
     other = "recall_at_1" if by != "recall_at_1" else DEFAULT_METRIC
     best: Entry | None = None
     difference = other_difference = paired_difference({}, {})
@@ -103,10 +130,10 @@ def _compare(
         group=group,
         entry_id=entry.entry_id,
         key=labels.key(entry),
-        combiner=labels.row(entry),
+        combiner=name(entry),
         outcome="inconclusive",
         metric=by,
-        best_single=labels.row(best) if best else None,
+        best_single=name(best) if best else None,
         best_single_id=best.entry_id if best else None,
         best_single_key=labels.key(best) if best else None,
         difference=difference,

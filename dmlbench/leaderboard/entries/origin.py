@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 _INSTANT = "%Y-%m-%dT%H:%M:%SZ"
+_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _LONGEST_LINK = 500
 
 
@@ -21,11 +23,10 @@ def check_instant(text: str) -> str:
     >>> check_instant("2026-01-31T12:00:00Z")
     '2026-01-31T12:00:00Z'
     """
-    try:
-        if datetime.strptime(text, _INSTANT).strftime(_INSTANT) == text:
+    # `strptime` would take most of the time of reading a trial.
+    with contextlib.suppress(ValueError):
+        if _WRITTEN.fullmatch(text) and datetime.fromisoformat(text):
             return text
-    except ValueError:
-        pass
     raise ValueError(f"{text[:40]!r} is not a UTC time such as 2026-01-31T12:00:00Z")
 
 

@@ -7,13 +7,17 @@ several submissions of one configuration are kept side by side, and merging fold
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dmlbench.errors import UsageError, VerificationError
 from dmlbench.files import write_text
-from dmlbench.leaderboard.entries.entry import Entry, parse_entry
+from dmlbench.leaderboard.entries.entry import SCHEMA_VERSION, Entry, parse_entry
+from dmlbench.leaderboard.entries.parsing import parse_values
 from dmlbench.leaderboard.entries.reading import MAX_RECORD_BYTES as MAX_ENTRY_BYTES
 from dmlbench.leaderboard.entries.reading import read_text, require_inside, too_large
 
@@ -22,6 +26,8 @@ ABOUT = "_about.md"
 
 _SAFE_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 _ID = re.compile(r"[0-9a-f]{16}")
+#: The root of all leaderboards, protocols and datasets.
+_LEVELS = 3
 _STEM = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8})?")
 
 
@@ -76,15 +82,20 @@ def read_entry(path: str | Path) -> Entry:
 
     Raises `VerificationError` that names the file and what is wrong with it.
     """
+    return read_entry_values(path)[0]
+
+
+def read_entry_values(path: str | Path) -> tuple[Entry, dict[str, Any]]:
+    """As `read_entry`, with the JSON values of the file."""
     path = Path(path)
-    entry = parse_entry(read_text(path), str(path))
+    entry, values = parse_values(Entry, read_text(path), str(path), SCHEMA_VERSION)
     # The hash in the other name takes as long as reading.
     if path.name != f"{entry.entry_id}.json" and path.name != submission_name(entry):
         raise VerificationError(
             f"{path} holds the entry {entry.entry_id}; its name must be {entry.entry_id}.json, or "
             f"{submission_name(entry)} for an entry from elsewhere."
         )
-    return entry
+    return entry, values
 
 
 def read_entries(folder: str | Path) -> tuple[list[Entry], list[str]]:
@@ -151,13 +162,31 @@ def _leads_out(leaderboard: Path, folder: Path) -> str:
 
 
 def _folders(folder: Path) -> list[Path]:
-    folder = _existing_folder(folder)
-    levels = ("", "*/", "*/*/")
-    found = {path.parent for level in levels for path in folder.glob(f"{level}*.json")}
-    found |= {path.parent.parent for level in levels for path in folder.glob(f"{level}_*/*.json")}
-    # What starts with a dot is hidden; with an underscore it is beside the entries.
-    hidden = {f for f in found if any(p[0] in "._" for p in f.relative_to(folder).parts)}
-    return sorted(found - hidden)
+    return sorted(_holding_records(_existing_folder(folder), _LEVELS))
+
+
+def _holding_records(folder: Path, levels: int) -> Iterator[Path]:
+    """The folders with JSON files, in them or in one beside the entries, down to some level."""
+    holds, inner, beside = False, [], []
+    with contextlib.suppress(OSError), os.scandir(folder) as places:
+        for place in places:
+            if place.name.endswith(".json"):
+                holds = True
+            # What starts with a dot is hidden; with an underscore it is beside the entries.
+            elif place.name[0] == "_":
+                beside.append(folder / place.name)
+            elif place.name[0] != "." and levels > 1:
+                inner.append(folder / place.name)
+    if holds or any(_holds_json(path) for path in beside):
+        yield folder
+    for path in inner:
+        yield from _holding_records(path, levels - 1)
+
+
+def _holds_json(folder: Path) -> bool:
+    with contextlib.suppress(OSError), os.scandir(folder) as places:
+        return any(place.name.endswith(".json") for place in places)
+    return False
 
 
 def read_leaderboards(

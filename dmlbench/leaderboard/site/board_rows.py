@@ -83,7 +83,7 @@ def _loss_parts(source: Entry | PublishedResult, labels: Labels) -> list[tuple[s
     if isinstance(source, PublishedResult):
         return None
     parts = []
-    for (name, rest), equal in groupby(labels.parts(loss) for loss in source.losses):
+    for (name, rest), equal in groupby(labels.parts(loss, source) for loss in source.losses):
         copies = len(list(equal))
         parts.append((name if copies == 1 else f"{copies}*{name}", rest))
     submission = labels.submission(source)
@@ -95,7 +95,7 @@ def _loss_parts(source: Entry | PublishedResult, labels: Labels) -> list[tuple[s
 def _combiner_parts(source: Entry | PublishedResult, labels: Labels) -> tuple[str, str] | None:
     if isinstance(source, PublishedResult) or source.combiner is None:
         return None
-    name, rest = labels.parts(source.combiner)
+    name, rest = labels.parts(source.combiner, source)
     return (name, rest) if rest else None
 
 

@@ -9,7 +9,7 @@ from dmlbench.errors import DmlbenchError
 from dmlbench.leaderboard.comparison.outcome import Verdict
 from dmlbench.leaderboard.entries.descriptions import distributions, failures
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.leaderboard.entries.labels import Labels
+from dmlbench.leaderboard.entries.labels import Labels, loss_names
 from dmlbench.leaderboard.entries.metrics import (
     metric_interval,
     metric_names,
@@ -107,9 +107,8 @@ def _weights(entry: Entry, trials: Sequence[Trial]) -> dict[str, Any] | None:
     weighted = [t for t in trials if t.weights and len(t.weights) == len(entry.losses)]
     if not weighted:
         return None
-    labels = Labels([entry])
     return {
-        "titles": [labels.component(loss) for loss in entry.losses],
+        "titles": loss_names(entry),
         "rows": [(trial.number, [f"{w:.4f}" for w in trial.weights]) for trial in weighted],
     }
 

@@ -5,7 +5,9 @@ Each check has a name, so what is refused can be looked up in docs/submitting.md
 
 from __future__ import annotations
 
+import functools
 import itertools
+import json
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -50,27 +52,29 @@ def _failures_of(name: str, entry: Entry) -> list[Failure]:
 
 def _protocol(entry: Entry) -> Iterator[str]:
     """The rules are those that this dmlbench knows under the protocol's name."""
-    record = entry.protocol
-    if record.name not in PROTOCOLS or record.rules.get("name") != record.name:
+    yield from _rule_faults(entry.protocol.name, canonical_json(entry.protocol.rules))
+
+
+@functools.lru_cache(maxsize=16)
+def _rule_faults(name: str, rules_json: str) -> tuple[str, ...]:
+    """As `_protocol`; kept, for entries share few protocols."""
+    rules = json.loads(rules_json)
+    if name not in PROTOCOLS or rules.get("name") != name:
         known = ", ".join(PROTOCOLS)
-        yield f"the protocol {plain(record.name)!r} is not known here; known: {known}"
-        return
-    ks = record.rules.get("recall_at")
+        return (f"the protocol {plain(name)!r} is not known here; known: {known}",)
+    ks = rules.get("recall_at")
     if not isinstance(ks, list) or not all(type(k) is int and 0 < k < 10**7 for k in ks):
-        yield f"the rule 'recall_at' is not a list of numbers: {plain(repr(ks))}"
-        return
+        return (f"the rule 'recall_at' is not a list of numbers: {plain(repr(ks))}",)
     try:
-        expected = protocol_from_json(record.rules).to_json()
+        expected = protocol_from_json(rules).to_json()
     except (KeyError, TypeError, UsageError) as error:
-        yield f"the rules are not those of {record.name}: {plain(str(error))}"
-        return
-    keys = sorted(expected.keys() | record.rules.keys())
-    for key in keys:
-        if canonical_json(expected.get(key)) != canonical_json(record.rules.get(key)):
-            yield (
-                f"the rule {plain(key)!r} is {plain(repr(record.rules.get(key)))}; in "
-                f"{record.name} it is {expected.get(key)!r}"
-            )
+        return (f"the rules are not those of {name}: {plain(str(error))}",)
+    pairs = {k: (expected.get(k), rules.get(k)) for k in sorted(expected.keys() | rules.keys())}
+    return tuple(
+        f"the rule {plain(key)!r} is {plain(repr(theirs))}; in {name} it is {ours!r}"
+        for key, (ours, theirs) in pairs.items()
+        if canonical_json(ours) != canonical_json(theirs)
+    )
 
 
 def _budget(entry: Entry) -> Iterator[str]:

@@ -69,13 +69,18 @@ class Tiers:
             for entry_id, paths in attestation_files(leaderboard).items():
                 self._files.setdefault(entry_id, []).extend(paths)
 
+    def attested(self, entry_id: str) -> bool:
+        """Whether there are attestations of entries with this id."""
+        return entry_id in self._files
+
     def verification(self, entry: Entry) -> Verification:
         """What holds of an entry; reads its attestations, not its embeddings."""
         if id(entry) not in self._judged:
-            self._judged[id(entry)] = entry, self._judge(entry)
+            self._judged[id(entry)] = entry, self.judge(entry)
         return self._judged[id(entry)][1]
 
-    def _judge(self, entry: Entry) -> Verification:
+    def judge(self, entry: Entry) -> Verification:
+        """As `verification`, of which nothing is kept."""
         failures = check_entry(entry)
         if failures:
             return Verification("unverified", tuple(f"{f.check}: {f.message}" for f in failures))

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dmlbench.evaluate.metrics import is_metric, metric_spec
 from dmlbench.leaderboard.comparison.sentence import brief
 from dmlbench.leaderboard.entries.metrics import (
@@ -67,7 +69,7 @@ def best_rows(rows: pandas.DataFrame, metric: str) -> set[int]:
     values = rows[metric].where(ranked)
     if len(rows) < 2 or not values.notna().any():
         return set()
-    return {i for i, value in enumerate(values) if value == values.max()}
+    return set(np.flatnonzero(values.to_numpy(dtype=float) == values.max()).tolist())
 
 
 def rank_cells(rows: pandas.DataFrame) -> list[str]:

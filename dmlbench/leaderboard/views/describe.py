@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmlbench.leaderboard.entries.descriptions import failures, recipe_label
 from dmlbench.leaderboard.entries.entry import ComponentRecord, Entry, LossRecord
-from dmlbench.leaderboard.entries.labels import Labels
+from dmlbench.leaderboard.entries.labels import Labels, loss_names
 from dmlbench.leaderboard.entries.metrics import (
     metric_interval,
     metric_names,
@@ -225,15 +225,14 @@ def _names(entry: Entry, trials: Sequence[Trial], closing: Sequence[str] = ()) -
 
 
 def _weights(entry: Entry, console: Console) -> None:
-    labels = Labels([entry])
     trials = [
         trial
         for trial in _by_seed(entry.completed)
         if trial.weights and len(trial.weights) == len(entry.losses)
     ]
     columns = [
-        Column(labels.component(loss), [f"{trial.weights[i]:.3f}" for trial in trials])
-        for i, loss in enumerate(entry.losses)
+        Column(name, [f"{trial.weights[i]:.3f}" for trial in trials])
+        for i, name in enumerate(loss_names(entry))
     ]
     print_columns(console, [*_names(entry, trials), *columns])
 

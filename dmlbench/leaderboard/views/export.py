@@ -13,7 +13,7 @@ from dmlbench.leaderboard.entries.sanitize import visible
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.explain import POINTER, explanation
 from dmlbench.leaderboard.views.notes import notes
-from dmlbench.leaderboard.views.table import ShownColumn, shown_columns
+from dmlbench.leaderboard.views.table import Keep, ShownColumn, shown_table
 
 if TYPE_CHECKING:
     import pandas
@@ -30,20 +30,28 @@ def render_markdown(
     by: str = DEFAULT_METRIC,
     metrics: Sequence[str] = (),
     explain: bool = False,
+    keep: Keep | None = None,
 ) -> str:
     """One Markdown table per group, with the group's verdicts and notes as a list below it.
 
-    explain: say at the end what each column means.
+    explain: say at the end what each column means. keep: gives the rows of a group to show.
 
     Raises `UsageError` for a metric that does not exist.
     """
     by = cells.ranking_metric(frame, by)
     parts = []
     for group, rows in frame.groupby("group", sort=False):
+        table = shown_table(rows, by, metrics, keep=keep)
+        if not table.num_shown:
+            continue
         lines = [f"### {markdown(cells.group_title(rows))}", ""]
-        lines += _markdown_table(rows, by, metrics)
-        whole, brief = cells.verdict_lines([v for v in verdicts if v.group == group])
-        said = [*(verdict.sentence for verdict in whole), *notes(rows, by)]
+        if table.common:
+            lines += [markdown(table.common), ""]
+        lines += _markdown_table(table.columns)
+        there = set((rows if keep is None else keep(rows))["key"])
+        found = [v for v in verdicts if v.group == group and v.key in there]
+        whole, brief = cells.verdict_lines(found)
+        said = [*(verdict.sentence for verdict in whole), *table.notes, *notes(rows, by)]
         if said:
             lines += ["", *(f"- {markdown(text)}" for text in said)]
         if brief:
@@ -57,9 +65,10 @@ def render_markdown(
 
 
 def render_csv(frame: pandas.DataFrame) -> str:
-    """Every column of the frame as CSV, metrics as fractions; lists are joined by "; ".
+    """Every column of the frame as CSV, metrics as fractions.
 
-    What is missing in a list is an empty text in its place; a list of nothing else is empty.
+    Lists are joined by "; ", and tables are JSON. What is missing in a list is an empty text in its
+    place; a list of nothing else is empty.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
@@ -80,12 +89,11 @@ def render_json(
     return json.dumps(document, indent=1, allow_nan=False)
 
 
-def _markdown_table(rows: pandas.DataFrame, by: str, metrics: Sequence[str]) -> list[str]:
-    columns = shown_columns(rows, by, metrics)
+def _markdown_table(columns: Sequence[ShownColumn]) -> list[str]:
     lines = [
         [column.title for column in columns],
         [":--" if column.left else "--:" for column in columns],
-        *([_cell(column, row) for column in columns] for row in range(len(rows))),
+        *([_cell(column, row) for column in columns] for row in range(len(columns[0].cells))),
     ]
     return [f"| {' | '.join(line)} |" for line in lines]
 
@@ -105,8 +113,14 @@ def markdown(text: str) -> str:
     return re.sub(r"(?i)(www)\.", r"\1&#46;", escaped)
 
 
+def _has_tables(values: list[Any]) -> bool:
+    return any(isinstance(value, dict) for value in values)
+
+
 def csv_cell(value: Any) -> Any:
     """A value as a spreadsheet may read it: lists joined, and no text that becomes a formula."""
+    if isinstance(value, dict) or (isinstance(value, list) and _has_tables(value)):
+        return visible(json.dumps(value, sort_keys=True))
     if isinstance(value, list):
         known = any(one is not None for one in value)
         value = "; ".join("" if one is None else str(one) for one in value) if known else ""

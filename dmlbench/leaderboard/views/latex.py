@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
+from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC, metric_title
 from dmlbench.leaderboard.entries.sanitize import visible
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.notes import protocol_note
-from dmlbench.leaderboard.views.table import ShownColumn, shown_columns
+from dmlbench.leaderboard.views.table import Keep, ShownColumn, ShownTable, shown_table
 
 if TYPE_CHECKING:
     import pandas
@@ -34,23 +35,56 @@ _SPECIAL = {
 
 
 def render_latex(
-    frame: pandas.DataFrame, by: str = DEFAULT_METRIC, metrics: Sequence[str] = ()
+    frame: pandas.DataFrame,
+    by: str = DEFAULT_METRIC,
+    metrics: Sequence[str] = (),
+    keep: Keep | None = None,
 ) -> str:
-    """A floating table a group; the best of the ranked rows is bold in each metric.
+    """A floating table per group.
 
+    Bold is the metric that ranks, of a row that is significantly better than every other row of its
+    group (its rank is 1, not a range), so a lead that may be chance is never printed bold.
+    keep: gives the rows of a group to show.
     Raises `UsageError` for a metric that does not exist.
     """
     by = cells.ranking_metric(frame, by)
     tables = ["% Needs \\usepackage{booktabs}."]
     for _, rows in frame.groupby("group", sort=False):
-        columns = shown_columns(rows, by, metrics)
-        tables.append(_table(columns, cells.group_title(rows), protocol_note(rows)))
+        table = shown_table(rows, by, metrics, keep=keep)
+        if table.num_shown:
+            tables.append(
+                _table(
+                    _separated(table.columns, by), _caption(rows, table, by), protocol_note(rows)
+                )
+            )
     return "\n\n".join(tables) + "\n"
 
 
 def latex(text: str) -> str:
     """Text with every character escaped that LaTeX would read as a command."""
     return "".join(_SPECIAL.get(character, character) for character in visible(text))
+
+
+def _separated(columns: Sequence[ShownColumn], by: str) -> list[ShownColumn]:
+    """The columns with those cells marked alone that separate from all others."""
+    first = [i for i, rank in enumerate(columns[0].cells) if rank == "1"]
+    ranking = metric_title(by, short=True)
+    return [replace(c, best=frozenset(first if c.title == ranking else ())) for c in columns]
+
+
+def _caption(rows: pandas.DataFrame, table: ShownTable, by: str) -> str:
+    ranked = int(rows["rank_low"].count())
+    parts = [cells.group_title(rows), *[table.common.rstrip(".")] * bool(table.common)]
+    parts.append("In percent: mean over trials ± half of the 95 % interval")
+    parts += table.notes
+    if ranked > 1:
+        top = int(((rows["rank_low"] == 1) & (rows["rank_high"] == 1)).sum())
+        parts.append(
+            f"Bold {metric_title(by)}: significantly better than every other row"
+            if top
+            else "No row is significantly better than every other row"
+        )
+    return ". ".join(parts) + "."
 
 
 def _table(columns: Sequence[ShownColumn], title: str, notes: Sequence[str]) -> str:

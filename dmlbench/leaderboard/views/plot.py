@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from dmlbench.errors import UsageError
 from dmlbench.evaluate.metrics import metric_spec
 from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
 from dmlbench.leaderboard.views import columns as cells
-from dmlbench.leaderboard.views.figure import COLOURS, figure_for
+from dmlbench.leaderboard.views.figure import COLOURS, checked_file, figure_for
 from dmlbench.leaderboard.views.training_curves import plot_entry
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_entry", "plot_leaderboard"]
 
+#: Lines of labels of a figure, and figures of a board.
+MOST_LINES, MOST_FILES = 90, 20
+# What the title and the axis of a group take.
+_TITLE_LINES = 5
 _LABEL_WIDTH = 38
 _LINE_INCHES = 0.17
 # Kind of row -> (legend, colour, marker).
@@ -28,22 +33,69 @@ _KINDS = {
 }
 
 
-def plot_leaderboard(frame: pandas.DataFrame, file: str | Path, by: str = DEFAULT_METRIC) -> None:
-    """Draw mean and 95 % interval of every row, a block of axes a group.
+def plot_leaderboard(
+    frame: pandas.DataFrame, file: str | Path, by: str = DEFAULT_METRIC
+) -> list[Path]:
+    """Draw mean and 95 % interval of every row, a block of axes per group; gives the files.
 
     The ranking metric `by` is beside Recall@1 (or MAP@R, where `by` is Recall@1). Dots and
     not bars: the axes need not start at 0. A row without an interval has an open marker.
+    What is higher than a page is drawn into several files, ``board-1.png``, ``board-2.png``, ...
     frame: of `leaderboard_frame`. file: its suffix says PNG, SVG or PDF.
-    Raises `UsageError` for another suffix, or a frame without completed trials.
+    Raises `UsageError` for another suffix, a frame without completed trials, or one that would
+    take more than `MOST_FILES` files.
     """
     by = cells.ranking_metric(frame, by)
     metrics = [by, "recall_at_1" if by != "recall_at_1" else DEFAULT_METRIC]
     rows = frame[frame[by].notna() & ((frame["seeds"] > 0) | (frame["failed"] == 0))]
     if rows.empty:
         raise UsageError("There is nothing to draw: no trial is completed.")
-    groups = [group for _, group in rows.groupby("group", sort=False)]
-    titles = [textwrap.fill(cells.group_title(group), 100) for group in groups]
-    labels = [[_label(row) for row in group.itertuples()] for group in groups]
+    path = checked_file(file)
+    parts = _parts([group for _, group in rows.groupby("group", sort=False)])
+    if len(parts) > MOST_FILES:
+        raise UsageError(
+            f"{len(rows)} rows take {len(parts)} figures, and at most {MOST_FILES} are drawn. "
+            f"Choose rows with --top, --dataset, --loss or --combiner."
+        )
+    files = [path.with_stem(f"{path.stem}-{i}") for i in range(1, len(parts) + 1)]
+    files = files if len(parts) > 1 else [path]
+    for groups, of_part in zip(parts, files, strict=True):
+        _draw(groups, of_part, metrics)
+    return files
+
+
+def _parts(groups: list[pandas.DataFrame]) -> list[list[tuple[str, pandas.DataFrame]]]:
+    """Titled groups, or parts of them, for each figure: at most `MOST_LINES` lines of labels."""
+    parts: list[list[tuple[str, pandas.DataFrame]]] = []
+    room = 0.0
+    for group in groups:
+        title = cells.group_title(group)
+        steps = [_step(_label(row)) for row in group.itertuples()]
+        pieces = math.ceil(sum(steps) / MOST_LINES)
+        share, start = sum(steps) / pieces, 0
+        for piece in range(pieces):
+            end, height = start, 0.0
+            # Of a group that is split, parts of about one height.
+            while end < len(steps) and (height < share or piece == pieces - 1):
+                height += steps[end]
+                end += 1
+            if height > room:
+                parts.append([])
+                room = MOST_LINES
+            part = f" · rows {start + 1} to {end}" if pieces > 1 else ""
+            parts[-1].append((title + part, group.iloc[start:end]))
+            room -= height + _TITLE_LINES
+            start = end
+    return parts
+
+
+def _draw(groups: list[tuple[str, pandas.DataFrame]], file: Path, metrics: list[str]) -> None:
+    """One figure of some groups."""
+    import pandas
+
+    rows = pandas.concat([group for _, group in groups])
+    titles = [textwrap.fill(title, 100) for title, _ in groups]
+    labels = [[_label(row) for row in group.itertuples()] for _, group in groups]
     heights = []
     for title, names in zip(titles, labels, strict=True):
         heights += [_LINE_INCHES * (1.4 + title.count("\n")), _LINE_INCHES * sum(map(_step, names))]
@@ -52,7 +104,7 @@ def plot_leaderboard(frame: pandas.DataFrame, file: str | Path, by: str = DEFAUL
         figure.get_layout_engine().set(wspace=0.05)
         # A line of the grid for titles: they may be wider than the axes that they are over.
         grid = figure.add_gridspec(2 * len(groups), 2, height_ratios=heights)
-        for i, (group, title, names) in enumerate(zip(groups, titles, labels, strict=True)):
+        for i, ((_, group), title, names) in enumerate(zip(groups, titles, labels, strict=True)):
             _draw_title(figure.add_subplot(grid[2 * i, :]), title)
             left = figure.add_subplot(grid[2 * i + 1, 0])
             right = figure.add_subplot(grid[2 * i + 1, 1], sharey=left)
@@ -60,7 +112,10 @@ def plot_leaderboard(frame: pandas.DataFrame, file: str | Path, by: str = DEFAUL
             _draw_group(right, group, metrics[1], names)
             right.tick_params(axis="y", labelleft=False)
         figure.legend(
-            handles=_legend(rows, by), loc="outside lower center", ncols=4, handletextpad=0.4
+            handles=_legend(rows, metrics[0]),
+            loc="outside lower center",
+            ncols=4,
+            handletextpad=0.4,
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.leaderboard.entries.labels import Labels
+from dmlbench.leaderboard.entries.labels import Labels, loss_names
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import EpochRecord, Trial
 from dmlbench.leaderboard.views.figure import COLOURS, checked_file, figure_for
@@ -86,8 +86,7 @@ def entry_panels(entry: Entry) -> list[Panel]:
     ]
     if single:
         return panels
-    labels = Labels([entry])
-    names = [textwrap.shorten(labels.component(loss), 34) for loss in entry.losses]
+    names = [textwrap.shorten(name, 34) for name in loss_names(entry)]
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     if any(record.weights for trial in entry.trials for record in trial.history):
         weights = [

@@ -13,6 +13,7 @@ from dmlbench.errors import UsageError
 from dmlbench.leaderboard.comparison.groups import group_key
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.entries.store import write_entry
+from dmlbench.leaderboard.entries.tuning import TuningRecord, TuningTrial
 
 HIGH = [0.60, 0.61, 0.62, 0.61, 0.61]
 MIDDLE = [0.57, 0.60, 0.63, 0.58, 0.62]
@@ -143,12 +144,17 @@ def test_an_unknown_metric_is_refused_with_the_closest(make_entry):
         leaderboard_frame([make_entry()], "map_at_k")
 
 
-def test_same_names_are_told_apart_by_the_parameters_that_differ(make_entry, make_component):
-    first = make_component("triplet", params={"margin": 0.1, "mining": "all"})
-    second = make_component("triplet", params={"margin": 0.2, "mining": "all"})
-    frame = leaderboard_frame([make_entry([first]), make_entry([second])])
-    assert sorted(frame["losses"]) == ["triplet(margin=0.1)", "triplet(margin=0.2)"]
-    assert list(leaderboard_frame([make_entry([first])])["losses"]) == ["triplet"]
+def test_a_label_says_what_is_not_the_default_whatever_rows_are_beside_it(
+    make_entry, make_component
+):
+    usual = {"margin": None, "mining": "all", "squared": False, "mining_margin": None}
+    first = make_entry([make_component("triplet", params={**usual, "margin": 0.1})])
+    second = make_entry([make_component("triplet", params={**usual, "mining": "semi-hard"})])
+    default = make_entry([make_component("triplet", params=usual)])
+    wanted = {"triplet(margin=0.1)", "triplet(mining=semi-hard)", "triplet"}
+    assert set(leaderboard_frame([first, second, default])["losses"]) == wanted
+    alone = [leaderboard_frame([entry])["losses"][0] for entry in (first, second, default)]
+    assert set(alone) == wanted
 
 
 def test_the_fair_width_stands_first(make_entry):
@@ -159,12 +165,31 @@ def test_the_fair_width_stands_first(make_entry):
     ]  # fmt: skip
 
 
-def test_what_most_uses_have_goes_without_saying(make_entry, make_component):
-    usual = make_component("triplet", params={"margin": 0.1, "mining": "all"})
-    other = make_component("triplet", params={"margin": 0.2, "mining": "all"})
-    combined = make_entry([usual, make_component("ms")], combiner="sum")
-    frame = leaderboard_frame([make_entry([usual]), make_entry([other]), combined])
-    assert set(frame["losses"]) == {"triplet", "triplet(margin=0.2)", "triplet + ms"}
+def test_every_parameter_is_in_columns(make_entry, make_component):
+    losses = [make_component("triplet", params={"margin": 0.1}), make_component("ms")]
+    entry = make_entry(losses, combiner="sum", recipe={"optimizer": {"head_lr": 0.01}})
+    row = leaderboard_frame([entry]).iloc[0]
+    assert row["loss_params"] == [
+        {"name": "dmlbench:triplet", "params": {"margin": 0.1}},
+        {"name": "dmlbench:ms", "params": {}},
+    ]
+    assert row["combiner_params"] == {"name": "dmlbench:sum", "params": {}}
+    assert row["dataset_params"]["name"] == "dmlbench:glyphs"
+    assert row["recipe_params"]["optimizer"] == {"head_lr": 0.01}
+    assert row["tuned_params"] == {}
+
+
+def test_tuned_values_are_in_a_column_and_not_in_the_label(make_entry, make_component):
+    tried = {"losses[0].margin": 0.125, "recipe.optimizer.head_lr": 0.01}
+    record = TuningRecord(
+        kind="row", setting_sha256="0" * 64, code_sha256="0" * 64, budget=1, seeds=[0],
+        space={key: {"low": 0.0, "high": 1.0} for key in tried}, sampler="random",
+        trials=[TuningTrial(params=tried, validation_map_at_r=0.5, reason=None, train_seconds=1.0)],
+    )  # fmt: skip
+    loss = make_component("triplet", params={"margin": 0.125, "mining": "semi-hard"})
+    entry = make_entry([loss], recipe={"optimizer": {"head_lr": 0.01}})
+    row = leaderboard_frame([entry.model_copy(update={"tuning": [record]})]).iloc[0]
+    assert row["losses"] == "triplet(mining=semi-hard)" and row["tuned_params"] == tried
 
 
 def test_a_metric_that_a_seed_lacks_is_missing_for_the_row(make_entry):

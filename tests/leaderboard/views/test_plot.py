@@ -82,3 +82,12 @@ def test_nothing_to_draw_is_said(make_entry, tmp_path):
         plot_entry(empty, tmp_path / "figure.png")
     with refused(UsageError):
         plot_entry(make_entry(), tmp_path / "nowhere" / "figure.png")
+
+
+def test_a_board_of_many_rows_goes_into_files_of_a_page(make_entry, tmp_path):
+    from PIL import Image
+
+    frame = leaderboard_frame([make_entry(f"loss-{i}") for i in range(100)])
+    files = plot_leaderboard(frame, tmp_path / "board.png")
+    assert [file.name for file in files] == ["board-1.png", "board-2.png", "board-3.png"]
+    assert all(Image.open(file).size[1] < 4000 for file in files)
