@@ -209,10 +209,10 @@ def plugin(base: Path, machines: Machines) -> list[str]:
     return faults
 
 
-def overhead(base: Path, machines: Machines) -> list[str]:
+def overhead(base: Path, machines: Machines, repeats: int = 3) -> list[str]:
     """Seconds per trial, one at a time, on the cluster and here; the first of each is left out."""
     seconds = {"local": [], "ray": []}
-    for number, executor in enumerate(["ray", "local"] * 3):
+    for number, executor in enumerate(["ray", "local"] * repeats):
         for seeds in ("1", "13"):
             options = ["--losses", "ms", "--combiner", "none", "--seeds", seeds, "--jobs", "1"]
             out = base / f"overhead-{number}-{seeds}"
@@ -267,9 +267,10 @@ def driver(base: Path, machines: Machines) -> list[str]:
                 f"{trials} trials in flight, {events} events each with {kilobytes} kB",
                 flush=True,
             )
+            shutil.rmtree(base / "talk")
             if ended != trials:
                 return [f"driver: {ended} of {trials} trials ended"]
-            shutil.rmtree(base / "talk")
+    ray.shutdown()
     return []
 
 

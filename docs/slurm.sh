@@ -18,7 +18,7 @@
 set -euo pipefail
 export RAY_USAGE_STATS_ENABLED=0
 # Decoded images and features: on a disk of each node.
-export DMLBENCH_CACHE=${DMLBENCH_CACHE:-${TMPDIR:-/tmp}/dmlbench-$USER}
+export DMLBENCH_CACHE=${DMLBENCH_CACHE:-${TMPDIR:-/tmp}/dmlbench-$(id -un)}
 
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 address=$first:$((20000 + SLURM_JOB_ID % 20000))  # two allocations may share a node
