@@ -49,18 +49,23 @@ def parse_sizes(text: str) -> list[Size]:
 
 
 class Case:
-    """A loss at a size: the batch, and steps of either side on it."""
+    """A loss at a size: the batch, and steps of either side on it.
 
-    def __init__(self, name: str, size: Size) -> None:
+    device: a `torch.device`, or what names one.
+    """
+
+    def __init__(self, name: str, size: Size, device: Any = "cpu") -> None:
         import torch
 
         self.name, self.size = name, size
         self.batch, self.width, items = size
         generator = torch.Generator().manual_seed(0)
         units = torch.randn(self.batch, self.width, generator=generator)
-        self.embeddings = torch.nn.functional.normalize(units).requires_grad_()
+        self.device = device
+        units = torch.nn.functional.normalize(units).to(device)
+        self.embeddings = units.requires_grad_()
         order = torch.randperm(self.batch, generator=generator)
-        self.labels = (torch.arange(self.batch) // items)[order]
+        self.labels = (torch.arange(self.batch) // items)[order].to(device)
         self.classes = max(CLASSES, 4 * (self.batch // items))
         memory = any(part.startswith(("cross-batch-memory", "xbm")) for part in name.split("+"))
         self.settling = -(-QUEUE // self.batch) if memory else 1  # steps until all is in place
@@ -95,9 +100,13 @@ class Case:
     def _seed(self):
         import torch
 
-        return torch.randn(self.batch, self.batch, generator=torch.Generator().manual_seed(1))
+        generator = torch.Generator().manual_seed(1)
+        return torch.randn(self.batch, self.batch, generator=generator).to(self.device)
 
-    def _step(self, losses: list[Callable]) -> Step:
+    def _step(self, losses: list[Any]) -> Step:
+        for loss in losses:
+            loss.to(self.device)
+
         def step() -> None:
             self.embeddings.grad = None
             sum(loss(self.embeddings, self.labels) for loss in losses).backward()

@@ -42,12 +42,21 @@ def twin(name: str) -> Callable[[int, int], Callable] | None:
 def pml_factories() -> dict[str, Callable[[int, int], Callable]]:
     """Built-in name -> (number of classes, width) -> pytorch-metric-learning's equivalent."""
     from pytorch_metric_learning import distances, losses, miners
+    from torch import nn
 
     def plain(make: Callable[[], Any]) -> Callable[[int, int], Callable]:
         return lambda classes, width: make()
 
+    class Mined(nn.Module):
+        def __init__(self, loss: Any, miner: Any) -> None:
+            super().__init__()
+            self.loss, self.miner = loss, miner
+
+        def forward(self, embeddings: Any, labels: Any) -> Any:
+            return self.loss(embeddings, labels, self.miner(embeddings, labels))
+
     def mined(loss: Any, miner: Any) -> Callable[[int, int], Callable]:
-        return lambda classes, width: lambda e, y: loss(e, y, miner(e, y))
+        return lambda classes, width: Mined(loss, miner)
 
     semi_hard = miners.TripletMarginMiner(0.2, "semihard")
     hard = miners.TripletMarginMiner(0.05, "hard")

@@ -51,6 +51,7 @@ def run(
     executor: str = "local",
     address: str | None = None,
     gpus_per_trial: float = 1.0,
+    deterministic: bool = True,
     without: str | Sequence[str] = (),
     retry_failed: bool = False,
     submitter: str | None = None,
@@ -76,6 +77,7 @@ def run(
     trial_timeout: seconds without progress after which a trial is ended; it leaves no result.
     executor: "local", or "ray" for the cluster at `address` (None: the one that Ray finds from
         here, or a new one on this machine), where a trial takes `gpus_per_trial` of a GPU.
+    deterministic: on a GPU, whether operations add in a fixed order; recorded in the entries.
     submitter, paper, code: who stands behind the entries, and the addresses (http or https) of
         paper and code.
     watch: called with every event of every trial.
@@ -117,6 +119,7 @@ def run(
             keep_weights=keep_weights,
             trial_timeout=trial_timeout,
             cluster=_cluster(executor, address, gpus_per_trial),
+            deterministic=deterministic,
         ),
         without=without,
         retry_failed=retry_failed,

@@ -25,6 +25,13 @@ timeout_option = click.option(
     type=click.FloatRange(1),
     help="End a trial that shows no progress for so long; it leaves no result.  [default: never]",
 )
+deterministic_option = click.option(
+    "--deterministic/--no-deterministic",
+    default=True,
+    show_default=True,
+    help="On a GPU: operations that give the same numbers twice, or the fastest. Recorded in the "
+    "entry.",
+)
 _CLUSTER = [
     click.option(
         "--executor",
@@ -55,6 +62,7 @@ _RESOURCES = [
         help="CPU threads of each trial.",
     ),
     device_option,
+    deterministic_option,
     *_CLUSTER,
     timeout_option,
 ]
@@ -95,5 +103,6 @@ def read_resources(values: dict[str, Any], **more: Any) -> Any:
     cluster = read_cluster(
         *(values.pop(name) for name in ("executor", "address", "gpus_per_trial"))
     )
-    given = {name: values.pop(name) for name in ("jobs", "threads", "device", "trial_timeout")}
+    names = ("jobs", "threads", "device", "deterministic", "trial_timeout")
+    given = {name: values.pop(name) for name in names}
     return Resources(**given, cluster=cluster, **more)

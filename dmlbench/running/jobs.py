@@ -50,6 +50,7 @@ class Resources:
     confined: how the processes that train are confined; None for not at all.
     until: the time (`time.monotonic`) at which every trial is ended; None for never.
     cluster: None for this machine.
+    deterministic: whether a GPU is to add in a fixed order; False for what is faster.
     """
 
     jobs: int | None = None
@@ -61,6 +62,7 @@ class Resources:
     confined: Confinement | None = None
     until: float | None = None
     cluster: Cluster | None = None
+    deterministic: bool = True
 
     def executor(self, configurations: Iterable[Configuration], registry: Registry) -> Executor:
         """What runs the jobs, one at a time until it is told to make room.
@@ -126,6 +128,7 @@ def configuration_message(
         "device": resources.device,
         "clustering": resources.clustering,
         "keep_weights": resources.keep_weights,
+        "deterministic": resources.deterministic,
     }
 
 

@@ -152,6 +152,8 @@ def reproduce(
 ) -> Reproduction:
     """Carry out a plan of this module, with the threads that the entry had, and compare.
 
+    On a GPU operations are deterministic unless the entry's were not.
+
     kind: "reproduced" for the entry's own trials, "audited" for those that `salt` draws of them, or
         "confirmed" for the fresh seeds that it draws (`dmlbench.leaderboard.verification.drawing`).
     trial_timeout, until, cluster: as of `Resources`.
@@ -175,6 +177,8 @@ def reproduce(
         confined=confined,
         until=until,
         cluster=cluster,
+        # An entry of before there was the choice, or of a CPU, says nothing of it.
+        deterministic=all(t.environment.get("deterministic", True) for t in entry.trials),
     )
     outcome = execute_plan(plan, registry, resources, without, watch=watch)
     sentence = " ".join(dict.fromkeys(outcome.confined))
@@ -302,4 +306,10 @@ def _circumstances(entry: Entry, attestation: Attestation) -> str:
             f"Here {listed(differing)} {'is' if len(differing) == 1 else 'are'} not the entry's, "
             f"so the last digits may differ."
         )
-    return "Code, packages, processor and threads are the entry's: equal digits are expected."
+    same = "Code, packages, processor and threads are the entry's"
+    if all(trial.environment.get("device") == "cpu" for trial in attestation.trials):
+        return f"{same}: equal digits are expected."
+    return (
+        f"{same}, and so is the kind of device: digits are equal where every operation on it is "
+        f"deterministic."
+    )

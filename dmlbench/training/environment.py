@@ -17,8 +17,13 @@ _PACKAGES = ("torch", "timm", "numpy", "scikit-learn", "faiss-cpu", "faiss-gpu")
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Versions, processor, device and thread count, as JSON values."""
+    """Versions, processor, device and thread count, as JSON values.
+
+    On a GPU also whether its operations were to be deterministic.
+    """
     import torch
+
+    from dmlbench.training.determinism import is_deterministic
 
     on_gpu = device.type == "cuda"
     return {
@@ -29,6 +34,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
         "packages": versions(),
+        **({"deterministic": is_deterministic()} if on_gpu else {}),
     }
 
 

@@ -32,7 +32,7 @@ from dmlbench.statistics.intervals import Difference, Key, by_unit, welch_differ
 FEWEST_SEEDS = 3
 COMPARED = ("map_at_r", "recall_at_1")
 # Of an environment, what decides the digits of a training.
-_DECIDING = ("device", "packages", "processor", "python", "threads")
+_DECIDING = ("deterministic", "device", "packages", "processor", "python", "threads")
 
 AgreementVerdict = Literal["equal", "agrees", "disagrees", "inconclusive"]
 

@@ -177,6 +177,8 @@ class Job:
         """What the functions of `dmlbench.training.trial` have in common."""
         import torch
 
+        from dmlbench.training.determinism import set_deterministic
+
         job = self.message
         device = keep_only(job["device"], job.get("visible"))  # before code of plugins is there
         configuration, registry = self._configuration(), load_plugins(job["without"])
@@ -186,6 +188,7 @@ class Job:
         source.training()
         heartbeat.enter("building the components")
         where = torch.device(found_device(device))
+        set_deterministic(where, job.get("deterministic", True))
         return configuration, job["seed"], registry, source, folder, where, self._emit
 
     def _configuration(self) -> Configuration:
