@@ -11,7 +11,14 @@ imports no torch: each name is loaded when it is first used.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":
+    raise ImportError(
+        "dmlbench runs on Linux and macOS, not on Windows: it locks files and forks processes as "
+        "POSIX does. Install it in WSL 2."
+    )
 
 if TYPE_CHECKING:
     from dmlbench import evaluate
