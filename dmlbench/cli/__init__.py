@@ -90,7 +90,7 @@ def _make_streams_usable() -> None:
     open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # File names may hold bytes that are no text, and an encoding may lack a letter.
+            # File names may hold bytes that are not text, and an encoding may lack a letter.
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-# One file serves them all: an option that a command has not is left to the others.
+# One file serves them all: an option that a command does not have is left to the others.
 _COMMANDS = ("run", "plan", "tune")
 # How a command shows what it does is not part of what it does.
 _NOT_IN_A_FILE = {"help", "config", "write", "json", "quiet", "verbose"}

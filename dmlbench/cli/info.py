@@ -42,7 +42,7 @@ def info_command(
         _show_entry(name, leaderboards, plot, as_json)
         return
     if plot:
-        raise UsageError(f"--plot draws an entry; {name!r} is none. Entries are named by id.")
+        raise UsageError(f"--plot draws an entry; {name!r} is not one. Entries are named by id.")
     registry = load_plugins(without)
     found = [item for kind in KINDS for item in registry.find(kind, name)]
     for item in found:

@@ -26,7 +26,7 @@ class WeightedEnsemble(Combiner):
     is 0 in a batch says nothing of its scale, and counting it would let the rescaled loss explode
     when it comes back.
 
-    A running mean of a loss whose margin bounds it from below is no measure of difficulty: a mean
+    A running mean of a loss whose margin bounds it from below does not measure difficulty: a mean
     over active triplets stays near its margin however well the net has learned. Two margins give
     the same gradient at two values, and dividing by the mean then weighs the loss by its margin
     alone. With `rescale="gradient"` l̄_j is the running norm of the loss's gradient at the shared

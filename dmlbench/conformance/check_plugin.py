@@ -155,7 +155,7 @@ def _defaults(item: Registered) -> None:
     for name, default in item.spec.defaults.items():
         if name not in named:
             if not takes_any:
-                raise Broken(f"the spec has the parameter {name}, which {signature} has not")
+                raise Broken(f"the spec has the parameter {name}, which {signature} lacks")
         elif named[name].default is named[name].empty:
             continue  # the spec alone gives it one
         elif json.dumps(default) != _json_of(named[name].default):

@@ -131,7 +131,7 @@ def _decoded(
     return _Decoded(images, rows, failures, sha256)
 
 
-_TEXT = ("utf-8", "surrogateescape")  # file names may hold bytes that are no text
+_TEXT = ("utf-8", "surrogateescape")  # file names may hold bytes that are not text
 
 
 def some(names: Sequence[str]) -> str:

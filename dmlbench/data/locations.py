@@ -1,4 +1,4 @@
-"""Where datasets lie on disk: the folder each is looked for in, and the forms it is found in."""
+"""Where datasets are stored: the folder each is looked for in, and the forms it is found in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dmlbench.data.images import DatasetError
 from dmlbench.files import user_path
 
 PLACES = "places.json"
-"""The file of the data folder that says where sets lie that were given a folder of their own."""
+"""The file of the data folder that says where sets are that were given a folder of their own."""
 
 
 def data_home() -> Path:
@@ -107,7 +107,7 @@ def find_layout(name: str, place: Path, folders: Iterable[str], layouts: Sequenc
         what = f"{base} lacks {', '.join(missing)} (layout: {layout.name})"
     else:
         forms = " or ".join(", ".join(paths[0] for paths in x.parts.values()) for x in layouts)
-        what = f"{place} holds nothing of it. Expected there: {forms}"
+        what = f"{place} has no file of it. Expected there: {forms}"
     raise DatasetError(f"{name}: {what}. {_ways(name)}")
 
 
@@ -115,7 +115,7 @@ def _ways(name: str) -> str:
     return (
         f"Ways out: `dmlbench data get {name}` downloads it, or says what is to be done by hand; "
         f"`dmlbench data get {name} --root DIR` takes what you have; DMLBENCH_DATA=DIR names the "
-        f"folder in which {name}/ lies; from a program, root=DIR."
+        f"folder in which {name}/ is; from a program, root=DIR."
     )
 
 

@@ -29,7 +29,7 @@ class ClassBalancedSampler:
     def __init__(self, labels: np.ndarray, classes: int, images: int, seed: int = 0) -> None:
         if classes < 1 or images < 1:
             raise UsageError(
-                f"A batch needs at least 1 class and 1 image a class, not {classes} and {images}."
+                f"A batch needs at least 1 class and 1 image per class, not {classes} and {images}."
             )
         _, self._labels, self._sizes = np.unique(labels, return_inverse=True, return_counts=True)
         if len(self._sizes) < classes:
@@ -51,7 +51,7 @@ class ClassBalancedSampler:
     def batches(self, epoch: int) -> Iterator[np.ndarray]:
         """Yield the batches of an epoch: indices (P·K,), int64, a class's K images together."""
         rng = np.random.default_rng([self.seed, epoch])
-        # A class's images are shuffled and lie together: its first one is at `starts`.
+        # A class's images are shuffled and kept together: its first one is at `starts`.
         order = np.lexsort((rng.random(len(self._labels)), self._labels))  # (N,)
         starts = np.cumsum(self._sizes) - self._sizes
         classes, firsts = self._plan(rng)  # (batches, P) each

@@ -20,7 +20,7 @@ def stored_size(height: int, width: int, short: int) -> tuple[int, int]:
 
 
 class WholeImages:
-    """N images of different sizes, which lie one after the other in `pixels`.
+    """N images of different sizes, which are one after the other in `pixels`.
 
     pixels: (T,), uint8: each image's (3, H, W) as a row of bytes.
     sizes: (N, 2), int64, the H and W of each.

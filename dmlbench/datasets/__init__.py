@@ -13,7 +13,7 @@ DATASETS: tuple[DatasetSpec, ...] = (
     DatasetSpec(
         name="folder",
         target="dmlbench.datasets.folder:Folder",
-        summary="Your own images: 'folder(root=PATH)', a directory a class, or a CSV file",
+        summary="Your own images: 'folder(root=PATH)', a directory per class, or a CSV file",
         defaults={"root": None, "csv": None, "split": "auto"},
     ),
     DatasetSpec(

@@ -81,7 +81,7 @@ class BenchmarkDataset(ListedDataset):
 
 
 def absent(listed: Sequence[ListedImage]) -> list[ListedImage]:
-    """Return the listed images that are no files on disk."""
+    """Return the listed images that are not files on disk."""
     return [item for item in listed if not item.path.is_file()]
 
 

@@ -62,7 +62,7 @@ def _class_name(path: str, number: int, place: str) -> str:
     folder = path.partition("/")[0]
     if folder.partition(".")[0] != f"{number:03d}":
         raise DatasetError(
-            f"cub: {place}: {path} lies in another class than {number}, which "
+            f"cub: {place}: {path} is in another class than {number}, which "
             "image_class_labels.txt gives it. One of the two lists was changed."
         )
     return folder

@@ -36,7 +36,7 @@ class Flowers(BenchmarkDataset):
         whole = labels.ndim == 1 and labels.dtype.kind in "iuf" and (labels == labels.round()).all()
         if not whole or labels.min() < 1:
             raise DatasetError(
-                f"{cls.name}: labels in {file} should be whole numbers from 1 on, one an image, "
+                f"{cls.name}: labels in {file} should be whole numbers from 1 on, one per image, "
                 f"not {labels.dtype} {labels.shape}."
             )
         for number, label in enumerate(labels.astype(int).tolist(), 1):

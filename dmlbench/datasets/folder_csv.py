@@ -97,7 +97,7 @@ def _listed(root: Path, file: Path, row: Row, use_split: bool) -> ListedImage:
     if Path(path).is_absolute() or inside.split("/")[0] in ("", ".."):
         raise DatasetError(
             f"folder: {file}, line {line}: {path} leads out of root ({root}). Paths are relative "
-            "to root and stay inside it, so the dataset is the same wherever it lies; "
+            "to root and stay inside it, so the dataset is the same wherever it is stored; "
             "name a root that holds all images, or put links into it."
         )
     return ListedImage(

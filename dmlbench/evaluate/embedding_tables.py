@@ -74,7 +74,7 @@ def dimensions(columns: Sequence[str], path: Path) -> list[str]:
 
 
 def columns_of(table: pd.DataFrame, names: Sequence[str], path: Path) -> np.ndarray:
-    """The columns (N, D) as numbers. Raises `UsageError` that names a value that is none."""
+    """The columns (N, D) as numbers. Raises `UsageError` for a value that is not a number."""
     import pandas as pd
 
     for name in names:

@@ -41,7 +41,7 @@ def as_labels(values: Any, name: str, num_items: int) -> np.ndarray:
     array = np.asarray(values)
     if array.shape != (num_items,):
         raise ValueError(
-            f"{name} have shape {array.shape}; one label an embedding is needed: ({num_items},)."
+            f"{name} have shape {array.shape}; one label per embedding is needed: ({num_items},)."
         )
     if array.dtype.kind not in "iu":
         raise ValueError(
@@ -78,7 +78,7 @@ def normalise(rows: np.ndarray, dtype: np.dtype, name: str, positions: np.ndarra
     out += 0.0  # −0.0 becomes 0.0: equal rows are then equal bytes
     squares = np.einsum("nd,nd->n", out, out)
     info = np.finfo(dtype)
-    # Outside of this range the sum of squares may have lost digits, or is no number.
+    # Outside of this range the sum of squares may have lost digits, or is not a number.
     odd = ~((squares > np.sqrt(info.tiny)) & (squares < np.sqrt(info.max)))
     if odd.any():
         _require_finite(out[odd], name, positions[odd])

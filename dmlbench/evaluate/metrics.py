@@ -143,7 +143,7 @@ def recall_depth(name: str) -> int | None:
 
 
 def metric_spec(name: str) -> MetricSpec:
-    """The metric of a column. Raises KeyError for a column that is none.
+    """The metric of a column. Raises KeyError for a column that is not one.
 
     >>> metric_spec("recall_at_4").title, metric_spec("map_at_r").per_query is None
     ('Recall@4', False)

@@ -14,7 +14,7 @@ import numpy as np
 from dmlbench.evaluate.items import Task
 from dmlbench.evaluate.ranking import QueryBlock
 
-# No power of two: rows that lie a power of two apart share few lines of the cache.
+# Not a power of two: rows that are a power of two apart share few lines of the cache.
 TILE = 1000
 # Of a tile, its mask and what is made on the way.
 BYTES_A_SIMILARITY = 16

@@ -157,7 +157,7 @@ def check_labels(loss: str, labels: Tensor, classes: int) -> None:
     low, high = _range(labels)
     if low < 0 or high >= classes:
         raise ValueError(
-            f"loss {loss!r}: labels range from {low} to {high}, but they must lie in "
+            f"loss {loss!r}: labels range from {low} to {high}, but they must be in "
             f"[0, {classes}), one number for each of num_classes"
         )
 

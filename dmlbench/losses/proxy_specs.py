@@ -19,7 +19,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
     LossSpec(
         name="proxy-nca",
         target="dmlbench.losses.proxy_nca:ProxyNCALoss",
-        summary="Softmax over the squared distances to one proxy a class, optionally smoothed",
+        summary="Softmax over the squared distances to one proxy per class, optionally smoothed",
         reference="Movshovitz-Attias, Toshev, Leung, Ioffe, Singh, No Fuss Distance Metric "
         "Learning using Proxies, ICCV 2017 (arXiv 1703.07464)",
         defaults={"softmax_scale": 1.0, "smoothing": 0.0},
@@ -32,7 +32,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
     LossSpec(
         name="norm-softmax",
         target="dmlbench.losses.norm_softmax:NormSoftmaxLoss",
-        summary="Softmax over the cosines to one proxy a class, divided by a temperature",
+        summary="Softmax over the cosines to one proxy per class, divided by a temperature",
         reference="Zhai, Wu, Classification is a Strong Baseline for Deep Metric Learning, "
         "BMVC 2019 (arXiv 1811.12649)",
         defaults={"temperature": 0.05},
@@ -80,7 +80,7 @@ PROXY_LOSSES: tuple[LossSpec, ...] = (
     LossSpec(
         name="subcenter-arcface",
         target="dmlbench.losses.subcenter_arcface:SubCenterArcFaceLoss",
-        summary="ArcFace with several proxies a class, of which an item uses the nearest",
+        summary="ArcFace with several proxies per class, of which an item uses the nearest",
         reference="Deng, Guo, Liu, Gong, Zafeiriou, Sub-center ArcFace: Boosting Face "
         "Recognition by Large-Scale Noisy Web Faces, ECCV 2020",
         defaults={"margin_degrees": 28.6, "scale": 64.0, "sub_centers": 3},

@@ -44,7 +44,7 @@ def split_list(text: str) -> list[str]:
 
 
 def parse_value(text: str) -> Any:
-    """Read one TOML value; ``null`` and ``none`` are None, what is no TOML is a string."""
+    """Read one TOML value; ``null`` and ``none`` are None, what is not TOML is a string."""
     text = text.strip()
     if text.lower() in ("null", "none"):
         return None
@@ -94,7 +94,7 @@ def parse_copies(text: str) -> tuple[int, str]:
         return 1, text
     count = int(match["count"])
     if count < 1:
-        raise UsageError(f"{text!r} asks for no copy at all; the least is 1.")
+        raise UsageError(f"{text!r} asks for no copy; write 1 or more.")
     return count, match["rest"].strip()
 
 

@@ -35,7 +35,7 @@ class PairedDifference:
     """a − b over the trials that both have: mean, interval, two-sided p-value of a paired t-test.
 
     trials: (split, seed). Where they are of several class splits, a split's mean difference is one
-    observation: the trials of a split share its classes and are no independent evidence.
+    observation: the trials of a split share its classes and are not independent evidence.
     Without a common trial everything is None; with one observation there is a mean but no interval,
     and with two no p-value.
     """
@@ -91,7 +91,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     if not all(math.isfinite(value) for value in values):
         raise ValueError(f"A mean needs finite values: {list(values)}.")
     if not 0 < confidence < 1:
-        raise ValueError(f"The confidence lies between 0 and 1, not {confidence}.")
+        raise ValueError(f"The confidence must be between 0 and 1, not {confidence}.")
     mean, error = _mean_and_standard_error(values)
     if len(values) < 2:
         return Interval(mean, None, None)
@@ -169,7 +169,7 @@ def welch_difference(
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down correction: adjusted p-values, in the order given, at most 1.
 
-    None stays None and is no comparison.
+    None stays None and is not a comparison.
     Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statistics 1979.
 
         >>> holm([0.01, 0.04, None, 0.03])

@@ -165,7 +165,7 @@ def find_entries(
 def find_in(study: Study, registry: Registry, out: Path, even_empty: bool = False) -> Found:
     """As `find_entries`, among all entries under a folder, those that fail their checks left out.
 
-    Files that are no entries are named in the notes. Raises `UsageError` as `find_entries` does,
+    Files that are not entries are named in the notes. Raises `UsageError` as `find_entries` does,
     and where the folder has no leaderboard, unless `even_empty`.
     """
     rows = study_rows(study, registry, out)

@@ -96,7 +96,7 @@ class ContrastDesign(Record):
 
 
 class StepDesign(Record):
-    """One level of a decomposition, and what it has that the one before has not."""
+    """One level of a decomposition, and what it has that the one before does not have."""
 
     what: Text
     rows: Names
@@ -233,7 +233,7 @@ def read_study(path: str | Path) -> Study:
         return Study.model_validate(table)
     except ValidationError as error:
         lines = [_problem(one) for one in error.errors()]
-        raise UsageError(f"{path} is no design of a study: {'; '.join(lines[:5])}.") from error
+        raise UsageError(f"{path} is not a design of a study: {'; '.join(lines[:5])}.") from error
 
 
 def _problem(error: Any) -> str:

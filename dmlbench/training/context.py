@@ -4,7 +4,7 @@ Two steps are compared apart, the backbone's features and what heads and combine
 precision of the recipe rounds the first alone, so the second is held to float32.
 Distances are relative to the norm, as the cosine is. Images must differ by no more than rounding
 explains, and by little beside the distance between two images, whichever is more: a network whose
-embeddings lie close together is held to what keeps them apart.
+embeddings are close together is held to what keeps them apart.
 Legend: P probes, F feature dimension, D embedding dimension.
 """
 

@@ -1,6 +1,6 @@
 """Features of a frozen backbone, computed once and shared by every trial that asks for the same.
 
-They lie in the cache under a hash of all that decides them: the data, the weights, the transform,
+They are in the cache under a hash of all that decides them: the data, the weights, the transform,
 the code and the libraries. A pass over the images is made by one process; the others wait for it.
 Legend: N images, F feature dimension.
 """
@@ -68,7 +68,7 @@ class FrozenFeatures:
         self.transductive = transductive
 
     def image_set(self, split: str, images: ImageSet) -> ImageSet:
-        """The images of `split` by their features. Raises `TrialFailure` where one is no number."""
+        """The images of `split` by their features. Raises `TrialFailure` where one is NaN."""
         entry = CacheEntry.of("features", {**self.made_from, "split": split, "version": FEATURES})
         found = entry.read()
         if found is None:

@@ -47,7 +47,7 @@ def check(configuration: Configuration, registry: Registry, data: TrainingData) 
     batch = configuration.recipe.batch
     if batch.sampler == "classes" and batch.classes > num_classes:
         raise UsageError(
-            f"The recipe takes {configuration.recipe.batch.classes} classes a batch, but "
+            f"The recipe takes {configuration.recipe.batch.classes} classes per batch, but "
             f"{configuration.dataset.id} leaves {num_classes} classes to train on (validation "
             f"holds out {configuration.protocol.validation_fraction:.0%}). "
             f"Set fewer with --set recipe.batch.classes={num_classes}."

@@ -222,7 +222,7 @@ def test_order_of_the_items_changes_no_score(score):
         ({"embeddings": np.ones((0, 3)), "labels": []}, r"embeddings have shape \(0, 3\)"),
         ({"embeddings": np.ones((4, 3)) * 1j}, "embeddings are complex128"),
         ({"embeddings": np.ones((4, 3), bool)}, "embeddings are bool"),
-        ({"labels": [0, 0, 1]}, r"labels have shape \(3,\); one label an embedding"),
+        ({"labels": [0, 0, 1]}, r"labels have shape \(3,\); one label per embedding"),
         ({"labels": [0.0, 0.0, 1.0, 1.0]}, "labels are float64; they must be integers"),
         ({"labels": list("aabb")}, "labels are <U1; they must be integers"),
         ({"labels": np.array([0, 0, 1, 2**63], np.uint64)}, "must fit int64"),

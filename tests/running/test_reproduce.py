@@ -202,7 +202,7 @@ def test_a_row_is_reproduced_once_all_its_trials_are(tmp_path):
     assert Tiers(folder).verification(entry) == Verification("checked")
     (verified,) = verify(folder)
     assert verified.tier == "checked"
-    assert "4 of 5 trials reproduced; all make the row so" in verified.notes
+    assert "4 of 5 trials reproduced; the tier needs all" in verified.notes
     again(4)
     assert Tiers(folder).verification(entry) == Verification("reproduced")
     assert verify(folder)[0].tier == "reproduced"

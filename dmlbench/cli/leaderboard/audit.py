@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     "--time-limit",
     type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
-    help="End what trains then. Entries whose trials took their authors longer than what remains "
-    "are left out and named.  [default: no limit]",
+    help="Stop after so many minutes. Entries whose trials took their authors longer than the time "
+    "that remains are left out and named.  [default: no limit]",
 )
 @click.option(
     "--name",

@@ -73,7 +73,7 @@ def fetch(
     try:
         remember_place(name, place)
     except OSError as error:
-        say(f"It cannot be noted that {name} lies in {place} ({error}): set DMLBENCH_DATA.")
+        say(f"That {name} is in {place} cannot be recorded ({error}). Set DMLBENCH_DATA.")
     return place
 
 

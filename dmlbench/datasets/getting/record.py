@@ -1,8 +1,8 @@
-"""What was downloaded, and where sets lie: two small JSON files.
+"""What was downloaded, and where sets are stored: two small JSON files.
 
 ``downloads.json`` in a set's folder records each file's address, size and digests, and what it
 unpacked to. A file without a published checksum is trusted the first time and must be the same
-afterwards. ``places.json`` in the data folder names the folders of sets that lie elsewhere.
+afterwards. ``places.json`` in the data folder names the folders of sets that are elsewhere.
 """
 
 from __future__ import annotations

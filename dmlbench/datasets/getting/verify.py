@@ -41,7 +41,7 @@ def names() -> list[str]:
 
 
 def benchmark(name: str) -> type[BenchmarkDataset]:
-    """Return the class of a set. Raises `UsageError` for a name that is none of `names`."""
+    """Return the class of a set. Raises `UsageError` for a name that is not one of `names`."""
     targets = {spec.name: spec.target for spec in DATASETS if spec.name in PUBLISHED}
     if name not in targets:
         raise UsageError(

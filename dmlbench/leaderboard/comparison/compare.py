@@ -55,7 +55,7 @@ def compare(
     """Compare one entry with each of the others, corrected for their number.
 
     Only over trials that both have: of entries on different class splits, those on common ones.
-    Raises `UsageError` for a metric that they have not, and for entries of different groups,
+    Raises `UsageError` for a metric that they do not have, and for entries of different groups,
     naming what differs.
     """
     entries = [first.entry, *(other.entry for other in others)]

@@ -34,8 +34,8 @@ _STEM = re.compile(r"[0-9a-f]{16}(\.[0-9a-f]{8})?")
 def entry_path(out: str | Path, protocol_name: str, dataset_name: str, entry_id: str) -> Path:
     """The file of an entry: ``<out>/<protocol>/<dataset>/<entry id>.json``.
 
-    Raises `UsageError` for a name that is no safe part of a path, and where links lead the folder
-    out of `out`: what is written there would not be read.
+    Raises `UsageError` for a name that is not a safe part of a path, and where links lead the
+    folder out of `out`: what is written there would not be read.
     """
     for kind, name in (("protocol", protocol_name), ("dataset", dataset_name)):
         if not _SAFE_PART.fullmatch(name):
@@ -250,7 +250,7 @@ def find_entry_file(out: str | Path, id_prefix: str) -> Path:
     if len(matching) == 1:
         return matching[0]
     if matching:
-        raise UsageError(f"{id_prefix} fits {len(matching)} entries: {_listed(matching)}.")
+        raise UsageError(f"{id_prefix} matches {len(matching)} entries: {_listed(matching)}.")
     there = f" It has: {_listed(files)}." if files else " It has none at all."
     raise UsageError(f"{out} has no entry whose id starts with {id_prefix}.{there}")
 

@@ -52,7 +52,7 @@ class Metrics(Record):
         if (self.nmi is None) != (self.ami is None):
             raise ValueError("nmi and ami must both be given or both be null")
         if self.num_queries == 0:
-            raise ValueError("num_queries is 0: metrics of no query say nothing")
+            raise ValueError("num_queries is 0: there are no metrics without queries")
         if "1" not in self.recall_at:
             raise ValueError("recall_at lacks Recall@1")
         if self.map_at_r > self.r_precision + _SLACK:

@@ -42,7 +42,9 @@ def rerun_command(entry: Entry) -> RerunCommand:
     Raises `UsageError` where the command line has no words for it, saying for what.
     """
     if not entry.trials:
-        raise UsageError(f"Entry {entry.entry_id} has no trial, hence no seed to train again.")
+        raise UsageError(
+            f"Entry {entry.entry_id} has no trial, so there is no seed to train again."
+        )
     recipe, recipe_text = _recipe(canonical_json(entry.recipe))
     rules = entry.protocol.rules
     losses = write_copies(map(_call, entry.losses))

@@ -85,7 +85,7 @@ def attested(entry: Entry, attestations: Sequence[Attestation]) -> Attested:
     if again and again >= wanted:
         tiers.add("reproduced")
     elif again and not tiers & {*DRAWN}:
-        notes.append(f"{len(again)} of {len(wanted)} trials reproduced; all make the row so")
+        notes.append(f"{len(again)} of {len(wanted)} trials reproduced; the tier needs all")
     if against:
         tiers &= {"recomputed"}
     order = [*_DOES]

@@ -149,7 +149,7 @@ def _counts(entry: Entry) -> Iterator[str]:
         right = metrics.knn_accuracy * metrics.num_queries
         if abs(right - round(right)) > 1e-6 * max(1, metrics.num_queries):
             yield (
-                f"the kNN accuracy of {trial.title}, {metrics.knn_accuracy}, is no whole "
+                f"the kNN accuracy of {trial.title}, {metrics.knn_accuracy}, is not a whole "
                 f"number of {metrics.num_queries} queries"
             )
 

@@ -18,7 +18,7 @@ from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.plan.identity import sha256_of
 from dmlbench.statistics.intervals import Key
 
-#: Fresh seeds and splits lie from here to the largest there may be, far from those of runs.
+#: Fresh seeds and splits are from here to the largest there may be, far from those of runs.
 FIRST_FRESH = 100_000
 _FRESH = 900_001
 #: Trials of a confirmation.
@@ -44,7 +44,7 @@ def drawn_trials(entry: Entry, salt: str, count: int) -> list[tuple[int, int]]:
     """(Split, seed) of the trials that an audit trains again.
 
     `count` of those that completed, all if there are fewer, and as many of those that failed: a
-    failure says nothing of the row's numbers, and yet a rival's row with invented ones stands low.
+    failure says nothing of the row's numbers, and yet a rival's row with invented ones ranks low.
     """
     content = entry.content_sha256()
     keys = sorted(

@@ -18,7 +18,7 @@ def same_metrics(one: Metrics, other: Metrics) -> bool:
 
 
 def different_metrics(one: Metrics, other: Metrics, within: float | None = None) -> list[str]:
-    """The columns in which two evaluations differ; what one of them lacks is no difference.
+    """The columns in which two evaluations differ; what one of them lacks is not a difference.
 
     within: how far numbers may be apart; None for what rounding on another machine may do to an
         evaluation of the same embeddings.

@@ -66,7 +66,7 @@ def stored_embeddings(
     if not path.exists():
         return _bundled(entry, trial, bundle)
     if not path.is_file():
-        raise VerificationError(f"{where} at {path} are no file")
+        raise VerificationError(f"{where} at {path} are not a file")
     found = file_sha256(path)
     if found != artefact.sha256:
         if of_another_submission(entry, leaderboard, found):
@@ -144,7 +144,9 @@ def _read(source: Path | bytes, where: str) -> dict[str, np.ndarray]:
     try:
         return load(source) if isinstance(source, bytes) else load_file(source)
     except (SafetensorError, TypeError, ValueError, KeyError) as error:
-        raise VerificationError(f"{where} are no safetensors file: {plain(str(error))}") from error
+        raise VerificationError(
+            f"{where} are not a safetensors file: {plain(str(error))}"
+        ) from error
 
 
 def _checked(tensors: dict[str, Any], entry: Entry, trial: Trial, where: str) -> StoredEmbeddings:

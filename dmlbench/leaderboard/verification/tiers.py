@@ -120,7 +120,7 @@ def of_another_submission(entry: Entry, leaderboard: Path, sha256: str) -> bool:
 
 
 def embeddings_path(leaderboard: Path, artefact: Artefact) -> Path | None:
-    """Where an entry's embeddings lie, or None for a path that leads out of the leaderboards."""
+    """Where an entry's embeddings are, or None for a path that leads out of the leaderboards."""
     out = resolved(leaderboard).parent.parent
     try:
         path = resolved(out / artefact.path)
@@ -132,7 +132,7 @@ def embeddings_path(leaderboard: Path, artefact: Artefact) -> Path | None:
 
 
 def _changed_since(entry: Entry, attestations: Sequence[Path]) -> list[str]:
-    """Embeddings that lie here, were written after the newest attestation, and are other ones."""
+    """Embeddings that are here, were written after the newest attestation, and are other ones."""
     leaderboard = attestations[0].parent.parent
     newest = max(path.stat().st_mtime_ns for path in attestations)
     changed = []

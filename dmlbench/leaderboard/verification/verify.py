@@ -50,7 +50,7 @@ def verify(
     embeddings: compute the metrics again from the stored embeddings, where they are here.
     rebuild: build every dataset that is on this machine, to compare labels and fingerprints with;
         without it only those that come with dmlbench are.
-    bundle: has embeddings that do not lie here.
+    bundle: has embeddings that are not here.
     watch: called with each file when it is done, before the checks across several files.
     Raises `UsageError` if there is no such folder, or for a file that cannot be an entry.
     """

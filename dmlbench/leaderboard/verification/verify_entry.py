@@ -38,8 +38,8 @@ class Verified:
 
     entry: None where the file could not be read as one, or is a published result or an attestation.
     tier: as it holds now.
-    recomputed: (split, seed) -> metrics from the embeddings that lie here.
-    notes: what a reader should know and is no failure.
+    recomputed: (split, seed) -> metrics from the embeddings that are here.
+    notes: what a reader should know, but is not a failure.
     labels_sha256: of the test labels beside the embeddings, by class split.
     """
 
@@ -67,7 +67,7 @@ def _verify_place(verified: Verified) -> None:
     if place != expected:
         verified.fail(
             "place",
-            f"it lies in {'/'.join(place)}; an entry on {expected[1]} under {expected[0]} lies in "
+            f"it is in {'/'.join(place)}; an entry on {expected[1]} under {expected[0]} belongs in "
             f"{'/'.join(expected)}, where `dmlbench leaderboard add` puts it",
         )
 
