@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+
+from dmlbench.cli.paths import PathType
 
 # One file serves them all: an option that a command does not have is left to the others.
 _COMMANDS = ("run", "plan", "tune")
@@ -22,7 +25,7 @@ def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--config",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=PathType(path_type=Path),
         is_eager=True,
         expose_value=False,
         callback=_read,
@@ -52,6 +55,8 @@ def _read(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
 
 def _table(path: Path) -> dict[str, Any]:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block
+            raise click.UsageError(f"{path} is not a regular file.")
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from error

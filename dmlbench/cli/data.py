@@ -10,11 +10,12 @@ from pathlib import Path
 import click
 
 from dmlbench.cli.options import json_option
+from dmlbench.cli.paths import PathType
 
 root_option = click.option(
     "--root",
     metavar="DIR",
-    type=click.Path(file_okay=False),
+    type=PathType(file_okay=False),
     help="Folder of the dataset, or the one above it.  [default: where `data list` says]",
 )
 

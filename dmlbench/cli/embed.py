@@ -10,18 +10,19 @@ import click
 
 from dmlbench.cli.completion import entries
 from dmlbench.cli.options import json_option, leaderboards_option, trial_options, without_option
+from dmlbench.cli.paths import PathType
 
 _QUIET_SECONDS = 30.0
 
 
 @click.command("embed")
 @click.argument("entry", shell_complete=entries)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PathType(path_type=Path))
 @click.option(
     "--out",
     metavar="FILE",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathType(dir_okay=False, path_type=Path),
     help="File to write: .safetensors, or .npy with a .csv of paths beside it.",
 )
 @trial_options

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dmlbench.cli.options import json_option
+from dmlbench.cli.paths import PathType
 
 if TYPE_CHECKING:
     from dmlbench.evaluate.scored import Scored
@@ -17,23 +18,23 @@ _FEW_CLASSES = 30
 
 
 @click.command("evaluate")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PathType(path_type=Path))
 @click.option(
     "--labels",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     help="Labels of the embeddings, where FILE has none: .npy, .csv or .parquet.",
 )
 @click.option(
     "--gallery",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     help="Embeddings to search; without it, each query searches the other queries.",
 )
 @click.option(
     "--gallery-labels",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     help="Labels of the gallery, where its file has none.",
 )
 @click.option(

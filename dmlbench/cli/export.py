@@ -9,6 +9,7 @@ import click
 
 from dmlbench.cli.completion import entries
 from dmlbench.cli.options import json_option, leaderboards_option, trial_options, without_option
+from dmlbench.cli.paths import PathType
 
 
 @click.command("export")
@@ -24,7 +25,7 @@ from dmlbench.cli.options import json_option, leaderboards_option, trial_options
     "--out",
     metavar="FILE",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathType(dir_okay=False, path_type=Path),
     help="File to write.",
 )
 @trial_options

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dmlbench.cli import completion
+from dmlbench.cli.paths import PathType
 from dmlbench.cli.renamed import RenamedOption
 
 
@@ -21,7 +22,7 @@ def leaderboards_option(*old_names: str) -> Callable[..., Any]:
         metavar="DIR",
         default="leaderboards",
         show_default=True,
-        type=click.Path(file_okay=False, path_type=Path),
+        type=PathType(file_okay=False, path_type=Path),
         help="Folder of the leaderboards.",
     )
 
@@ -263,7 +264,7 @@ _SETTINGS = [
     click.option(
         "--weights",
         metavar="FILE",
-        type=click.Path(exists=True, dir_okay=False),
+        type=PathType(exists=True, dir_okay=False),
         help="Start the backbone from this file: safetensors, or a state dict.",
     ),
     click.option(

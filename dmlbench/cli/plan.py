@@ -11,6 +11,7 @@ import click
 
 from dmlbench.cli.config_file import config_option, written
 from dmlbench.cli.options import json_option, read_request, request_options
+from dmlbench.cli.paths import PathType
 
 if TYPE_CHECKING:
     from dmlbench.plan.config import Configuration
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--write",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathType(dir_okay=False, path_type=Path),
     help="Write these options down for `dmlbench run --config FILE`.",
 )
 @json_option

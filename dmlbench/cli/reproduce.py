@@ -17,6 +17,7 @@ from dmlbench.cli.options import (
     verbosity_options,
     without_option,
 )
+from dmlbench.cli.paths import PathType
 from dmlbench.cli.renamed import RenamedOption
 from dmlbench.cli.resources import (
     cluster_options,
@@ -79,7 +80,7 @@ _CODES = {"equal": 0, "agrees": 0, "disagrees": 4, "inconclusive": 1}
 @click.option(
     "--scratch",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=PathType(file_okay=False, path_type=Path),
     help="Where to train.  [default: .trials in the leaderboards' folder; removed at the end, "
     "kept after an interruption to resume from]",
 )

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import stat
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from dmlbench.data.cache import CacheEntry
 from dmlbench.data.whole import MAX_ASPECT, WholeImages, stored_size
 from dmlbench.files import MACHINE_ERRNOS, resolved
 
+# Images with damaged EXIF data are decoded without them; Pillow's word on that names no file.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 DECODING = 3
 """Version of the decoding: any change of the pixels raises it."""
 

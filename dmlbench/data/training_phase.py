@@ -1,4 +1,4 @@
-"""The time during which a trial trains, when nothing in its process may load test images.
+"""The time during which a trial trains or embeds, when nothing in its process may load data.
 
 A loss that asks for a dataset by name is refused, and its trial fails even where it continues after
 the refusal. What reads files by itself cannot be stopped here (docs/trust.md).
@@ -42,6 +42,6 @@ def refuse_while_training(name: str) -> None:
 
 def _refusal(name: str) -> str:
     return (
-        f"the dataset {name} was asked for while the trial trained: whatever trains sees the "
-        f"training images that it is given and no others"
+        f"the dataset {name} was asked for while the trial trained or embedded: its components see "
+        f"the images that they are given and no others"
     )

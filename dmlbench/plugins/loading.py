@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import pluggy
@@ -69,6 +70,38 @@ def load_plugins(without: Collection[str] = ()) -> Registry:
             PluginRecord(entry.name, distribution, version, "ok", offers=_offers(offered))
         )
     return Registry(tuple(records), tuple(components), tuple(listeners))
+
+
+class LateRegistry(Registry):
+    """A registry that imports plugins when it is first asked, in the process that asks.
+
+    load: gives the registry.
+    """
+
+    def __init__(self, load: Callable[[], Registry]) -> None:
+        object.__setattr__(self, "_load", load)
+
+    @functools.cached_property
+    def _loaded(self) -> Registry:
+        return self._load()  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def plugins(self) -> tuple[PluginRecord, ...]:  # type: ignore[override]
+        return self._loaded.plugins
+
+    @property
+    def components(self) -> tuple[Registered, ...]:  # type: ignore[override]
+        return self._loaded.components
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:  # type: ignore[override]
+        return self._loaded.listeners
+
+
+def other_distributions(than: str) -> list[str]:
+    """The installed distributions with plugins, except one and dmlbench itself."""
+    entry_points = importlib.metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP)
+    return sorted({_distribution(entry) for entry in entry_points} - {than, "dmlbench"})
 
 
 def _load(

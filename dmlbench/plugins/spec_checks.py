@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dmlbench.errors import PluginError
-from dmlbench.hookspecs import Spec
+from dmlbench.hookspecs import LossSpec, Spec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 # Behind a prefix it may be the name of another library's class.
@@ -21,9 +21,12 @@ def check_spec(spec: Any, expected: type[Spec], where: str) -> None:
     if not isinstance(spec, expected):
         raise PluginError(f"{where} returned {spec!r:.80}, which is not a {expected.__name__}")
     for check in _CHECKS:
-        problem = check(spec)
+        try:
+            problem, name = check(spec), f"{expected.__name__} {spec.name!r:.80}"
+        except Exception as error:  # a value that cannot be compared, walked or even shown
+            name = expected.__name__
+            problem = f"a field has a value of no kind known: {type(error).__name__}: {error}"
         if problem:
-            name = f"{expected.__name__} {spec.name!r}"
             raise PluginError(f"{where} returned a bad {name}: {problem}")
 
 
@@ -53,6 +56,8 @@ def _defaults(spec: Spec) -> str | None:
         json.dumps(dict(spec.defaults), allow_nan=False)
     except (TypeError, ValueError) as error:
         return f"defaults must be JSON values: {error}"
+    if not all(isinstance(name, str) for name in spec.defaults):
+        return f"defaults must have names of parameters as keys, not {list(spec.defaults)!r:.80}"
     return None
 
 
@@ -110,6 +115,21 @@ def _range(name: str, tried: Any) -> str | None:
     return None
 
 
+def _plain_fields(spec: Spec) -> str | None:
+    """The fields that are true or false, a text or a number."""
+    for name in ("widens", "auxiliary", "transductive", "learns"):
+        value = getattr(spec, name, False)
+        if not isinstance(value, bool) and not (value is None and isinstance(spec, LossSpec)):
+            return f"{name} must be True or False, not {value!r:.80}"
+    family = getattr(spec, "family", "pair")
+    if not isinstance(family, str) or not _NAME.fullmatch(family):
+        return f"the family must be one word, not {family!r:.80}"
+    size = getattr(spec, "image_size", 1)
+    if type(size) is not int or size < 1:
+        return f"image_size must be a positive whole number, not {size!r:.80}"
+    return None
+
+
 def _own_fields(spec: Spec) -> str | None:
     """What only specs of one kind have."""
     problem = _condition("loss_lr_when", getattr(spec, "loss_lr_when", {}), spec)
@@ -127,8 +147,9 @@ def _own_fields(spec: Spec) -> str | None:
     if not isinstance(widens_with, Mapping) or not widens_with.keys() <= spec.defaults.keys():
         return f"widens_with must map parameters to values, not {widens_with!r:.80}"
     recall_at = getattr(spec, "recall_at", (1,))
-    if not all(isinstance(k, int) and k >= 1 for k in recall_at) or 1 not in recall_at:
-        return f"recall_at must be positive whole numbers with 1 among them, not {recall_at!r}"
+    known = isinstance(recall_at, tuple | list) and all(type(k) is int for k in recall_at)
+    if not known or min(recall_at, default=0) != 1:
+        return f"recall_at must be positive whole numbers with 1 among them, not {recall_at!r:.80}"
     return None
 
 
@@ -138,5 +159,6 @@ _CHECKS: tuple[Callable[[Spec], str | None], ...] = (
     _texts,
     _defaults,
     _search,
+    _plain_fields,
     _own_fields,
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,19 +23,27 @@ from dmlbench.data.split import hold_out_classes
 from dmlbench.data.subset import subset
 from dmlbench.data.training_data import TrainingData
 from dmlbench.data.transforms import TestTransform, TrainTransform
-from dmlbench.errors import DmlbenchError, UsageError
+from dmlbench.errors import PluginError, UsageError
 from dmlbench.leaderboard.entries.trial_result import BackboneMetadata
 from dmlbench.plan.config import Component, Configuration
 from dmlbench.plugins.components import create
 from dmlbench.plugins.loading import load_target
-from dmlbench.plugins.registry import Registry
+from dmlbench.plugins.registry import KINDS, Registry
 from dmlbench.plugins.sources import source_sha256
+from dmlbench.training.contracts import (
+    check_backbone,
+    check_combiner,
+    check_module,
+    head_dims_of,
+    read,
+)
+from dmlbench.training.embed import features_of
 from dmlbench.training.frozen_features import FrozenFeatures, Precomputed
 from dmlbench.training.model import EmbeddingModel
 from dmlbench.training.parts import TrainingModules
 from dmlbench.training.random_states import seed_for
 from dmlbench.training.reduction import ReducedByPca
-from dmlbench.training.step import LOSS_INPUTS, loss_input
+from dmlbench.training.step import LOSS_INPUTS
 
 Emit = Callable[[str, Mapping[str, Any]], None]
 
@@ -45,11 +54,14 @@ class BuiltTrial:
 
     parts: what is trained. images: (split, image set) -> what `parts` take for that split: the
         set itself, or its features under a frozen backbone.
+    features_alone: (image set, (1,) index) -> the features (1, F) of one of its images, by the
+        backbone itself.
     backbone_metadata: what the entry says of the backbone.
     """
 
     parts: TrainingModules
     images: Callable[[str, ImageSet], ImageSet]
+    features_alone: Callable[[ImageSet, np.ndarray], Tensor]
     backbone_metadata: BackboneMetadata
 
 
@@ -75,6 +87,7 @@ def build(
     given = configuration.backbone.params
     pretrained = bool(given.get("pretrained") or given.get("weights"))
     weights = weights_sha256(backbone) if pretrained or recipe.frozen else None
+    check_backbone(backbone, f"The backbone {configuration.backbone.id}")
     combiner, losses, head_dims = build_objective(
         configuration, registry, data, seed, backbone.num_features, refit
     )
@@ -102,9 +115,15 @@ def build(
     )
     for module in parts.modules().values():
         module.to(device)
+
+    def features_alone(images: ImageSet, row: np.ndarray) -> Tensor:
+        # A frozen backbone is not a part of what is trained.
+        return features_of(backbone.to(device).eval(), test_transform, recipe, device, images, row)
+
     return BuiltTrial(
         parts,
         features.image_set if recipe.frozen else lambda split, images: images,
+        features_alone,
         BackboneMetadata(
             num_parameters=sum(p.numel() for p in backbone.parameters()),
             num_features=backbone.num_features,
@@ -162,20 +181,18 @@ def build_combiner(
     combiner_params = configuration.combiner.params if configuration.combiner else {}
     item = registry.resolve("combiners", combiner_id)
     num_losses = len(configuration.losses)
-    try:
-        head_dims = load_target(item.spec.target, item.distribution).head_dims(
-            recipe.embedding_dim, num_losses, protocol.dim_budget
-        )
-    except ValueError as error:
-        raise UsageError(f"combiner {item.id}: {error}.") from error
+    what = f"The combiner {item.id}"
+    target = load_target(item.spec.target, item.distribution)
+    head_dims = head_dims_of(target, what, recipe.embedding_dim, num_losses, protocol.dim_budget)
     seed_for(seed, "combiner")
-    combiner = create(
+    built = create(
         item,
         combiner_params,
         num_losses=num_losses,
         head_dims=head_dims,
         embedding_dim=recipe.embedding_dim,
     )
+    combiner = check_combiner(built, what)
     if recipe.pca_dim:
         combiner = ReducedByPca(combiner, recipe.pca_dim, head_dims)
     return combiner, head_dims
@@ -184,17 +201,20 @@ def build_combiner(
 def check_inputs(configuration: Configuration, losses: Sequence[nn.Module], num_heads: int) -> None:
     """Refuse a loss that names no input or rate, and a head that would learn nothing."""
     for component, loss in zip(configuration.losses, losses, strict=True):
-        rate = getattr(loss, "learning_rate", None)
+        rate = read(loss, "learning_rate", f"The loss {component.id}")
         number = isinstance(rate, int | float) and not isinstance(rate, bool)
         if rate is not None and not (number and 0 < rate < math.inf):
             raise UsageError(
                 f"The loss {component.id} has learning_rate = {rate!r}; it must be a number above "
                 f"0, or None for the recipe's."
             )
-    takes = [loss_input(loss) for loss in losses]
+    takes = [
+        read(loss, "takes", f"The loss {component.id}", default=LOSS_INPUTS[0])
+        for component, loss in zip(configuration.losses, losses, strict=True)
+    ]
     for component, taken in zip(configuration.losses, takes, strict=True):
-        if taken not in LOSS_INPUTS:
-            raise UsageError(
+        if not isinstance(taken, str) or taken not in LOSS_INPUTS:
+            raise PluginError(
                 f"The loss {component.id} has takes = {taken!r}; "
                 f"it must be one of {', '.join(LOSS_INPUTS)}."
             )
@@ -214,12 +234,7 @@ def check_inputs(configuration: Configuration, losses: Sequence[nn.Module], num_
 def create_module(registry: Registry, kind: str, component: Component, **offers: Any) -> nn.Module:
     """Build a component from its parameters and the offers it asks for. Raises `DmlbenchError`."""
     built = create(registry.resolve(kind, component.id), component.params, **offers)
-    if not isinstance(built, nn.Module):
-        raise DmlbenchError(
-            f"{component.id} must build a torch.nn.Module, not {type(built).__name__}; "
-            f"tell its authors"
-        )
-    return built
+    return check_module(built, f"The {KINDS[kind]} {component.id}")
 
 
 def _made_from(

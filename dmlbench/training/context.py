@@ -50,21 +50,54 @@ def check_context(
     what: what the images are called in the message, such as "test".
     """
     evaluating(parts)
-    check_features(
-        embedded.features,
-        embedded.probes,
+    alone = embed_alone(
+        parts,
         lambda row: features_of(
             parts.model.backbone, parts.test_transform, recipe, parts.device, images, row
         ),
-        recipe,
+        embedded.probes,
+        embedded.features,
         what,
     )
-    alone = _each(
-        [lambda row=row: embedding_alone(parts, row[None]) for row in embedded.features],
+    together = embedded.embeddings[torch.from_numpy(embedded.probes)]
+    compare_alone(
+        (embedded.features, together), alone, embedded.probes, recipe, parts.device.type, what
+    )
+
+
+def embed_alone(
+    parts: TrainingModules,
+    features_alone: Callable[[np.ndarray], Tensor],
+    probes: np.ndarray,
+    features: Tensor,
+    what: str,
+) -> tuple[Tensor, Tensor]:
+    """Features (P, F) and embeddings (P, D) of the images `probes` (P,), one at a time.
+
+    parts: in evaluation mode. features_alone: (1,) index -> (1, F).
+    features: (P, F), those of a batch, of which the embeddings are made.
+    Raises `ContextDependent` where one image alone cannot be embedded.
+    """
+    found = _features_alone(features_alone, probes, what)
+    embeddings = _each(
+        [lambda row=row: embedding_alone(parts, row[None]) for row in features],
         what, "the embedding",
     )  # fmt: skip
-    together = embedded.embeddings[torch.from_numpy(embedded.probes)]
-    _compare(together, alone, _FLOAT32, what, "embeddings", embedded.probes)
+    return found, embeddings
+
+
+def compare_alone(
+    together: tuple[Tensor, Tensor],
+    alone: tuple[Tensor, Tensor],
+    probes: np.ndarray,
+    recipe: Recipe,
+    device_type: str,
+    what: str,
+) -> None:
+    """Raise `ContextDependent` where features (P, F) or embeddings (P, D) differ."""
+    rounding = _features_rounding(recipe, device_type)
+    _compare(together[0], alone[0], rounding, what, "features", probes)
+    _compare(together[1], alone[1], _FLOAT32, what, "embeddings", probes)
 
 
 def check_features(
@@ -79,14 +112,25 @@ def check_features(
     features: (P, F), of the images `probes` (P,) within a batch.
     features_alone: (1,) index -> (1, F), in evaluation mode.
     """
-    alone = _each(
+    alone = _features_alone(features_alone, probes, what)
+    rounding = _features_rounding(recipe, features.device.type)
+    _compare(features, alone, rounding, what, "features", probes)
+
+
+def _features_alone(
+    features_alone: Callable[[np.ndarray], Tensor], probes: np.ndarray, what: str
+) -> Tensor:
+    return _each(
         [lambda i=i: features_alone(np.array([i]))[0] for i in probes],
         what, "the backbone's features",
     )  # fmt: skip
+
+
+def _features_rounding(recipe: Recipe, device_type: str) -> float:
+    """By how much rounding may move features."""
     # On a GPU convolutions round float32 to TF32.
-    precision = "tf32" if features.device.type == "cuda" else "float32"
-    precision = "bfloat16" if recipe.precision == "bfloat16" else precision
-    _compare(features, alone, _ROUNDED.get(precision, _FLOAT32), what, "features", probes)
+    precision = "tf32" if device_type == "cuda" else "float32"
+    return _ROUNDED.get("bfloat16" if recipe.precision == "bfloat16" else precision, _FLOAT32)
 
 
 def _each(calls: list[Callable[[], Tensor]], what: str, thing: str) -> Tensor:
@@ -106,6 +150,11 @@ def _compare(
 ) -> None:
     if len(probes) < 2:
         return
+    if together.shape != alone.shape:
+        raise ContextDependent(
+            f"the {thing} of {what} images have {together.shape[1:].numel()} dimensions in a batch "
+            f"and {alone.shape[1:].numel()} alone"
+        )
     together, alone = together.double().cpu(), alone.double().cpu()
     scale = alone.norm(dim=1).median().clamp_min(1e-30)
     off = (together - alone).norm(dim=1) / scale  # (P,)

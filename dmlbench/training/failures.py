@@ -60,6 +60,7 @@ class MachineTrouble(DmlbenchError):
 
     def __init__(self, lacked: str) -> None:
         super().__init__(f"the machine failed it, not the configuration: {lacked}")
+        self.lacked = lacked
 
 
 def what_the_machine_lacked(error: BaseException) -> str | None:

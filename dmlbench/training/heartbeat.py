@@ -28,3 +28,8 @@ def enter(stage: str, patient: bool = False) -> None:
 def listen(listener: Listener) -> None:
     """Call `listener` at every sign in this process, often: it must be quick."""
     _listeners.append(listener)
+
+
+def listen_alone(listener: Listener) -> None:
+    """Call `listener` and nobody else: in a forked process, whose parent's listeners hear it."""
+    _listeners[:] = [listener]

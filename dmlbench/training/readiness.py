@@ -7,16 +7,17 @@ to be trained with it; their names come before what they, or their combiner, ref
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dmlbench.data.training_data import TrainingData
 from dmlbench.errors import DmlbenchError, PluginError, UsageError
-from dmlbench.plan.config import Configuration
+from dmlbench.plan.config import Component, Configuration
+from dmlbench.plan.identity import BUILT_IN
 from dmlbench.plan.labels import label
 from dmlbench.plugins.registry import Registry
 from dmlbench.training.build import build_objective
-from dmlbench.training.failures import log_traceback
+from dmlbench.training.failures import log_traceback, what_the_machine_lacked
 from dmlbench.training.trial import check
 
 
@@ -31,7 +32,7 @@ def dataset_errors(configuration: Configuration) -> Iterator[None]:
         raise UsageError(str(error)) from error
     except (Exception, SystemExit) as error:
         log_traceback()
-        raise DmlbenchError(
+        raise _kind_of(error, [configuration.dataset])(
             f"The dataset {configuration.dataset.id} cannot be loaded: {_error_text(error)}"
         ) from error
 
@@ -41,7 +42,7 @@ def check_buildable(configuration: Configuration, registry: Registry, data: Trai
     try:
         check(configuration, registry, data)
     except (Exception, SystemExit) as error:
-        message = _error_text(error)
+        message, blamed = _error_text(error), [configuration.backbone]
         if (
             _error_of(
                 # The dimension of the features matters to no check of parameters.
@@ -50,13 +51,27 @@ def check_buildable(configuration: Configuration, registry: Registry, data: Trai
             == message
         ):
             message = f"{label(configuration, registry)} cannot be trained: {message}"
+            combiner = [configuration.combiner] if configuration.combiner else []
+            blamed = [*configuration.losses, *combiner]
         elif not isinstance(error, DmlbenchError):
             message = f"The backbone {configuration.backbone.id} cannot be built: {message}"
         if not isinstance(error, DmlbenchError):
             log_traceback()
-        kinds = (UsageError, PluginError)
-        kind = next((kind for kind in kinds if isinstance(error, kind)), DmlbenchError)
-        raise kind(message) from error
+        raise _kind_of(error, blamed)(message) from error
+
+
+def _kind_of(error: BaseException, blamed: Sequence[Component]) -> type[DmlbenchError]:
+    """As what an error is raised again: that of a plugin's code as the plugin's.
+
+    blamed: the components one of which raised it.
+    """
+    for kind in (UsageError, PluginError):
+        if isinstance(error, kind):
+            return kind
+    foreign = any(component.distribution != BUILT_IN for component in blamed)
+    if isinstance(error, DmlbenchError) or not foreign or what_the_machine_lacked(error):
+        return DmlbenchError
+    return PluginError
 
 
 def _error_of(build: Callable[[], Any]) -> str | None:

@@ -17,6 +17,7 @@ from dmlbench.training.checkpoint import (
     write_checkpoint,
 )
 from dmlbench.training.train import TrainingProgress
+from dmlbench.training.trial_folder import TrialFolder
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,26 @@ def read_trained(path: Path) -> Trained | None:
     if found is not None and "facts" in found:  # their name before 0.2
         found["metadata"] = found.pop("facts")
     return None if found is None else Trained(**found)
+
+
+def trained_in(folder: TrialFolder) -> Trained:
+    """What a training left in the folder of its trial. Raises `DmlbenchError` where nothing is."""
+    trained = read_trained(folder.trained_file)
+    if trained is None:
+        raise DmlbenchError(
+            f"There is nothing to test: {folder.trained_file} is missing. Run the same command "
+            f"again."
+        )
+    return trained
+
+
+def check_same_data(trained: Trained, fingerprint: str) -> None:
+    """Raise `DmlbenchError` unless these are the data that were trained on."""
+    if fingerprint != trained.fingerprint:
+        raise DmlbenchError(
+            "The data changed between training and test. Run the same command again, which trains "
+            "on those that are there now."
+        )
 
 
 def course_of(first: TrainingProgress, again: TrainingProgress | None) -> dict[str, Any]:

@@ -6,20 +6,20 @@ process in which it trained is gone when the test images are loaded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from dmlbench.data.training_data import TrainingData
 from dmlbench.data.training_phase import training_phase
-from dmlbench.errors import DmlbenchError, TrialFailure, UsageError
+from dmlbench.errors import TrialFailure, UsageError
 from dmlbench.leaderboard.entries.dataset_metadata import DatasetMetadata
 from dmlbench.leaderboard.entries.origin import now
 from dmlbench.leaderboard.entries.trial import Cost, Trial
 from dmlbench.leaderboard.entries.trial_result import TrialMetadata, TrialResult, ValidationResult
 from dmlbench.plan.config import Configuration
 from dmlbench.plugins.registry import Registry
-from dmlbench.training import heartbeat
 from dmlbench.training.build import Emit, build, training_split
 from dmlbench.training.data_source import DataSource
 from dmlbench.training.embed_splits import Subject
@@ -32,7 +32,7 @@ from dmlbench.training.kept_weights import keep_weights
 from dmlbench.training.step_values import NotFinite
 from dmlbench.training.test_phase import test_phase
 from dmlbench.training.train_phase import TrainPhase
-from dmlbench.training.trained import read_trained
+from dmlbench.training.trained import check_same_data, trained_in
 from dmlbench.training.trial_folder import TrialFolder
 
 
@@ -95,39 +95,31 @@ def evaluate_trial(
     emit: Emit,
     cluster: bool = True,
     keep: bool = True,
+    scoring: DataSource | None = None,
 ) -> TrialResult:
-    """Test what `train_trial` left, in a process that has not trained; gives and records a result.
+    """Test what `train_trial` left, by processes that have not trained; gives and records a result.
 
-    source: of the class split that was trained on; gives the test images.
+    registry, source: of the components and the class split that was trained on; used in processes
+        that are forked from this one.
+    scoring: gives this process the labels by which it scores, from plugins of the dataset's
+        distribution alone; `source` where it is None.
     cluster: whether to compute NMI and AMI.
     keep: whether to leave the tested weights in the folder.
     Raises `DmlbenchError` where there is nothing to test, or the data are other ones than then.
     """
-    reset_peak_memory(device)
-    trained = read_trained(folder.trained_file)
-    if trained is None:
-        raise DmlbenchError(
-            f"There is nothing to test: {folder.trained_file} is missing. Run the same command "
-            f"again."
-        )
-    data = source.training()
-    if data.fingerprint != trained.fingerprint:
-        raise DmlbenchError(
-            "The data changed between training and test. Run the same command again, which trains "
-            "on those that are there now."
-        )
-    subject = Subject(configuration, registry, data, seed, device, trained.state)
-    heartbeat.enter("loading data", patient=True)
-    dataset = source.whole()
-    heartbeat.enter("embedding the test images")
+    scoring = source if scoring is None else scoring
+    subject = Subject(configuration, registry, source, seed, device, folder)
+    trained = trained_in(folder)
     try:
-        outcome = test_phase(subject, dataset, trained, folder, emit, cluster)
+        outcome = test_phase(subject, scoring, trained, folder, emit, cluster)
         if keep:
-            keep_weights(folder.weights_file, subject.state, outcome["embeddings"]["sha256"])
+            keep_weights(folder.weights_file, trained.state, outcome["embeddings"]["sha256"])
     except TrialFailure as failure:
         outcome = _failed(failure)
+    check_same_data(trained, scoring.training().fingerprint)
     metadata = TrialMetadata.model_validate(dict(trained.metadata))
-    return _record(folder, source, seed, metadata, device, outcome, trained.peak)
+    peaks = trained.peak, outcome.pop("peak", {})
+    return _record(folder, scoring, seed, metadata, device, outcome, peaks)
 
 
 def run_validation(
@@ -162,11 +154,11 @@ def _record(
     metadata: TrialMetadata,
     device: torch.device,
     outcome: dict[str, Any],
-    peak_in_training: Any = None,
+    peaks: Sequence[Mapping[str, int]] = (),
 ) -> TrialResult:
-    """Write how a trial ended."""
+    """Write how a trial ended. peaks: of memory, in other processes."""
     peak = peak_memory_bytes(device)
-    peak = {name: max(value, (peak_in_training or {}).get(name, 0)) for name, value in peak.items()}
+    peak = {n: max(value, *(other.get(n, 0) for other in peaks), 0) for n, value in peak.items()}
     split_metadata = source.training().split_metadata
     trial = Trial(
         split=source.split,

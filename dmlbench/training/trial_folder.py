@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from dmlbench.errors import DmlbenchError
+from dmlbench.errors import DmlbenchError, UsageError
 from dmlbench.files import write_atomically
 from dmlbench.leaderboard.entries.trial import trial_folder_name
 from dmlbench.leaderboard.entries.trial_result import TrialResult, ValidationResult
@@ -111,9 +111,21 @@ def entry_lock(out: Path, entry_id: str) -> Iterator[None]:
 
 
 def make_folder(out: Path, folder: Path) -> None:
-    """Make a folder under ``.trials``, and keep everything there out of git."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ignore = out / TRIALS / ".gitignore"
+    """Make a folder under ``.trials``, and keep everything there out of git.
+
+    Raises `UsageError` where ``.trials`` is a link that leads to no folder.
+    """
+    trials = out / TRIALS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if trials.is_symlink() and not os.path.isdir(trials):
+            raise UsageError(
+                f"{trials} is a link to {os.readlink(trials)}, which leads to no folder. Make that "
+                f"folder, or remove the link."
+            ) from error
+        raise
+    ignore = trials / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n")
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 
+import dmlbench
 from dmlbench.leaderboard.entries.attestation import (
     Attestation,
     AttestedTrial,
     write_attestation,
 )
 from dmlbench.leaderboard.entries.entry import Entry
-from dmlbench.leaderboard.entries.store import write_entry
+from dmlbench.leaderboard.entries.store import read_entry, write_entry
 from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.leaderboard.verification.drawing import drawn_trials, fresh_trials
 from dmlbench.leaderboard.verification.tiers import Tiers
@@ -124,6 +126,23 @@ def test_a_plugin_that_is_good_on_known_seeds_alone_is_not_confirmed(handmade, a
     verification = Tiers(folder).verification(entry)
     assert verification.tier == "checked"
     assert any("fresh seeds" in issue for issue in verification.issues)
+
+
+def test_class_splits_that_are_renamed_are_found(tiny, tmp_path):
+    """Splits 1 to 3 were trained, and the lucky ones 2 and 3 are submitted as 1 and 2."""
+    tiny["overrides"]["recipe.epochs"] = 1
+    request = {**tiny, "seeds": 1, "clustering": False}
+    dmlbench.run(["ms"], out=tmp_path, splits=[1, 2, 3], **request)
+    (file,) = (tmp_path / "zsl-v2" / "tiny").glob("*.json")
+    data = json.loads(file.read_text())
+    picked = data["trials"][1:]
+    for trial in picked:
+        # Without embeddings, as a proposal comes: their paths would tell as well.
+        trial.update(split=trial["split"] - 1, embeddings=None)
+    file.write_text(json.dumps({**data, "trials": picked}))
+    assert check_entry(read_entry(file)) == [], "by itself it holds"
+    (found,) = verify(file.parent, rebuild=True)
+    assert {failure.check for failure in found.failures} == {"fingerprint"}
 
 
 def invented(params: dict[str, float]) -> dict:

@@ -30,7 +30,7 @@ def attack(tiny, install_package, tmp_path):
     return carry_out
 
 
-@pytest.mark.parametrize("name", ["neighbours", "memory", "position"])
+@pytest.mark.parametrize("name", ["neighbours", "memory", "memory-outside", "position"])
 def test_a_combiner_that_mixes_images_fails_its_trial(attack, name):
     # Two batches of test images, of which the first has the 200 rows that `neighbours` waits for.
     trial, _ = attack(["ms", "supcon"], [name], dataset="tiny(classes=70)")
@@ -38,6 +38,52 @@ def test_a_combiner_that_mixes_images_fails_its_trial(attack, name):
     assert "what else is in the batch decides on them" in trial.reason
     # A validation set is smaller than 200: `neighbours` shows on the test images alone.
     assert ("the embeddings of test images" in trial.reason) == (name != "position")
+
+
+@pytest.mark.parametrize("name", ["labels", "scores"])
+def test_a_combiner_that_embeds_holds_no_label_and_does_not_score(attack, name):
+    """It walks all objects of its process, or replaces what compares and scores."""
+    honest, _ = attack(["ms", "supcon"], ["sum"])
+    attacking, _ = attack(["ms", "supcon"], [name])
+    assert attacking.status == "completed", attacking.reason
+    assert 0 < honest.metrics.map_at_r < 1 and attacking.metrics == honest.metrics
+
+
+def test_an_embedding_that_is_wider_in_the_test_fails_its_trial(attack):
+    trial, _ = attack(["ms", "supcon"], ["wider"])
+    assert trial.status == "failed"
+    assert trial.reason.startswith("the embeddings of test images have 16 dimensions in a batch")
+
+
+PATCHES_WHERE_IT_IS_IMPORTED = """
+    import os
+    from dmlbench.hookspecs import CombinerSpec, hookimpl
+
+    if os.getpid() != int(os.environ["ATTACKED_COMMAND"]):
+        import torch
+        from dmlbench.training import embed_splits, test_phase
+
+        measure = test_phase.retrieval
+        embed_splits.compare_alone = lambda *given: None
+        test_phase.retrieval = lambda embeddings, labels, **more: measure(
+            torch.nn.functional.one_hot(labels).float(), labels, **more
+        )
+
+    @hookimpl
+    def dmlbench_combiners():
+        return [CombinerSpec(
+            name="honest-looking", target="dmlbench.combiners.fixed:EqualSum", summary="An attack"
+        )]
+"""
+
+
+def test_what_a_plugin_replaces_where_it_is_imported_does_not_score(attack, install, monkeypatch):
+    monkeypatch.setenv("ATTACKED_COMMAND", str(os.getpid()))
+    honest, _ = attack(["ms", "supcon"], ["sum"])
+    install("patches-import", PATCHES_WHERE_IT_IS_IMPORTED)
+    attacking, _ = attack(["ms", "supcon"], ["honest-looking"])
+    assert attacking.status == "completed", attacking.reason
+    assert attacking.metrics == honest.metrics
 
 
 def test_who_says_that_he_adapts_is_ranked_apart(attack):

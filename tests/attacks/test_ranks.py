@@ -6,6 +6,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
@@ -13,6 +14,8 @@ from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import read_entries, submission_name
 from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.statistics.intervals import welch_difference
+from dmlbench.statistics.ranking import rank_ranges
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "leaderboards" / "zsl-v1" / "glyphs"
@@ -178,3 +181,58 @@ def test_a_number_raised_by_hand_loses_what_was_attested_of_it(published, tmp_pa
     # What was attested was attested of other content; the row is shown as nobody's finding.
     verification = Tiers(folder).verification(raised)
     assert verification.tier == "checked"
+
+
+NOISE = 0.023
+"""Standard deviation between seeds, as on the published board."""
+
+
+@pytest.fixture(scope="module")
+def best_of_fifty():
+    """Values (100 authors, 5 seeds): each tried fifty settings that are as good as each other."""
+    tried = 0.5 + NOISE * np.random.default_rng(0).normal(size=(100, 50, 5))
+    return np.array([of_author[of_author.mean(axis=1).argmax()] for of_author in tried])
+
+
+def test_the_best_of_fifty_equal_settings_is_luck_that_fresh_seeds_do_not_have(best_of_fifty):
+    """It gains a standard deviation: no check of the entry can tell. docs/trust.md has the numbers.
+
+    Fresh seeds give the level that is true, and some of the rows disagree with theirs.
+    """
+    assert best_of_fifty.mean() - 0.5 == pytest.approx(NOISE, abs=0.002)
+    fresh = 0.5 + NOISE * np.random.default_rng(1).normal(size=(100, 15))
+    differences = [
+        welch_difference(list(theirs), list(ours))
+        for theirs, ours in zip(fresh, best_of_fifty, strict=True)
+    ]
+    assert np.mean([d.mean for d in differences]) == pytest.approx(-NOISE, abs=0.003)
+    seen = np.mean([not d.includes_zero for d in differences])
+    assert 0.25 < seen < 0.5
+
+
+def test_the_luckiest_of_fifty_leads_an_equal_board_less_often_than_not(best_of_fifty):
+    """Among ten rows of which all are equal; 5 % would be the rate of a row that was not picked."""
+    rng = np.random.default_rng(2)
+    separated = []
+    for lucky in best_of_fifty:
+        board = np.vstack([lucky, 0.5 + NOISE * rng.normal(size=(9, 5))])
+        rows = [{(0, seed): float(v) for seed, v in enumerate(row)} for row in board]
+        separated.append(rank_ranges(rows)[0].high < 10)
+    assert 0.1 < np.mean(separated) < 0.4
+
+
+def test_the_fifty_show_where_they_were_tried_with_tune_and_are_marked_where_not(make_entry):
+    """Fifty tuning trials are more than the rows around it had: its lead is no finding."""
+    found = {
+        "kind": "row", "setting_sha256": "1" * 64, "code_sha256": "2" * 64, "budget": 50,
+        "seeds": [1000], "space": {"losses[0].margin": [0.1, 0.2]}, "sampler": "TPE",
+        "trials": [
+            {"params": {"losses[0].margin": 0.1}, "validation_map_at_r": 0.5, "reason": None,
+             "train_seconds": 1.0}
+        ] * 50,
+    }  # fmt: skip
+    frame = leaderboard_frame([make_entry("ms", [0.5] * 5, tuning=[found]), make_entry("a")])
+    assert dict(zip(frame["losses"], frame["tuning"], strict=True)) == {
+        "ms": "50 trials",
+        "a": None,
+    }

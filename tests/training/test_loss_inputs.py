@@ -5,7 +5,7 @@ from torch import nn
 from words import refused
 
 import dmlbench
-from dmlbench.errors import UsageError
+from dmlbench.errors import PluginError, UsageError
 from dmlbench.leaderboard.comparison.table import leaderboard_frame
 from dmlbench.leaderboard.views.describe import configuration_rows
 from dmlbench.leaderboard.views.table import shown_columns
@@ -25,8 +25,11 @@ class Taking(nn.Module):
 
 
 def test_an_input_that_there_is_not_is_refused():
-    with refused(UsageError, "'logits'"):
+    with refused(PluginError, "'logits'"):
         check_inputs(Configured, [Taking(), Taking("logits")], 1)
+    for takes in (5, ["embeddings"], object()):
+        with pytest.raises(PluginError, match="The loss some:two has takes = "):
+            check_inputs(Configured, [Taking(), Taking(takes)], 1)
 
 
 @pytest.mark.parametrize("rate", ["fast", 0, -0.1, True, float("nan"), float("inf")])

@@ -9,7 +9,7 @@ from dmlbench.data.training_phase import _Phase
 from dmlbench.plan.request import Request
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.planning import make_plan
-from dmlbench.training import heartbeat, test_phase, train_phase
+from dmlbench.training import heartbeat, train_phase
 from dmlbench.training.data_source import DataSource
 from dmlbench.training.trial import evaluate_trial, run_validation, train_trial
 
@@ -38,18 +38,13 @@ def test_only_loading_and_metrics_may_take_long_without_a_sign(arguments, monkey
             patience.append(patient)
 
     heartbeat.listen(listen)
-    during = {}
-    embed = test_phase.embed_splits
-    monkeypatch.setattr(
-        test_phase,
-        "embed_splits",
-        lambda *given: during.update(stage=stages[-1], patient=patience[-1]) or embed(*given),
-    )
     assert (
         train_trial(*arguments) is None and evaluate_trial(*arguments).trial.status == "completed"
     )
-    assert during == {"stage": "embedding the test images", "patient": False}
-    assert stages == ["loading data", "embedding the test images", "computing metrics"]
+    # Of the process that embeds all, of the one that embeds one by one, and of this one.
+    embeds = [("loading data", True), ("embedding the test images", False)]
+    of_this = [("loading data", True), ("computing metrics", True)]
+    assert list(zip(stages, patience, strict=True)) == [*embeds, *embeds, *of_this]
 
 
 def test_a_reduction_is_fitted_once_while_test_images_are_out_of_reach(arguments, monkeypatch):

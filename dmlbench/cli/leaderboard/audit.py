@@ -15,6 +15,7 @@ from dmlbench.cli.options import (
     verbosity_options,
     without_option,
 )
+from dmlbench.cli.paths import PathType
 from dmlbench.cli.renamed import RenamedOption, warn
 from dmlbench.cli.resources import (
     cluster_options,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command("audit")
-@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=PathType(path_type=Path))
 @leaderboards_option()
 @click.option(
     "--trials",

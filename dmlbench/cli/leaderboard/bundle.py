@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from dmlbench.cli.options import json_option, leaderboards_option
+from dmlbench.cli.paths import PathType
 from dmlbench.cli.renamed import former_argument
 
 
@@ -19,7 +20,7 @@ from dmlbench.cli.renamed import former_argument
     "target",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathType(path_type=Path, dir_okay=False),
     help="Archive to write; its name ends in .tar.",
 )
 @json_option

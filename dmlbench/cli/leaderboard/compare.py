@@ -10,6 +10,7 @@ import click
 
 from dmlbench.cli.completion import entries
 from dmlbench.cli.options import json_option, leaderboards_option
+from dmlbench.cli.paths import PathType
 
 
 @click.command("compare")
@@ -25,7 +26,7 @@ from dmlbench.cli.options import json_option, leaderboards_option
     help="Resamples of the bootstrap.",
 )
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a PNG, SVG or PDF."
+    "--plot", type=PathType(path_type=Path), metavar="FILE", help="Draw a PNG, SVG or PDF."
 )
 @json_option
 def compare_command(

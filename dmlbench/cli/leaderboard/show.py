@@ -9,6 +9,7 @@ import click
 
 from dmlbench.cli.leaderboard.filter_options import filter_options, read_filters
 from dmlbench.cli.options import leaderboards_option
+from dmlbench.cli.paths import PathType
 from dmlbench.cli.renamed import former_argument
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _GROUPS = 10
 @click.option("--markdown", "as_markdown", is_flag=True, help="Tables and verdicts as Markdown.")
 @click.option("--latex", "as_latex", is_flag=True, help="Tables for LaTeX, with booktabs.")
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a PNG, SVG or PDF."
+    "--plot", type=PathType(path_type=Path), metavar="FILE", help="Draw a PNG, SVG or PDF."
 )
 @click.option(
     "--over-datasets",

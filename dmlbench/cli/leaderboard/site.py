@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 
 from dmlbench.cli.options import json_option, leaderboards_option, without_option
+from dmlbench.cli.paths import PathType
 from dmlbench.cli.renamed import former_argument
 
 
 @click.command("site")
-@click.argument("site", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("site", metavar="DIR", type=PathType(path_type=Path))
 @former_argument("FOLDER")
 @leaderboards_option("FOLDER")
 @click.option("--by", default="map_at_r", metavar="METRIC", help="Rank by this metric (MAP@R).")
@@ -27,7 +28,7 @@ from dmlbench.cli.renamed import former_argument
 @click.option(
     "--config",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     help="Title, texts, logo and links of your own, as TOML.  [default: _site.toml in the "
     "leaderboards folder, if it is there]",
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dmlbench.cli.options import json_option, leaderboards_option
+from dmlbench.cli.paths import PathType
 from dmlbench.cli.renamed import RenamedOption, warn
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=PathType(path_type=Path))
 @leaderboards_option()
 @click.option(
     "--quick", is_flag=True, help="Only schema and invariants: no metric is computed again."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dmlbench.cli.options import json_option, leaderboards_option, without_option
+from dmlbench.cli.paths import PathType
 
 if TYPE_CHECKING:
     from dmlbench.leaderboard.entries.entry import Entry
@@ -23,12 +24,12 @@ _PIECE = 2 * 3600.0
 
 
 @click.command("plan")
-@click.argument("design", type=click.Path(path_type=Path))
+@click.argument("design", type=PathType(path_type=Path))
 @leaderboards_option()
 @click.option(
     "--pilot",
     metavar="DESIGN",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     help="Take variances and costs from the trials of this design instead.",
 )
 @without_option

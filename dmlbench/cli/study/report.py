@@ -8,15 +8,16 @@ from pathlib import Path
 import click
 
 from dmlbench.cli.options import json_option, leaderboards_option, without_option
+from dmlbench.cli.paths import PathType
 
 
 @click.command("report")
-@click.argument("design", type=click.Path(path_type=Path))
+@click.argument("design", type=PathType(path_type=Path))
 @leaderboards_option()
 @click.option(
     "--figures",
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=PathType(path_type=Path, file_okay=False, exists=True),
     help="Draw the figures as PNG into this folder.",
 )
 @without_option

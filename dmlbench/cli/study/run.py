@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from dmlbench.cli.options import leaderboards_option, verbosity_options, without_option
+from dmlbench.cli.paths import PathType
 from dmlbench.cli.resources import read_resources, resource_options
 from dmlbench.cli.tune import report_epoch, report_trial
 
 
 @click.command("run")
-@click.argument("design", type=click.Path(path_type=Path))
+@click.argument("design", type=PathType(path_type=Path))
 @leaderboards_option()
 @click.option(
     "--part",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dmlbench.errors import DmlbenchError
 from dmlbench.plan.config import Configuration, configuration_from_json
-from dmlbench.plugins.loading import load_plugins
+from dmlbench.plugins.loading import LateRegistry, load_plugins, other_distributions
 from dmlbench.running.executors.channel import JobEnd
 from dmlbench.running.executors.descriptors import open_standard_streams, redirect
 from dmlbench.running.executors.devices import found_device, found_devices, keep_only
@@ -157,14 +157,12 @@ class Job:
 
     def _result(self, folder: TrialFolder) -> dict[str, Any]:
         """What comes of a trial's folder, which this process holds."""
-        from dmlbench.training.trial import evaluate_trial, run_validation, train_trial
+        from dmlbench.training.trial import run_validation, train_trial
 
         kind = self.message["kind"]
         if kind == "test" and folder.trained_file.exists():
             # A result that is there nonetheless was not written by a test.
-            arguments = self._arguments(folder)
-            asked = {"cluster": self.message["clustering"], "keep": self.message["keep_weights"]}
-            return evaluate_trial(*arguments, **asked).model_dump()
+            return self._tested(folder)
         read = folder.read_validation if kind == "validation" else folder.read_result
         if finished := read():  # such as by another run, meanwhile
             return finished.model_dump()
@@ -172,6 +170,26 @@ class Job:
             return run_validation(*self._arguments(folder)).model_dump()
         failed = train_trial(*self._arguments(folder))
         return TRAINED if failed is None else failed.model_dump()
+
+    def _tested(self, folder: TrialFolder) -> dict[str, Any]:
+        """Test a trial. Nothing of a plugin is imported here, except that of the dataset."""
+        import torch
+
+        from dmlbench.training.trial import evaluate_trial
+
+        job, configuration = self.message, self._configuration()
+        # Which one it is the run has looked up: a GPU that is asked here cannot be used in a fork.
+        device = torch.device(keep_only(job["device"], job.get("visible")))
+        torch.set_num_threads(job["threads"])
+        registry = LateRegistry(lambda: load_plugins(job["without"]))
+        dataset = configuration.dataset.id.partition(":")[0]
+        for_labels = LateRegistry(lambda: load_plugins(other_distributions(dataset)))
+        split = job["split"]
+        return evaluate_trial(
+            configuration, job["seed"], registry, _source(configuration, registry, split), folder,
+            device, self._emit, cluster=job["clustering"], keep=job["keep_weights"],
+            scoring=_source(configuration, for_labels, split),
+        ).model_dump()  # fmt: skip
 
     def _arguments(self, folder: TrialFolder) -> tuple[Any, ...]:
         """What the functions of `dmlbench.training.trial` have in common."""

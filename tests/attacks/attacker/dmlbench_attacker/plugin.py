@@ -9,7 +9,15 @@ _COMBINERS = "dmlbench_attacker.combiners"
 
 @hookimpl
 def dmlbench_combiners():
-    attacks = {"neighbours": "Neighbours", "memory": "Memory", "position": "Position"}
+    attacks = {
+        "neighbours": "Neighbours",
+        "memory": "Memory",
+        "memory-outside": "MemoryOutside",
+        "position": "Position",
+        "labels": "Labels",
+        "scores": "Scores",
+        "wider": "Wider",
+    }
     return [
         *(
             CombinerSpec(name=name, target=f"{_COMBINERS}:{target}", summary="An attack")
