@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
+import hand_made
 import pytest
 
 import dmlbench
 from dmlbench.leaderboard.entries.attestation import (
-    Attestation,
-    AttestedTrial,
     write_attestation,
 )
 from dmlbench.leaderboard.entries.entry import Entry
@@ -28,43 +25,11 @@ def fresh_seeds(entry: Entry) -> list[int]:
     return [seed for _, seed in fresh_trials(entry, "salt", 5)]
 
 
-@pytest.fixture(scope="module")
-def handmade():
-    path = Path(__file__).parents[1] / "leaderboard" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("entries_by_hand", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def attest(handmade):
-    """An attestation of an entry with MAP@R by seed, as somebody would write it by hand."""
-
-    def make(entry: Entry, values: dict[int, float], **changes) -> Attestation:
-        trials = [
-            AttestedTrial(
-                seed=trial.seed, metrics=trial.metrics, reason=None, embeddings_sha256=None,
-                environment={},
-            )
-            for trial in handmade.make(map_at_r=[*values.values()], seeds=[*values]).trials
-        ]  # fmt: skip
-        fields = {
-            "schema_version": 1, "kind": "reproduced", "entry_id": entry.entry_id,
-            "entry_sha256": entry.content_sha256(), "who": "them", "made": "2026-01-02T03:04:05Z",
-            "dmlbench_version": "0.1.0", "code_sha256": "0" * 64, "fingerprint": None,
-            "trials": trials,
-        }  # fmt: skip
-        return Attestation(**(fields | changes))
-
-    return make
-
-
-def test_an_entry_copied_under_another_name_is_a_copy(handmade, tmp_path):
+def test_an_entry_copied_under_another_name_is_a_copy(tmp_path):
     """Somebody else's numbers, as those of a loss of one's own."""
-    original = handmade.make("triplet", VALUES, dataset="x", submitter="Ada")
-    mine = handmade.component("my-loss", distribution="my-losses", version="1.0")
-    copied = handmade.make([mine], VALUES, dataset="x", submitter="Eve")
+    original = hand_made.make("triplet", VALUES, dataset="x", submitter="Ada")
+    mine = hand_made.component("my-loss", distribution="my-losses", version="1.0")
+    copied = hand_made.make([mine], VALUES, dataset="x", submitter="Eve")
     assert check_entry(copied) == [], "by itself it holds"
     for entry in (original, copied):
         write_entry(tmp_path, entry)
@@ -75,54 +40,52 @@ def test_an_entry_copied_under_another_name_is_a_copy(handmade, tmp_path):
 
 @pytest.mark.parametrize("kind", ["audited", "reproduced", "confirmed"])
 @pytest.mark.parametrize("who", ["Eve", " EVE", "\uff25ve", "unnamed"])
-def test_attestations_that_an_author_forges_for_himself_count_for_nothing(
-    kind, who, handmade, attest, tmp_path
-):
-    entry = handmade.make(map_at_r=VALUES, dataset="x", submitter="Eve")
+def test_attestations_that_an_author_forges_for_himself_count_for_nothing(kind, who, tmp_path):
+    entry = hand_made.make(map_at_r=VALUES, dataset="x", submitter="Eve")
     folder = write_entry(tmp_path, entry).parent
     salt = None if kind == "reproduced" else "salt"
     seeds = fresh_seeds(entry) if kind == "confirmed" else range(5)
-    forged = attest(entry, dict(zip(seeds, VALUES, strict=True)), kind=kind, who=who, salt=salt)
+    forged = hand_made.attestation(
+        entry, dict(zip(seeds, VALUES, strict=True)), kind=kind, who=who, salt=salt
+    )
     write_attestation(folder, forged)
     assert Tiers(folder).verification(entry).tier == "checked"
 
 
 @pytest.mark.parametrize("kind", ["audited", "confirmed"])
-def test_an_attestation_of_trials_that_its_salt_does_not_draw_counts_for_nothing(
-    kind, handmade, attest, tmp_path
-):
+def test_an_attestation_of_trials_that_its_salt_does_not_draw_counts_for_nothing(kind, tmp_path):
     """The trials are the author's choice: the one that is true, or lucky seeds."""
-    entry = handmade.make(map_at_r=VALUES, dataset="x")
+    entry = hand_made.make(map_at_r=VALUES, dataset="x")
     folder = write_entry(tmp_path, entry).parent
     ((_, drawn),) = drawn_trials(entry, "salt", 1)
     if kind == "audited":
         chosen = {(drawn + 1) % 5: VALUES[(drawn + 1) % 5]}
     else:
         chosen = {seed: 0.52 for seed in (100_000, 100_001, 100_002)}
-    write_attestation(folder, attest(entry, chosen, kind=kind, salt="salt"))
+    write_attestation(folder, hand_made.attestation(entry, chosen, kind=kind, salt="salt"))
     assert Tiers(folder).verification(entry).tier == "checked"
 
 
-def test_one_forged_for_an_entry_does_not_hold_for_the_entry_as_it_was_changed(
-    handmade, attest, tmp_path
-):
-    entry = handmade.make(map_at_r=VALUES, dataset="x")
+def test_one_forged_for_an_entry_does_not_hold_for_the_entry_as_it_was_changed(tmp_path):
+    entry = hand_made.make(map_at_r=VALUES, dataset="x")
     folder = write_entry(tmp_path, entry).parent
-    write_attestation(folder, attest(entry, dict(enumerate(VALUES))))
+    write_attestation(folder, hand_made.attestation(entry, dict(enumerate(VALUES))))
     assert Tiers(folder).verification(entry).tier == "reproduced"
-    raised = handmade.make(map_at_r=[v + 0.05 for v in VALUES], dataset="x")
+    raised = hand_made.make(map_at_r=[v + 0.05 for v in VALUES], dataset="x")
     assert raised.entry_id == entry.entry_id
     assert Tiers(folder).verification(raised).tier == "checked"
 
 
-def test_a_plugin_that_is_good_on_known_seeds_alone_is_not_confirmed(handmade, attest, tmp_path):
+def test_a_plugin_that_is_good_on_known_seeds_alone_is_not_confirmed(tmp_path):
     """It reads the seed, and cheats on 0 to 4: trained again, they are what the entry says."""
-    entry = handmade.make(map_at_r=VALUES, dataset="x")
+    entry = hand_made.make(map_at_r=VALUES, dataset="x")
     folder = write_entry(tmp_path, entry).parent
-    write_attestation(folder, attest(entry, dict(enumerate(VALUES))))
+    write_attestation(folder, hand_made.attestation(entry, dict(enumerate(VALUES))))
     assert Tiers(folder).verification(entry).tier == "reproduced"
     fresh = dict(zip(fresh_seeds(entry), [0.31, 0.30, 0.32, 0.31, 0.3], strict=True))
-    write_attestation(folder, attest(entry, fresh, kind="confirmed", salt="salt", who="others"))
+    write_attestation(
+        folder, hand_made.attestation(entry, fresh, kind="confirmed", salt="salt", who="others")
+    )
     verification = Tiers(folder).verification(entry)
     assert verification.tier == "checked"
     assert any("fresh seeds" in issue for issue in verification.issues)
@@ -164,11 +127,13 @@ def invented(params: dict[str, float]) -> dict:
     }
 
 
-def test_an_invented_tuning_record_must_at_least_have_chosen_the_values_of_the_row(handmade):
+def test_an_invented_tuning_record_must_at_least_have_chosen_the_values_of_the_row():
     """One that does is not told from a true one: docs/trust.md says so."""
-    loss = handmade.component("triplet", params={"margin": 0.1})
-    row = handmade.make([loss], VALUES, dataset="x", tuning=[invented({"losses[0].margin": 0.1})])
+    loss = hand_made.component("triplet", params={"margin": 0.1})
+    row = hand_made.make([loss], VALUES, dataset="x", tuning=[invented({"losses[0].margin": 0.1})])
     assert check_entry(row) == []
-    other = handmade.make([loss], VALUES, dataset="x", tuning=[invented({"losses[0].margin": 0.2})])
+    other = hand_made.make(
+        [loss], VALUES, dataset="x", tuning=[invented({"losses[0].margin": 0.2})]
+    )
     (failure,) = check_entry(other)
     assert failure.check == "tuning" and "the best tuning trial has 0.2" in failure.message

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
+import hand_made
 import numpy as np
 import pytest
 
@@ -23,11 +23,7 @@ PUBLISHED = ROOT / "leaderboards" / "zsl-v1" / "glyphs"
 
 @pytest.fixture(scope="module")
 def make_entry():
-    path = ROOT / "tests" / "leaderboard" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("handmade_entries", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.make
+    return hand_made.make
 
 
 @pytest.fixture(scope="module")

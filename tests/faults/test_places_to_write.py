@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 from pathlib import Path
 
+import hand_made
 import pytest
 
 from dmlbench import files
 from dmlbench.cli import main
 from dmlbench.leaderboard.entries.store import write_entry
-
-spec = importlib.util.spec_from_file_location(
-    "hand_made", Path(__file__).parents[1] / "leaderboard" / "conftest.py"
-)
-hand_made = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(hand_made)
 
 
 @pytest.fixture

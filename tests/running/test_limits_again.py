@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
+import hand_made
 import pytest
 
 import dmlbench
@@ -23,12 +22,6 @@ from dmlbench.running.executors.confinement import Confinement
 from dmlbench.running.planning import Plan, PlannedTrial
 from dmlbench.running.reproduce import reproduce
 from dmlbench.running.runner import RunOutcome
-
-spec = importlib.util.spec_from_file_location(
-    "hand_made", Path(__file__).parents[1] / "leaderboard" / "conftest.py"
-)
-hand_made = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(hand_made)
 
 SLOW = """
     import os, time

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
+import hand_made
 import pytest
 
 import dmlbench
@@ -13,7 +12,6 @@ from dmlbench.cli import main
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.attestation import (
     Attestation,
-    AttestedTrial,
     read_attestation,
     write_attestation,
 )
@@ -27,31 +25,14 @@ from dmlbench.leaderboard.verification.verify import Tiers, tier, verify
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.reproduce import plan_again
 
-spec = importlib.util.spec_from_file_location(
-    "hand_made", Path(__file__).parents[1] / "leaderboard" / "conftest.py"
-)
-hand_made = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(hand_made)
 make = hand_made.make
 
 
 def attestation(entry, values, seeds=None, **changes) -> Attestation:
-    """Trained again with these MAP@R and Recall@1 20 points above, as in hand-made entries."""
-    again = make(map_at_r=values, seeds=seeds or list(range(len(values))))
-    trials = [
-        AttestedTrial(
-            seed=trial.seed, metrics=trial.metrics, reason=None, embeddings_sha256=None,
-            environment={},
-        )
-        for trial in again.trials
-    ]  # fmt: skip
-    fields = {
-        "schema_version": 1, "kind": "reproduced", "entry_id": entry.entry_id,
-        "entry_sha256": entry.content_sha256(), "who": "them", "made": "2026-01-02T03:04:05Z",
-        "dmlbench_version": "0.1.0", "code_sha256": "0" * 64, "fingerprint": None,
-        "trials": trials,
-    }  # fmt: skip
-    return Attestation(**(fields | changes))
+    """Trained again with these MAP@R, from seed 0 on where no seeds are given."""
+    return hand_made.attestation(
+        entry, dict(zip(seeds or range(len(values)), values, strict=True)), **changes
+    )
 
 
 @pytest.mark.parametrize(

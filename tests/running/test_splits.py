@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
+import hand_made
 import numpy as np
 import pytest
 import scipy.stats
@@ -18,8 +17,6 @@ from dmlbench.errors import UsageError
 from dmlbench.evaluate.retrieval import retrieval
 from dmlbench.leaderboard.comparison.compare import Located, compare
 from dmlbench.leaderboard.entries.attestation import (
-    Attestation,
-    AttestedTrial,
     write_attestation,
 )
 from dmlbench.leaderboard.entries.store import write_entry
@@ -33,11 +30,6 @@ from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.reproduce import plan_again, plan_fresh
 from dmlbench.statistics.bootstrap import class_difference
 
-spec = importlib.util.spec_from_file_location(
-    "hand_made", Path(__file__).parents[1] / "leaderboard" / "conftest.py"
-)
-hand_made = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(hand_made)
 make = hand_made.make
 
 
@@ -169,19 +161,8 @@ def over_splits(tmp_path):
     entry = type(entry).model_validate(entry.model_dump() | {"trials": trials})
 
     def confirmed(keys, values):
-        again = make(map_at_r=values).trials
-        trials = [
-            AttestedTrial(
-                split=split, seed=seed, metrics=trial.metrics, reason=None, environment={},
-                embeddings_sha256=None,
-            )
-            for (split, seed), trial in zip(keys, again, strict=True)
-        ]  # fmt: skip
-        return Attestation(
-            schema_version=1, kind="confirmed", entry_id=entry.entry_id, who="them", salt="salt",
-            entry_sha256=entry.content_sha256(), made="2026-01-02T03:04:05Z", fingerprint=None,
-            dmlbench_version="0.1.0", code_sha256="0" * 64, trials=trials,
-        )  # fmt: skip
+        by_trial = dict(zip(keys, values, strict=True))
+        return hand_made.attestation(entry, by_trial, kind="confirmed", salt="salt")
 
     return entry, write_entry(tmp_path, entry).parent, confirmed
 

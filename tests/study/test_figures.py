@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import hand_made
 import pytest
 from matplotlib import rc_context
 
@@ -17,15 +18,11 @@ from dmlbench.study.figures import plot_findings
 ROOT = Path(__file__).parents[2]
 
 
-def loaded(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-hand_made = loaded("hand_made", ROOT / "tests" / "leaderboard" / "conftest.py")
-simulation = loaded("study_simulation", ROOT / "benchmarks" / "study_simulation.py")
+spec = importlib.util.spec_from_file_location(
+    "study_simulation", ROOT / "benchmarks" / "study_simulation.py"
+)
+simulation = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(simulation)
 
 
 @pytest.fixture(scope="module")

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
+import hand_made
 import numpy as np
 import pytest
 from scipy import stats
 
 from dmlbench.leaderboard.entries.tuning import TuningRecord, TuningTrial
 from dmlbench.study.order import orders, training_course, tuning_course
-
-spec = importlib.util.spec_from_file_location(
-    "hand_made", Path(__file__).parents[1] / "leaderboard" / "conftest.py"
-)
-hand_made = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(hand_made)
 
 ROWS = ["a", "b", "c", "d"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
+import hand_made
 import numpy as np
 import pytest
 
@@ -15,11 +15,6 @@ from dmlbench.study.design import read_study
 from dmlbench.study.report import render_markdown, report_json
 
 ROOT = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location(
-    "hand_made", ROOT / "tests" / "leaderboard" / "conftest.py"
-)
-hand_made = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(hand_made)
 
 
 @pytest.fixture(scope="module")
