@@ -9,8 +9,9 @@ from typing import NamedTuple
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Trial
-from dmlbench.leaderboard.verification.checks import Failure, trial_marks
+from dmlbench.leaderboard.verification.checks import Failure
 from dmlbench.leaderboard.verification.fingerprints import dataset_key
+from dmlbench.leaderboard.verification.trial_checks import trial_marks
 
 
 class Clash(NamedTuple):
