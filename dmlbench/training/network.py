@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dmlbench.combiners.base import Combiner
-from dmlbench.data.decode import decode_file, resized, upright_rgb
+from dmlbench.data.decode import decode_file
+from dmlbench.data.rgb import resized, upright_rgb
 from dmlbench.data.transforms import TestTransform
 from dmlbench.data.whole import stored_size
 from dmlbench.errors import UsageError, VerificationError

@@ -10,7 +10,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from dmlbench.data import decode
-from dmlbench.data.decode import decode_files, decode_image, resized
+from dmlbench.data.decode import decode_files
+from dmlbench.data.rgb import decode_image, resized
 from dmlbench.data.subset import ImageView
 from dmlbench.data.whole import WholeImages, stored_size
 

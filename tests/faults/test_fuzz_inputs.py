@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dmlbench.cli import main
-from dmlbench.data.decode import decode_image
 from dmlbench.data.images import DatasetError, check_dataset
+from dmlbench.data.rgb import decode_image
 from dmlbench.datasets.folder import Folder
 from dmlbench.errors import DmlbenchError
 from dmlbench.plan.expressions import parse_assignment, parse_call, split_list

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dmlbench.data.decode import decode_image
 from dmlbench.data.images import DatasetError
+from dmlbench.data.rgb import decode_image
 from dmlbench.datasets.folder import Folder
 
 SIZE = 64

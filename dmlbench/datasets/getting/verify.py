@@ -100,7 +100,7 @@ def _repeats(listed: Sequence[ListedImage]) -> list[str]:
 
 
 def _undecodable(listed: Sequence[ListedImage], progress: Callable[[int, int], None]) -> list[str]:
-    from dmlbench.data.decode import decode_image, raise_if_of_machine
+    from dmlbench.data.rgb import decode_image, raise_if_of_machine
 
     def problem(item: ListedImage) -> str:
         try:
