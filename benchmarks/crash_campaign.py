@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
-import http.server
-import io
 import json
 import os
 import random
@@ -26,37 +23,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
+from crash_cases import Case, call, cases, command, served, unmount
 
-TRAINED = (
-    "--dataset glyphs(classes=24,images_per_class=6) --device cpu "
-    "--set recipe.epochs=4 --set recipe.batch.classes=6 --set recipe.batch.images=2 "
-    "--set recipe.input.size=16 --set recipe.input.resize=16 --set recipe.embedding_dim=8"
-).split()
 #: What differs between two trainings of the same numbers, by key, wherever it is.
 TIMES = {"cost", "environment", "finished_at", "made", "train_seconds", "entry_sha256"}
 KILLS_PER_ROUND = 5
-
-
-@dataclass(frozen=True)
-class Case:
-    """A command that writes.
-
-    arguments: the command line, given the round's folder.
-    prepare: makes a new folder ready.
-    """
-
-    arguments: Callable[[Path], list[str]]
-    prepare: Callable[[Path], None] = lambda folder: None
 
 
 @dataclass
@@ -79,16 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crashes-")))
         os.environ["DMLBENCH_CACHE"] = str(base / "cache")
         os.environ["OMP_NUM_THREADS"] = "1"
-        address = stack.enter_context(_served(base))
-        cases = _cases(base, address)
-        chosen = options.only.split(",") if options.only else list(cases)
+        address = stack.enter_context(served(base))
+        commands = cases(base, address)
+        chosen = options.only.split(",") if options.only else list(commands)
         draw = random.Random(options.seed)
         tallies = {name: Tally() for name in chosen}
         for index, name in enumerate(chosen):
             share = options.kills * (index + 1) // len(chosen) - options.kills * index // len(
                 chosen
             )
-            _campaign(name, cases[name], share, base, draw, tallies[name])
+            _campaign(name, commands[name], share, base, draw, tallies[name])
             tally = tallies[name]
             print(
                 f"{name:12} {tally.kills:4} kills in {tally.rounds:3} rounds, "
@@ -103,65 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if faults else 0
 
 
-def _cases(base: Path, address: str) -> dict[str, Case]:
-    board = base / "board"
-
-    def run(folder: Path) -> list[str]:
-        losses = ["--losses", "ms,proxy-anchor", "--seeds", "1", "--jobs", "2"]
-        return ["run", *losses, *TRAINED, "--leaderboards", str(folder / "out")]
-
-    def copy_board(folder: Path) -> None:
-        shutil.copytree(board, folder / "out")
-
-    def entry(folder: Path) -> str:
-        return str(min(folder.glob("out/*/*/*.json")))
-
-    _call(run(base / "first"))
-    shutil.copytree(base / "first" / "out", board)
-    return {
-        "run": Case(run),
-        "small-disk": Case(run, _mount),
-        "tune": Case(
-            lambda folder: [
-                *["tune", "--losses", "ms,triplet", "--combiner", "none", "--budget", "2"],
-                *TRAINED,
-                *["--jobs", "2", "--leaderboards", str(folder / "out")],
-            ]
-        ),
-        "reproduce": Case(
-            lambda folder: ["reproduce", entry(folder), "--device", "cpu"], copy_board
-        ),
-        "add": Case(
-            lambda folder: ["leaderboard", "add", str(board), "--leaderboards", str(folder / "out")]
-        ),
-        "verify": Case(
-            lambda folder: [
-                "leaderboard",
-                "verify",
-                "--leaderboards",
-                str(folder / "out"),
-                "--name",
-                "campaign",
-            ],
-            copy_board,
-        ),
-        "site": Case(
-            lambda folder: [
-                "leaderboard",
-                "site",
-                str(folder / "out"),
-                "--leaderboards",
-                str(board),
-            ]
-        ),
-        "data": Case(
-            lambda folder: [
-                *["data", "get", "inshop", "--root", str(folder / "out"), "--url", address]
-            ]
-        ),
-    }
-
-
 def _campaign(
     name: str, case: Case, kills: int, base: Path, draw: random.Random, tally: Tally
 ) -> None:
@@ -169,7 +87,7 @@ def _campaign(
     folder = base / f"{name}-whole"
     seconds, _ = _to_the_end(case, folder)
     expected = _content(folder / "out")
-    _unmount(folder)
+    unmount(folder)
     while tally.kills < kills:
         tally.rounds += 1
         folder = base / f"{name}-{tally.rounds}"
@@ -187,7 +105,7 @@ def _campaign(
             tally.faults.append(f"{where}: other content: {', '.join(differing[:5])}")
         if stray := _stray(folder) + _stray(base / "cache"):
             tally.faults.append(f"{where}: left over: {', '.join(stray[:5])}")
-        _unmount(folder)
+        unmount(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -201,7 +119,7 @@ def _to_the_end(case: Case, folder: Path) -> tuple[float, subprocess.CompletedPr
         )
     _wait_for_locks(folder)
     started = time.monotonic()
-    done = _call(case.arguments(folder))
+    done = call(case.arguments(folder))
     return time.monotonic() - started, done
 
 
@@ -210,21 +128,13 @@ def _make_ready(case: Case, folder: Path) -> None:
     case.prepare(folder)
 
 
-def _command(arguments: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "dmlbench", *arguments]
-
-
-def _call(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(_command(arguments), capture_output=True, text=True, timeout=900)
-
-
 def _start_and_kill(arguments: Sequence[str], seconds: float, draw: random.Random) -> int:
     """Start a command and kill it, or something that it started, at a random moment.
 
     seconds: how long it takes. Gives 1 where something was killed before the end.
     """
     process = subprocess.Popen(
-        _command(arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         process.wait(timeout=draw.uniform(0.05, 1.1) * seconds)
@@ -305,57 +215,6 @@ def _stray(folder: Path) -> list[str]:
         for path in folder.rglob("*")
         if path.name.endswith(signs) or path.name.startswith((".unpacking-", "unfinished-"))
     ]
-
-
-def _mount(folder: Path) -> None:
-    """A file system without room for a checkpoint."""
-    (folder / "out").mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder / "out")]
-    subprocess.run(command, check=True, timeout=60)
-
-
-def _unmount(folder: Path) -> None:
-    if os.path.ismount(folder / "out"):
-        subprocess.run(["umount", str(folder / "out")], check=False, timeout=60)
-
-
-@contextlib.contextmanager
-def _served(base: Path) -> Any:
-    """A small In-Shop, on a server that takes its time; gives its address."""
-    files = base / "served"
-    files.mkdir()
-    rows = []
-    with zipfile.ZipFile(files / "img.zip", "w") as archive:
-        for number, pixels in enumerate(
-            np.random.default_rng(0).integers(0, 256, (240, 24, 24, 3))
-        ):
-            item = number // 6
-            status = "train" if item < 20 else ("query", "gallery")[number % 2]
-            path = f"img/WOMEN/Dresses/id_{item:08d}/{number:02d}_1_front.jpg"
-            buffer = io.BytesIO()
-            Image.fromarray(pixels.astype(np.uint8)).save(buffer, "JPEG")
-            archive.writestr(path, buffer.getvalue())
-            rows.append(f"{path} id_{item:08d} {status}")
-    text = "\n".join([str(len(rows)), "image_name item_id evaluation_status", *rows]) + "\n"
-    (files / "list_eval_partition.txt").write_text(text)
-
-    class Slow(http.server.SimpleHTTPRequestHandler):
-        def copyfile(self, source: Any, outputfile: Any) -> None:
-            with contextlib.suppress(OSError):
-                while data := source.read(8192):
-                    outputfile.write(data)
-                    time.sleep(0.01)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    handler = functools.partial(Slow, directory=str(files))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
 
 
 if __name__ == "__main__":
