@@ -67,15 +67,16 @@ def board_data(
 def _in_order(frame: pandas.DataFrame) -> list[tuple[str, pandas.DataFrame, bool]]:
     """Key and rows of each group, and whether it is folded: a few rows beside larger groups.
 
-    What was measured comes first, then small groups, then published results.
+    What was measured comes first, by the present protocol before older ones and small groups after
+    larger ones; then published results.
     """
     groups = [(str(key), rows) for key, rows in frame.groupby("group", sort=False)]
     largest = max((len(rows) for _, rows in groups), default=0)
     few = {key for key, rows in groups if len(rows) <= _FEW_ROWS < largest}
 
-    def place(group: tuple[str, pandas.DataFrame]) -> tuple[bool, bool]:
+    def place(group: tuple[str, pandas.DataFrame]) -> tuple[bool, bool, bool]:
         key, rows = group
-        return rows.iloc[0]["source"] is not None, key in few
+        return rows.iloc[0]["source"] is not None, bool(protocol_note(rows)), key in few
 
     return [(key, rows, key in few) for key, rows in sorted(groups, key=place)]
 

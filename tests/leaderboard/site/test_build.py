@@ -20,6 +20,7 @@ from dmlbench.leaderboard.entries.store import write_entry
 from dmlbench.leaderboard.site.board_rows import ROW, board_rows
 from dmlbench.leaderboard.site.build import write_site
 from dmlbench.leaderboard.verification.tiers import Verification
+from dmlbench.plan.protocol import NOT_GUARDED
 
 
 class Reader(html.parser.HTMLParser):
@@ -233,6 +234,16 @@ def test_published_results_are_apart_without_rank_page_or_link(entries, tmp_path
     assert {path.stem for path in (tmp_path / "out" / "entries").iterdir()} == {
         entry.entry_id for entry in entries[:3]
     }
+
+
+def test_groups_of_an_older_protocol_come_after_and_say_so(make_entry, monkeypatch, tmp_path):
+    monkeypatch.setitem(NOT_GUARDED, "zsl-v1", "its trials were open")
+    new = make_entry(dataset="z-last", protocol="zsl-v2")
+    write_site([make_entry(dataset="a-first"), new], tmp_path / "out")
+    groups = json.loads(Reader(tmp_path / "out" / "index.html").data[0])["groups"]
+    assert [group["dataset"] for group in groups] == ["z-last", "a-first"]
+    assert groups[0]["cautions"] == [] and "were open" in groups[1]["cautions"][0]
+    assert not any("were open" in note for note in groups[1]["notes"])
 
 
 def test_several_submissions_of_one_configuration_have_a_page_each(make_entry, tmp_path):

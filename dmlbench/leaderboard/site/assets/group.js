@@ -162,8 +162,11 @@
       chart?.draw(rows);
     }
 
-    const title = element("h2", { id: `${id}-title` }, group.folded
-      ? group.dataset : element("a", { class: "here", href: `#${id}` }, group.dataset));
+    // Parameters and distribution are in small type.
+    const [, name, rest] = /^([^([]*)(.*)$/.exec(group.dataset);
+    const named = [name, rest ? element("small", { class: "params" }, rest) : ""];
+    const title = element("h2", { id: `${id}-title` }, ...(group.folded
+      ? named : [element("a", { class: "here", href: `#${id}` }, ...named)]));
     // Several tables of a dataset are told apart by their setting.
     const names = `${id}-title ${id}-about`;
     const section = element("section",

@@ -14,7 +14,7 @@
     const title = document.getElementById(`word-${word.dataset.tip}`);
     const body = text.cloneNode(true);
     for (const one of [body, ...body.querySelectorAll("[id]")]) one.removeAttribute("id");
-    tip.replaceChildren(element("strong", {}, title.textContent), " ", ...body.childNodes);
+    tip.replaceChildren(element("strong", {}, `${title.textContent}:`), " ", ...body.childNodes);
     tip.showPopover();
     const at = word.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = tip;
@@ -56,7 +56,7 @@
     if (event.target !== tip) hide();
   }, true);
 
-  /** A button that explains the word `name`, which the legend has under `id`; null if it has not. */
+  /** A button that explains the word `name`, which the legend has under `id`; null where not. */
   site.tip = function (id, name) {
     if (!document.getElementById(`term-${id}`)) return null;
     return element("button", {
