@@ -307,6 +307,7 @@ def measure_losses(bench: Bench) -> None:
 def command(bench: Bench, out: Path, *more: str) -> list[str]:
     """A run of the command line."""
     device = "cuda" if bench.device.type == "cuda" else str(bench.device)
+    more = (*more, "--set", "recipe.epochs=2") if bench.tiny else more
     arguments = [*more, "--dataset", bench.dataset, "--device", device, "--no-clustering", "-q"]
     return [sys.executable, "-m", "dmlbench", "run", *arguments, "--leaderboards", str(out)]
 

@@ -10,7 +10,7 @@ import click
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Trials at once.  [default: one per core, or one on each GPU]",
+    help="Trials at once.  [default: one per core, or on each GPU as many as pay and fit]",
 )
 device_option = click.option(
     "--device",

@@ -40,7 +40,8 @@ class Cluster:
 class Resources:
     """What a run may use: `jobs` trials at once, with `threads` threads each, on `device`.
 
-    jobs: None for as many as the processor has room for, or one on each GPU.
+    jobs: None for as many as the processor has room for, or on each GPU as many as pay and fit
+        (`dmlbench.running.executors.sharing`).
     device: as of `dmlbench.running.executors.devices.found_devices`: "cpu", "cuda" for every
         visible GPU, "cuda:1", "cuda:0,cuda:2", or "auto" for CUDA where it is there.
     clustering: whether to spend time on NMI and AMI; without, they are None, and nothing else

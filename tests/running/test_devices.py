@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 import dmlbench
 from dmlbench.errors import UsageError
-from dmlbench.running.executors import devices
+from dmlbench.running.executors import devices, local
 from dmlbench.running.executors.channel import RunEnd
 from dmlbench.running.executors.devices import found_device, found_devices, keep_only
 from dmlbench.running.executors.local import LocalExecutor
@@ -76,6 +77,38 @@ def test_devices_are_handed_out_a_trial_each_or_as_many_as_jobs_says(monkeypatch
     assert set(sent) == set(places) == used
     assert len(sent) == len(places) == 6
     assert max(max(counter.values()) for counter in at_once) == most
+
+
+@pytest.mark.parametrize(("jobs", "devices", "most"), [(None, 1, 3), (2, 1, 2), (None, 2, 1)])
+def test_a_gpu_takes_as_many_trials_as_pay_unless_jobs_or_device_say(
+    monkeypatch, jobs, devices, most
+):
+    class Paying:
+        level = 3
+
+        def __init__(self, *given):
+            pass
+
+    monkeypatch.setattr(local, "Sharing", Paying)
+    at_once = []
+    with LocalExecutor(1, 1) as executor:
+        executor.make_room(["cuda:0"] * devices, jobs, pending=9)
+        for _ in executor.run((number, BAD_JOB) for number in range(6)):
+            at_once.append(len(executor._running))
+    assert max(at_once) == most * devices
+
+
+def test_an_epoch_is_told_to_the_gpu_that_it_ran_on():
+    told = []
+    with LocalExecutor(1, 1) as executor:
+        executor._sharing = {"cuda:0": SimpleNamespace(level=1, epoch_finished=told.append)}
+        for place in ("cuda:0", "cuda:1"):
+            running = local._Running(None, None, place)
+            executor._watchdog.begin(place)
+            for kind in ("trial_started", "epoch_finished", "refit_epoch_finished"):
+                message = {"event": "progress", "kind": kind, "values": {}}
+                list(executor._take(place, running, message))
+    assert told == ["cuda:0", "cuda:0"]
 
 
 def test_a_run_says_where_each_trial_is(tiny, tmp_path):

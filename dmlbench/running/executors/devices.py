@@ -60,11 +60,15 @@ def keep_only(device: str, visible: str | None = None) -> str:
     kind, _, index = device.partition(":")
     if kind != "cuda" or not index:
         return device
-    if visible is None:
-        given = os.environ.get(_VISIBLE)
-        visible = given.split(",")[int(index)].strip() if given else index
-    os.environ[_VISIBLE] = visible
+    os.environ[_VISIBLE] = visible_name(device) if visible is None else visible
     return "cuda:0"
+
+
+def visible_name(device: str) -> str:
+    """What the driver calls a GPU: its number or id, where this process calls it ``cuda:1``."""
+    index = device.partition(":")[2]
+    given = os.environ.get(_VISIBLE)
+    return given.split(",")[int(index)].strip() if given else index
 
 
 def _require(name: str) -> None:

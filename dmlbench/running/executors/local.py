@@ -25,6 +25,7 @@ from dmlbench.running.executors.launchers import (
     launcher,
     worker_environment,
 )
+from dmlbench.running.executors.sharing import Sharing, gpu_memory
 from dmlbench.running.executors.watchdog import WARN_SECONDS, Watchdog
 from dmlbench.training.environment import available_cores
 
@@ -32,6 +33,9 @@ from dmlbench.training.environment import available_cores
 _GRACE_SECONDS = 10.0
 #: Pieces of up to 64 KiB: of a job at its turn, and of one whose process has ended.
 _READS, _LAST_READS = 16, 1024
+
+#: What a trial tells when an epoch is done.
+_EPOCHS = ("epoch_finished", "refit_epoch_finished")
 
 
 @dataclass
@@ -76,6 +80,8 @@ class LocalExecutor:
         self._launcher: Launcher | None = None
         # A place takes one job at a time, on its device; "" takes the one that the message names.
         self._places = [""] * processes
+        # Of GPUs that may take more than one trial.
+        self._sharing: dict[str, Sharing] = {}
         self._running: dict[str, _Running] = {}
         self._selector = selectors.DefaultSelector()
 
@@ -91,10 +97,16 @@ class LocalExecutor:
         self._selector.close()
 
     def make_room(self, devices: list[str], jobs: int | None, pending: int) -> None:
-        """Of `dmlbench.running.executors.events.Executor`: the devices are handed out in turn."""
+        """Of `dmlbench.running.executors.events.Executor`: the devices are handed out in turn.
+
+        Without `jobs` a GPU that is named once takes more trials as long as that pays.
+        """
         room = len(devices) if devices != ["cpu"] else max(1, available_cores() // self.threads)
         count = min(jobs or room, pending)
         self._places = [devices[index % len(devices)] for index in range(count)]
+        if jobs is None and devices != ["cpu"] and len(set(devices)) == len(devices):
+            most = max(1, available_cores() // self.threads // len(devices))
+            self._sharing = {place: Sharing(most, gpu_memory(place)) for place in self._places}
 
     def confinements(self) -> list[Confinement]:
         return [self._confined] if self._confined.sentence else []
@@ -143,14 +155,21 @@ class LocalExecutor:
             yield Event(job, "died", ended)
 
     def _hand_out(self, waiting: Iterator[Any]) -> None:
-        free = list(self._places)
-        for running in self._running.values():
-            free.remove(running.place)
-        for place in free:
+        for place in self._free_places():
             job = next(waiting, None)
             if job is None:
                 return
             self._start(*job, place)
+
+    def _free_places(self) -> list[str]:
+        """Where a job may start now."""
+        level = {place: sharing.level for place, sharing in self._sharing.items()}
+        turns = range(max(level.values(), default=1))
+        free = [place for turn in turns for place in self._places if turn < level.get(place, 1)]
+        for running in self._running.values():
+            if running.place in free:  # more run than are to, where fewer proved to be faster
+                free.remove(running.place)
+        return free
 
     def _start(self, job: Any, message: Mapping[str, Any], place: str) -> None:
         if self._launcher is None:
@@ -188,6 +207,8 @@ class LocalExecutor:
         if kind in ("done", "error"):
             running.ended = True
             self._watchdog.limit_to(name, _GRACE_SECONDS)
+        if kind == "progress" and message["kind"] in _EPOCHS and running.place in self._sharing:
+            self._sharing[running.place].epoch_finished(name)
         if kind in ("done", "error", "progress"):
             yield running.event(kind, message)
 
