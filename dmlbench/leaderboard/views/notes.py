@@ -38,21 +38,28 @@ def notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> list[s
 
 
 def short_notes(rows: pandas.DataFrame, by: str, hidden: Sequence[str] = ()) -> list[str]:
-    """The notes of a group in few lines; several problems of rows are only counted."""
+    """The notes of a group, three at most; several problems of rows are only counted."""
     if rows.iloc[0]["source"] is not None:
         return notes(rows, by, hidden)
-    protocol, shown = protocol_note(rows), _hidden_note(hidden)
+    protocol, problems = protocol_note(rows), _short_problems(rows)
+    ranks = "; ".join([*_rank_note(rows, by), *_splits_note(rows)])
+    # What a board could have shown is the least that a reader needs of one with problems.
+    left_out = not ranks or (protocol and problems and hidden)
+    return [*protocol, *problems, *([] if left_out else [ranks]), *_hidden_note(hidden)]
+
+
+def _short_problems(rows: pandas.DataFrame) -> list[str]:
+    """At most one line: the problem, if it is the only one and short, or how many there are."""
     problems = _problems(rows)
     if len(problems) == 1 and len(problems[0]) <= _LINE:
-        return [*protocol, *problems, *_rank_note(rows, by), *_splits_note(rows), *shown]
+        return problems
     counts = {
         "with failed trials": int(rows["failures"].map(bool).sum()),
         "with verification problems": int(rows["issues"].map(bool).sum()),
     }
     counted = [f"{count} row{'s' * (count > 1)} {what}" for what, count in counts.items() if count]
     why = "; `leaderboard show --explain` gives the reasons"
-    summary = [", ".join(counted) + why] if counted else []
-    return [*protocol, *summary, *_rank_note(rows, by), *_splits_note(rows), *shown]
+    return [", ".join(counted) + why] if counted else []
 
 
 def protocol_note(rows: pandas.DataFrame) -> list[str]:

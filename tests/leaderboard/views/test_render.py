@@ -168,6 +168,19 @@ def test_every_column_that_is_shown_is_explained_and_no_other(entries):
     assert "unverified, checked, recomputed, audited, reproduced, confirmed" in text
 
 
+@pytest.mark.parametrize("protocol", ["zsl-v1", "zsl-v2"])
+def test_at_most_three_notes_are_below_a_table(make_entry, protocol):
+    rows = board(functools.partial(make_entry, protocol=protocol))
+
+    def notes_in(**options):
+        return [line for line in shown(rows, 60, **options).splitlines() if line.startswith("!")]
+
+    few, every = notes_in(), notes_in(explain=True)
+    assert len(few) == 3 < len(every)
+    assert any("columns hidden" in line for line in few)
+    assert any("ranked" in line for line in few) == (protocol == "zsl-v2")
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 190])
 def test_no_line_is_too_long_and_no_number_broken(entries, width):
     lines = shown(entries, width=width).splitlines()
@@ -429,7 +442,8 @@ def test_latex_prints_no_lead_bold_that_may_be_chance(make_entry):
     assert r"\textbf" not in text and "No row is significantly better than every other" in text
 
 
-def test_rows_that_are_left_out_keep_their_part_in_ranks(entries):
+def test_rows_that_are_left_out_keep_their_part_in_ranks(make_entry):
+    entries = board(functools.partial(make_entry, protocol="zsl-v2"))
     frame = leaderboard_frame(entries)
     file = io.StringIO()
     console = Console(file=file, width=120)
