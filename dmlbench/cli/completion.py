@@ -131,7 +131,7 @@ def _starting(
 
 
 def _last_of_list(typed: str) -> tuple[str, str | None]:
-    """What stands before the last name of a list, and what is typed of that name.
+    """What is before the last name of a list, and what is typed of that name.
 
     None in place of the latter inside brackets, where parameters are typed.
     """

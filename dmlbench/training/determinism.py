@@ -1,4 +1,4 @@
-"""Operations of a GPU that add in a fixed order, so that a trial gives the same numbers twice."""
+"""Operations of a GPU that add in a fixed order, so a trial gives the same numbers twice."""
 
 from __future__ import annotations
 

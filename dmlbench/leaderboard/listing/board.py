@@ -1,4 +1,4 @@
-"""A listing laid out as a table: group after group, so that memory holds one of them."""
+"""A listing laid out as a table: group after group, so memory holds one of them."""
 
 from __future__ import annotations
 

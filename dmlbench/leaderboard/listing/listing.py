@@ -34,7 +34,7 @@ class Listing:
     """The entries under a folder, by group.
 
     folder: a leaderboard, a protocol's folder or the root of all. problems: a line for each file
-    that is no entry, which names it and says why. groups: key -> rows, in the order in which a
+    that is not an entry, which names it and says why. groups: key -> rows, in the order in which a
     person looks for them; the rows by entry id.
     """
 

@@ -96,7 +96,7 @@ def read_files(folder: Path, paths: Sequence[str]) -> Iterator[list[Found]]:
     """Read files of entries, in batches; paths: from the folder.
 
     Many are read by several processes where the system can fork; each batch is packed before it is
-    handed over, so that memory holds no more than a few.
+    handed over, so memory holds no more than a few.
     """
     batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
     work = [(folder, batch) for batch in batches]

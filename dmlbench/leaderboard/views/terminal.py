@@ -92,7 +92,7 @@ def _wrap(text: str, width: int) -> str:
             line, gap, lines, piece = "", "", [*lines, piece[:width]], piece[width:]
         if line and cell_len(line + gap + piece) > width:
             lines.append(line)
-            # What goes on is set in, so that it is not taken for a row of its own.
+            # What continues is indented, so it is not taken for a row of its own.
             line = " " * (cell_len(piece) < width) + piece
         else:
             line += gap + piece
