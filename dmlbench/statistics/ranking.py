@@ -36,6 +36,8 @@ _WILD = 0.15
 _TELLING = 0.5
 # Share of the estimated prior degrees of freedom that is used.
 _PRIOR = 0.5
+# Pairs of rows that the smallest difference is computed from.
+_MANY_PAIRS = 200_000
 # Degrees of freedom of a prior that the data say is exact.
 _EXACT = 1e4
 
@@ -66,11 +68,8 @@ def rank_ranges(
         [(1, 2), (1, 2), (3, 3)]
     """
     signs = separations(rows, of)
-    above, below = (signs < 0).sum(axis=1), (signs > 0).sum(axis=1)
-    return [
-        RankRange(1 + int(better), signs.shape[1] - int(worse))
-        for better, worse in zip(above, below, strict=True)
-    ]
+    above, below, count = (signs < 0).sum(axis=1), (signs > 0).sum(axis=1), signs.shape[1]
+    return [RankRange(1 + int(b), count - int(w)) for b, w in zip(above, below, strict=True)]
 
 
 def separations(
@@ -86,14 +85,32 @@ def separations(
     if len(configurations) < 2:
         return found
     tests = _tests(_units(rows))
-    differences, p_values = tests.means, tests.p_values()
-    members = [[i for i, key in enumerate(keys) if key == c] for c in configurations]
-    for row, key in enumerate(keys):
-        others = [c for c, name in enumerate(configurations) if name != key]
-        ps = np.array([p_values[row, members[c]].max() for c in others])
-        signs = np.array([_common_sign(differences[row, members[c]]) for c in others])
-        found[row, others] = np.where(_holm_rejects(ps, LEVEL), signs, 0)
+    largest, common = tests.p_values(), np.sign(tests.means).astype(np.int8)
+    of_row = _numbered(keys)
+    if len(configurations) < len(keys):
+        largest, common = _of_configurations(largest, common, of_row, len(configurations))
+    for row, own in enumerate(of_row):
+        others = np.arange(len(configurations)) != own
+        rejected = _holm_rejects(largest[row, others], LEVEL)
+        found[row, others] = np.where(rejected, common[row, others], 0)
     return found
+
+
+def _numbered(keys: Sequence[Hashable]) -> np.ndarray:
+    places = {name: c for c, name in enumerate(dict.fromkeys(keys))}
+    return np.array([places[key] for key in keys])
+
+
+def _of_configurations(
+    p_values: np.ndarray, signs: np.ndarray, of_row: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """From those of every two rows, (n, C) the largest p-value and the sign that all have."""
+    shape = len(of_row), count
+    largest, low, high = np.zeros(shape), np.full(shape, 1), np.full(shape, -1)
+    np.maximum.at(largest.T, of_row, p_values.T)
+    np.minimum.at(low.T, of_row, signs.T)
+    np.maximum.at(high.T, of_row, signs.T)
+    return largest, np.where(low == high, low, 0)
 
 
 def smallest_difference(
@@ -118,13 +135,14 @@ def smallest_difference(
     values = _units(rows)
     tests, noise = _tests(values), _spread(values).own
     typical = noise <= _TYPICAL * np.median(noise)
-    first, second = np.triu_indices(len(rows), 1)
-    apart = np.array([keys[i] != keys[j] for i, j in zip(first, second, strict=True)])
-    used = apart & typical[first] & typical[second] & (tests.counts[first, second] > 1)
-    if not used.any():
+    of_row = _numbered(keys)
+    used = (of_row[:, None] != of_row) & typical[:, None] & typical & (tests.counts > 1)
+    pairs = np.flatnonzero(np.triu(used, 1))
+    if not len(pairs):
         return None
-    errors = tests.errors[first, second][used]
-    freedoms = tests.freedoms[first, second][used]
+    # Of very many, as many evenly spaced ones say the same.
+    pairs = pairs[:: max(1, len(pairs) // _MANY_PAIRS)]
+    errors, freedoms = tests.errors.ravel()[pairs], tests.freedoms.ravel()[pairs]
     error = float(np.sqrt(np.mean(errors**2)))
     if error <= ROUNDING:
         return 0.0
@@ -190,7 +208,7 @@ class _Tests:
 
         exact = self.errors <= ROUNDING
         p_values = 2 * stdtr(self.freedoms, -np.abs(self.means) / np.where(exact, 1, self.errors))
-        p_values = np.where(exact, np.where(np.abs(self.means) <= ROUNDING, 1.0, 0.0), p_values)
+        p_values = np.where(exact, 1.0 * (np.abs(self.means) <= ROUNDING), p_values)
         return np.where(self.counts < 2, 1.0, p_values)
 
 
@@ -209,13 +227,19 @@ def _units(rows: Sequence[Mapping[Key, float]]) -> np.ndarray:
 
 def _tests(values: np.ndarray) -> _Tests:
     """Every two of the rows (n, U), compared over their common units."""
-    paired = values[:, None] - values[None]  # (n, n, U)
-    there = np.isfinite(paired)
-    common = there.sum(axis=2)
-    paired = np.where(there, paired, 0.0)
+    # Unit by unit: (n, n, U) of a few thousand rows is more than memory holds.
+    there = np.isfinite(values)
+    filled = np.where(there, values, 0.0)
+    common = there.astype(np.int32) @ there.T.astype(np.int32)
     counts = np.maximum(common, 2)
-    means = paired.sum(axis=2) / counts
-    own = (np.where(there, paired - means[..., None], 0.0) ** 2).sum(axis=2) / (counts - 1)
+    means = np.zeros(common.shape)
+    for unit, has in zip(filled.T, there.T, strict=True):
+        means += _apart(unit, has)
+    means /= counts
+    own = np.zeros(common.shape)
+    for unit, has in zip(filled.T, there.T, strict=True):
+        own += (_apart(unit, has) - means * (has[:, None] & has)) ** 2
+    own /= counts - 1
     if len(values) < _FEWEST_ROWS:
         variances, freedoms = own, counts - 1.0
     else:
@@ -230,6 +254,11 @@ def _tests(values: np.ndarray) -> _Tests:
         weight = (counts - 1) / (counts - 1 + spread.borrowed)
         variances = np.maximum(variances, (1 - weight) * variances + weight * own)
     return _Tests(means, np.sqrt(variances / counts), freedoms, common)
+
+
+def _apart(unit: np.ndarray, has: np.ndarray) -> np.ndarray:
+    """The differences (n, n) in one unit; 0 where not both of two rows have a value."""
+    return (unit[:, None] - unit) * (has[:, None] & has)
 
 
 def _spread(values: np.ndarray) -> _Spread:
@@ -310,11 +339,6 @@ def _inverse_trigamma(value: float) -> float:
         if abs(step) < 1e-10 * x:
             break
     return x
-
-
-def _common_sign(differences: np.ndarray) -> int:
-    signs = set(np.sign(differences).astype(int).tolist())
-    return signs.pop() if len(signs) == 1 else 0
 
 
 def _holm_rejects(p_values: np.ndarray, level: float) -> np.ndarray:
