@@ -8,25 +8,15 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.completion import entries
-from dmlbench.cli.options import json_option, leaderboards_option, trial_options, without_option
+from dmlbench.cli.options import json_option, trained_model_options, without_option
 from dmlbench.cli.paths import PathType
 
 _QUIET_SECONDS = 30.0
 
 
 @click.command("embed")
-@click.argument("entry", shell_complete=entries)
+@trained_model_options("File to write: .safetensors, or .npy with a .csv of paths beside it.")
 @click.argument("folder", type=PathType(path_type=Path))
-@click.option(
-    "--out",
-    metavar="FILE",
-    required=True,
-    type=PathType(dir_okay=False, path_type=Path),
-    help="File to write: .safetensors, or .npy with a .csv of paths beside it.",
-)
-@trial_options
-@leaderboards_option()
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 @without_option
 @json_option

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,26 +18,17 @@ if TYPE_CHECKING:
 _FEW_CLASSES = 30
 
 
+def _file_option(name: str, text: str) -> Callable[..., Any]:
+    return click.option(name, metavar="FILE", type=PathType(path_type=Path), help=text)
+
+
 @click.command("evaluate")
 @click.argument("file", type=PathType(path_type=Path))
-@click.option(
-    "--labels",
-    metavar="FILE",
-    type=PathType(path_type=Path),
-    help="Labels of the embeddings, where FILE has none: .npy, .csv or .parquet.",
+@_file_option("--labels", "Labels of the embeddings, where FILE has none: .npy, .csv or .parquet.")
+@_file_option(
+    "--gallery", "Embeddings to search; without it, each query searches the other queries."
 )
-@click.option(
-    "--gallery",
-    metavar="FILE",
-    type=PathType(path_type=Path),
-    help="Embeddings to search; without it, each query searches the other queries.",
-)
-@click.option(
-    "--gallery-labels",
-    metavar="FILE",
-    type=PathType(path_type=Path),
-    help="Labels of the gallery, where its file has none.",
-)
+@_file_option("--gallery-labels", "Labels of the gallery, where its file has none.")
 @click.option(
     "--label-column",
     metavar="NAME",

@@ -7,13 +7,10 @@ from pathlib import Path
 
 import click
 
-from dmlbench.cli.completion import entries
-from dmlbench.cli.options import json_option, leaderboards_option, trial_options, without_option
-from dmlbench.cli.paths import PathType
+from dmlbench.cli.options import json_option, trained_model_options, without_option
 
 
 @click.command("export")
-@click.argument("entry", shell_complete=entries)
 @click.option(
     "--format",
     "kind",
@@ -21,15 +18,7 @@ from dmlbench.cli.paths import PathType
     required=True,
     help="What to write.",
 )
-@click.option(
-    "--out",
-    metavar="FILE",
-    required=True,
-    type=PathType(dir_okay=False, path_type=Path),
-    help="File to write.",
-)
-@trial_options
-@leaderboards_option()
+@trained_model_options("File to write.")
 @without_option
 @json_option
 def export_command(

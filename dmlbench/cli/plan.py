@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dmlbench.cli.config_file import config_option, written
-from dmlbench.cli.options import json_option, read_request, request_options
+from dmlbench.cli.options import json_option
 from dmlbench.cli.paths import PathType
+from dmlbench.cli.request_options import read_request, request_options
 
 if TYPE_CHECKING:
     from dmlbench.plan.config import Configuration

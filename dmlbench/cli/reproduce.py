@@ -11,14 +11,13 @@ from dmlbench.cli.completion import entries
 from dmlbench.cli.options import (
     json_option,
     leaderboards_option,
-    read_seeds,
-    read_splits,
     unconfined_option,
     verbosity_options,
     without_option,
 )
 from dmlbench.cli.paths import PathType
 from dmlbench.cli.renamed import RenamedOption
+from dmlbench.cli.request_options import read_seeds, read_splits
 from dmlbench.cli.resources import (
     cluster_options,
     device_option,

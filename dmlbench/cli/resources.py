@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
+
+from dmlbench.cli.options import together
 
 jobs_option = click.option(
     "--jobs",
@@ -32,7 +33,8 @@ deterministic_option = click.option(
     help="On a GPU: operations that give the same numbers twice, or the fastest. Recorded in the "
     "entry.",
 )
-_CLUSTER = [
+#: The options that `read_cluster` reads.
+cluster_options = together(
     click.option(
         "--executor",
         type=click.Choice(["local", "ray"]),
@@ -51,8 +53,9 @@ _CLUSTER = [
         type=click.FloatRange(0, 1, min_open=True),
         help="With --executor ray: the part of a GPU that a trial takes.  [default: 1]",
     ),
-]
-_RESOURCES = [
+)
+#: The options that say what a command may use.
+resource_options = together(
     jobs_option,
     click.option(
         "--threads",
@@ -63,23 +66,9 @@ _RESOURCES = [
     ),
     device_option,
     deterministic_option,
-    *_CLUSTER,
+    cluster_options,
     timeout_option,
-]
-
-
-def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that `read_cluster` reads."""
-    for option in reversed(_CLUSTER):
-        command = option(command)
-    return command
-
-
-def resource_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say what a command may use."""
-    for option in reversed(_RESOURCES):
-        command = option(command)
-    return command
+)
 
 
 def read_cluster(executor: str, address: str | None, gpus_per_trial: float | None) -> Any:

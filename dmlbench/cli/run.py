@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from dmlbench.cli.config_file import config_option
-from dmlbench.cli.options import json_option, read_request, request_options, verbosity_options
+from dmlbench.cli.options import json_option, verbosity_options
 from dmlbench.cli.renamed import RenamedOption
+from dmlbench.cli.request_options import read_request, request_options
 from dmlbench.cli.resources import read_resources, resource_options
 
 

@@ -9,13 +9,8 @@ from typing import Any
 import click
 
 from dmlbench.cli.config_file import config_option
-from dmlbench.cli.options import (
-    json_option,
-    read_request,
-    read_seeds,
-    tuning_options,
-    verbosity_options,
-)
+from dmlbench.cli.options import json_option, verbosity_options
+from dmlbench.cli.request_options import read_request, read_seeds, tuning_options
 from dmlbench.cli.resources import read_resources, resource_options
 from dmlbench.plan.search_space import BUDGET, TUNING_SEEDS
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from dmlbench.cli import main
-from dmlbench.cli.options import read_request, request_options
+from dmlbench.cli.request_options import read_request, request_options
 
 
 def request(*arguments):

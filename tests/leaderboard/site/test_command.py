@@ -8,7 +8,7 @@ import click
 import pytest
 from words import refused
 
-from dmlbench.cli.options import read_request, request_options
+from dmlbench.cli.request_options import read_request, request_options
 from dmlbench.errors import UsageError
 from dmlbench.leaderboard.entries.trial_result import TrialResult
 from dmlbench.leaderboard.site.command import RECIPE_FILE, rerun_command
