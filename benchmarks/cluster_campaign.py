@@ -5,9 +5,10 @@
     python benchmarks/cluster_campaign.py --only overhead
 
 Starts a cluster of three nodes on this machine, each with its own cache. `kills` runs a command and
-kills (SIGKILL), at a random moment, a process that a node has started, a node with all its
-processes, or the command itself, which is then started again. The round fails if the command does
-not end well, or if what it leaves differs from what a local run leaves (times and machines apart).
+kills (SIGKILL), at a random moment while trials train, a process that a node has started, a node
+with all its processes, or the command itself, which is then started again. The round fails if the
+command does not end well, or if what it leaves differs from what a local run leaves (times and
+machines apart).
 `plugin` has a plugin on two of the nodes only, `two-drivers` starts the same command twice at once,
 `overhead` compares the seconds per trial with those of the local executor, and `driver` measures
 the driver's processor time per event, with trials that only talk. Takes `pip install ray`.
@@ -30,12 +31,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from crash_campaign import TRAINED, _content, _descendants
-from ray.cluster_utils import Cluster
+from cluster_nodes import NODES, Machines
+from crash_campaign import _content
+from crash_cases import TRAINED
 
 from dmlbench.running.executors.node import Told
 
-NODES = 3
 PLUGIN = """
 from dmlbench.hookspecs import LossSpec, hookimpl
 
@@ -44,45 +45,6 @@ def dmlbench_losses():
     return [LossSpec(name="elsewhere", target="campaign_loss:Loss", summary="Only here.")]
 """
 LOSS = "from dmlbench.losses.triplet import TripletLoss as Loss\n"
-
-
-class Machines:
-    """A cluster of nodes on this machine: one that only manages, and `NODES` that train."""
-
-    def __init__(self, base: Path) -> None:
-        self.base, self.number = base, 0
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        head = {"num_cpus": 0, "object_store_memory": 80 << 20, "include_dashboard": False}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.nodes = [self.add() for _ in range(NODES)]
-
-    def add(self, **environment: str) -> Any:
-        """Start a node with one CPU and a cache of its own."""
-        self.number += 1
-        environment["DMLBENCH_CACHE"] = str(self.base / f"cache-{self.number}")
-        return self.cluster.add_node(num_cpus=1, object_store_memory=80 << 20, env_vars=environment)
-
-    def end(self, node: Any) -> None:
-        """A node is gone, with all that it has started, and no word of it."""
-        for pid in self.processes(node):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.cluster.remove_node(node, allow_graceful=False)
-
-    def processes(self, node: Any) -> list[int]:
-        """The processes of a node: the first one manages it."""
-        managers = [p.process.pid for group in node.all_processes.values() for p in group]
-        return [pid for one in managers for pid in (one, *_descendants(one))]
-
-    def trains(self, node: Any) -> list[int]:
-        """Those of a node's processes that belong to trials."""
-        found = []
-        for pid in self.processes(node):
-            with contextlib.suppress(OSError):
-                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-                if command.startswith(b"ray::") or b"fork_server" in command:
-                    found.append(pid)
-        return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,27 +80,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def kills(base: Path, machines: Machines, count: int, seed: int) -> list[str]:
-    """Kill something of a run `count` times."""
+    """Kill something of a run `count` times, once its first trial has finished an epoch."""
     draw, faults, tally = random.Random(seed), [], Counter()
-    expected, _ = _local(base)
+    losses = ("--losses", "ms,proxy-anchor", "--seeds", "2", "--set", "recipe.epochs=40")
+    out = base / "local-kills"
+    assert _start(None, out, losses, executor="local").wait() == 0, _words(out)
+    expected = _content(out)
     out = base / "whole"
+    command = _start(machines, out, losses)
+    _await_epoch(command, out)
     started = time.monotonic()
-    assert _start(machines, out).wait() == 0
+    assert command.wait() == 0, _words(out)
     seconds = time.monotonic() - started
     if _content(out) != expected:
         faults.append("without a kill: other content than a local run")
-    again = 0
+    again = lost = 0
     for number in range(count):
         out = base / f"kill-{number}"
         victim = draw.choice(["worker", "node", "driver"])
-        command = _start(machines, out)
-        time.sleep(draw.uniform(0.3, 0.95) * seconds)
+        command = _start(machines, out, losses)
+        _await_epoch(command, out)
+        time.sleep(draw.uniform(0, 0.9) * seconds)
         if command.poll() is not None:
             tally["too late"] += 1
         elif victim == "driver":
             command.kill()
             command.wait()
-            command = _start(machines, out)
+            command = _start(machines, out, losses)
         elif victim == "node":
             node = machines.nodes.pop(draw.randrange(NODES))
             machines.end(node)
@@ -152,20 +120,33 @@ def kills(base: Path, machines: Machines, count: int, seed: int) -> list[str]:
         code = command.wait(timeout=600)
         if code == 1 and victim == "worker":  # a trial's own process: as locally, it has no result
             tally["trials without a result, trained by the next call"] += 1
-            code = _start(machines, out).wait(timeout=600)
+            code = _start(machines, out, losses).wait(timeout=600)
         if code:
             faults.append(f"{where}: exit code {code}: {_words(out)}")
         elif (found := _content(out)) != expected:
             differing = [k for k in {*found, *expected} if found.get(k) != expected.get(k)]
             faults.append(f"{where}: other content: {', '.join(sorted(differing)[:5])}")
         again += sum(_repeated(out))
-    print(f"kills: {dict(tally)}, {again} epochs trained again, {len(faults)} faults", flush=True)
+        lost += Path(f"{out}.txt").read_text().count("It resumes elsewhere")
+    print(
+        f"kills: {dict(tally)}, {lost} trials resumed elsewhere, {again} epochs trained again, "
+        f"{len(faults)} faults",
+        flush=True,
+    )
     return faults
+
+
+def _await_epoch(command: subprocess.Popen[bytes], out: Path) -> None:
+    """Wait until a trial of a run has finished an epoch, or the run has ended."""
+    while command.poll() is None:
+        if any("epoch " in log.read_text() for log in out.rglob("log.txt")):
+            return
+        time.sleep(0.1)
 
 
 def two_drivers(base: Path, machines: Machines) -> list[str]:
     """The same command twice at once: every trial is trained once."""
-    expected, _ = _local(base)
+    expected = _local(base)
     out = base / "two"
     commands = [_start(machines, out), _start(machines, out)]
     codes = [command.wait(timeout=600) for command in commands]
@@ -295,13 +276,11 @@ def _talk(message: Any, files: Any, orders: Any, events: int, kilobytes: int) ->
     yield Told("done", {"result": result}, {})
 
 
-def _local(base: Path) -> tuple[dict[str, Any], float]:
-    """What a run on this machine leaves, and how long it takes."""
+def _local(base: Path) -> dict[str, Any]:
+    """What a run on this machine leaves."""
     out = base / "local"
-    started = time.monotonic()
-    if not out.exists():
-        assert _start(None, out, executor="local").wait() == 0, _words(out)
-    return _content(out), time.monotonic() - started
+    assert _start(None, out, executor="local").wait() == 0, _words(out)
+    return _content(out)
 
 
 def _start(
