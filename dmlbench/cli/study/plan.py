@@ -70,7 +70,9 @@ def plan_command(
                 "entry_ids": [entry.entry_id for entry in entries],
                 "trials_done": len(done),
                 "trials": len(planned),
-                "cpu_seconds": _seconds(known.entries.get(row.dataset, {}).get(row.name, [])),
+                "cpu_seconds_per_epoch": _seconds(
+                    known.entries.get(row.dataset, {}).get(row.name, [])
+                ),
             }
         )
     if as_json:
@@ -97,17 +99,21 @@ def plan_command(
 
 
 def _seconds(entries: Sequence[Entry]) -> float | None:
-    seconds = [trial.cost.process_seconds for entry in entries for trial in entry.completed]
-    known = [value for value in seconds if value is not None]
-    return sum(known) / len(known) if known else None
+    """Processor time of an epoch, the mean over trials: a pilot may have fewer epochs."""
+    seconds = [
+        trial.cost.process_seconds / len(trial.history)
+        for entry in entries
+        for trial in entry.completed
+        if trial.cost.process_seconds is not None and trial.history
+    ]
+    return sum(seconds) / len(seconds) if seconds else None
 
 
 def _left(study: Study, rows: Sequence[StudyRow], listed: Sequence[dict[str, Any]]) -> str:
     """How much is left, by what a trial of the rows that are there costs."""
     done = {(one["dataset"], one["row"]): one["trials_done"] for one in listed}
-    costs = {(one["dataset"], one["row"]): one["cpu_seconds"] for one in listed}
-    epochs = {(row.dataset, row.name): row.setting.configuration.recipe.epochs for row in rows}
-    measured = [cost / epochs[at] for at, cost in costs.items() if cost is not None]
+    costs = {(one["dataset"], one["row"]): one["cpu_seconds_per_epoch"] for one in listed}
+    measured = [cost for cost in costs.values() if cost is not None]
     mean = sum(measured) / len(measured) if measured else 0.0
     # A row that several datasets of the design share is trained once.
     trials: dict[str, tuple[int, int, float]] = {}
@@ -116,8 +122,8 @@ def _left(study: Study, rows: Sequence[StudyRow], listed: Sequence[dict[str, Any
         each = len(study.keys(row.dataset)) // replicates
         left = max(0, each - done[row.dataset, row.name] // replicates)
         tuning = study.budget if row.tuned and left == each else 0
-        at = (row.dataset, row.name)
-        cost = costs[at] or mean * epochs[at]
+        epochs = row.setting.configuration.recipe.epochs
+        cost = epochs * (costs[row.dataset, row.name] or mean)
         key = row.setting.sha256 if row.tuned else row.setting.configuration.entry_id
         trials[key] = max(trials.get(key, (0, 0, 0.0)), (left, tuning, (left + tuning) * cost))
     count, tuning = (sum(one[i] for one in trials.values()) for i in (0, 1))
