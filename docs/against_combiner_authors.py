@@ -3,7 +3,8 @@
 ``tests/combiners/authors.json`` has what each author's code made of the losses of one batch, in
 float64: the value of the objective, the weights, and the gradients of the shared parameters, of
 the shared representation and of what the combiner learns. Ours are those of a step of training,
-computed whenever the page is made. Shapes: B batch, D width, F feature width, M losses.
+computed whenever the page is made. Shapes: B batch, D dimension, F feature dimension, M
+losses.
 """
 
 from __future__ import annotations

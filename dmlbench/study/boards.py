@@ -194,7 +194,7 @@ def _require_one_group(dataset: str, entries: Mapping[str, Entry]) -> None:
         differing = [key for key in parts if parts[key] != first[1].get(key)]
         if differing:
             raise UsageError(
-                f"On {dataset} the rows {first[0]} and {name} do not compare: they differ in "
+                f"On {dataset} the rows {first[0]} and {name} cannot be compared: they differ in "
                 f"{', '.join(differing)}."
             )
 

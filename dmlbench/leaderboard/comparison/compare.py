@@ -87,10 +87,10 @@ def require_same_group(one: Entry, other: Entry) -> None:
         if a.get(key) != b.get(key)
     ]
     raise UsageError(
-        f"{plain(one.label)} ({one.entry_id}) and {plain(other.label)} ({other.entry_id}) do not "
-        f"compare: they differ in {listed(differing)}. Rows compare within one dataset, backbone, "
-        f"pretraining, recipe, protocol and dimension budget. Run one of them again with the "
-        f"settings of the other."
+        f"{plain(one.label)} ({one.entry_id}) and {plain(other.label)} ({other.entry_id}) cannot "
+        f"be compared: they differ in {listed(differing)}. Rows compare within one dataset, "
+        f"backbone, pretraining, recipe, protocol and dimension budget. Run one of them again with "
+        f"the settings of the other."
     )
 
 

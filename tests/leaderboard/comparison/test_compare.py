@@ -197,7 +197,7 @@ def test_rows_of_different_groups_are_refused_naming_what_differs(
     make_entry, tmp_path, changes, words
 ):
     a, b = located(tmp_path, make_entry("ms"), make_entry("triplet", **changes))
-    with pytest.raises(UsageError, match=f"do not compare: they differ in .*{words}"):
+    with pytest.raises(UsageError, match=f"cannot be compared: they differ in .*{words}"):
         compare(a, [b])
     with refused(UsageError):
         compare(a, [a])
