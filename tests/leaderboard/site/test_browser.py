@@ -59,6 +59,7 @@ def test_groups_are_tables_of_their_own_and_say_what_beats_what(visit, site):
 def test_words_are_explained_by_pointer_keyboard_and_touch(visit, site):
     page = visit(site / "index.html")
     tip = page.locator("#tip")
+    assert tip.is_hidden()
     word = page.get_by_role("button", name="What is MAP@R?")
     word.hover()
     assert "mean average precision at R" in tip.inner_text()
@@ -211,6 +212,27 @@ def test_points_of_the_cost_chart_are_links_with_names(visit, site):
     link = chart.locator("a")
     assert link.get_attribute("aria-label").startswith("wedl(triplet + ms): Recall@1 79.0 (")
     assert re.fullmatch(r"entries/[0-9a-f]{16}\.html", link.get_attribute("href"))
+
+
+def test_costs_are_drawn_in_seconds_of_one_kind(visit, make_entry, tmp_path):
+    entries = []
+    for i, name in enumerate(("triplet", "ms", "contrastive")):
+        data = make_entry(name, [0.5 + 0.01 * i, 0.52, 0.51]).model_dump()
+        for trial in data["trials"]:
+            trial["cost"] |= {
+                "process_seconds": 30.0 + i,
+                "device_seconds": 5.0 + i if i < 2 else None,
+            }
+        entries.append(type(make_entry()).model_validate(data))
+    write_site(entries, tmp_path / "site")
+    page = visit(tmp_path / "site" / "index.html")
+    page.locator("figure.cost").scroll_into_view_if_needed()
+    chart = page.locator("figure.cost svg").first
+    chart.wait_for()
+    assert "processor time of 3 rows" in chart.get_attribute("aria-label")
+    page.get_by_label("Cost:").select_option("accelerator time")
+    assert "accelerator time of 2 rows" in chart.get_attribute("aria-label")
+    assert "Not drawn: 1 without" in page.locator("figure.cost .key").inner_text()
 
 
 def test_everything_is_reached_and_done_by_keyboard(visit, site):
