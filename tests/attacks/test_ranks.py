@@ -14,6 +14,7 @@ from dmlbench.leaderboard.comparison.verdict import verdicts
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.store import read_entries, submission_name
 from dmlbench.leaderboard.verification.checks import check_entry
+from dmlbench.leaderboard.verification.tiers import Verification
 from dmlbench.statistics.intervals import welch_difference
 from dmlbench.statistics.ranking import rank_ranges
 
@@ -177,6 +178,35 @@ def test_a_number_raised_by_hand_loses_what_was_attested_of_it(published, tmp_pa
     # What was attested was attested of other content; the row is shown as nobody's finding.
     verification = Tiers(folder).verification(raised)
     assert verification.tier == "checked"
+
+
+def test_a_made_up_submission_of_a_rivals_configuration_does_not_hold_it_back(make_entry):
+    """Several submissions are better than a row only if all are: a low one on purpose would win."""
+    mine = make_entry("mine", [0.50, 0.51, 0.52, 0.50, 0.51], submitter="Eve")
+    rival = make_entry("rival", [0.60, 0.61, 0.62, 0.61, 0.61], submitter="Ada")
+    made_up = make_entry("rival", [0.30, 0.31, 0.32, 0.31, 0.31], submitter="Mallory")
+
+    def my_rank(tier: str, *entries: Entry) -> tuple[int, int]:
+        tiers = {id(rival): Verification(tier)}
+        frame = leaderboard_frame(
+            entries, verification=lambda e: tiers.get(id(e), Verification("checked"))
+        )
+        row = row_of(frame, mine)
+        return row["rank_low"], row["rank_high"]
+
+    assert my_rank("checked", mine, rival) == (2, 2)
+    # Of two that nobody trained again, files do not say which is true.
+    assert my_rank("checked", mine, rival, made_up) == (1, 2)
+    for tier in ("audited", "reproduced", "confirmed"):
+        assert my_rank(tier, mine, rival, made_up) == (2, 2)
+        tiers = {id(rival): Verification(tier)}
+        frame = leaderboard_frame(
+            [mine, rival, made_up],
+            verification=lambda e, tiers=tiers: tiers.get(id(e), Verification("checked")),
+        )
+        # It keeps a rank, as if it were the only one.
+        assert list(frame["rank_low"]) == [1, 2, 2] and list(frame["rank_high"]) == [1, 2, 2]
+    assert my_rank("recomputed", mine, rival, made_up) == (1, 2), "embeddings can be made up too"
 
 
 NOISE = 0.023

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dmlbench.leaderboard.entries.entry import Entry
 from dmlbench.leaderboard.entries.metrics import metric_interval, values_by_trial
-from dmlbench.leaderboard.verification.tiers import Verification
+from dmlbench.leaderboard.verification.tiers import TRAINED_AGAIN, Verification
 from dmlbench.statistics.intervals import FEWEST_PAIRS, by_unit
 from dmlbench.statistics.ranking import (
     FEWEST_RANKED,
@@ -36,19 +36,32 @@ def group_ranks(
 
     No rank for fewer than five trials, for trials on two class splits alone, for an entry that
     fails its checks, or for a metric that was not measured in every completed trial.
+
+    Of a configuration's submissions those that somebody else trained again count alone where there
+    are some: a made-up one, which is low on purpose, would otherwise keep it from being better than
+    any row.
     """
     ranked = [
         i
         for i, (entry, verification) in enumerate(zip(entries, verifications, strict=True))
         if verification.tier != "unverified" and _can_be_ranked(entry, by)
     ]
-    rows = [values_by_trial(entries[i], by) for i in ranked]
-    configurations = [entries[i].entry_id for i in ranked]
-    found = rank_ranges(rows, configurations)
+    rows = {i: values_by_trial(entries[i], by) for i in ranked}
+    of = {i: entries[i].entry_id for i in ranked}
+    known = {of[i] for i in ranked if verifications[i].tier in TRAINED_AGAIN}
+    counted = [i for i in ranked if verifications[i].tier in TRAINED_AGAIN or of[i] not in known]
+
+    def ranges_of(chosen: Sequence[int]) -> list[RankRange]:
+        return rank_ranges([rows[i] for i in chosen], [of[i] for i in chosen])
+
     ranges: list[RankRange | None] = [None] * len(entries)
-    for i, range_ in zip(ranked, found, strict=True):
+    for i, range_ in zip(counted, ranges_of(counted), strict=True):
         ranges[i] = range_
-    return GroupRanks(tuple(ranges), smallest_difference(rows, configurations))
+    for i in set(ranked) - set(counted):
+        # In the place of those of its configuration that count.
+        ranges[i] = ranges_of([i, *(other for other in counted if of[other] != of[i])])[0]
+    smallest = smallest_difference([rows[i] for i in counted], [of[i] for i in counted])
+    return GroupRanks(tuple(ranges), smallest)
 
 
 def _can_be_ranked(entry: Entry, by: str) -> bool:

@@ -34,6 +34,8 @@ from dmlbench.leaderboard.verification.checks import check_entry
 from dmlbench.training.trial_folder import TRIALS
 
 TIERS = ("unverified", "checked", "recomputed", "audited", "reproduced", "confirmed")
+#: Of these somebody else than the submitter trained at least a part again.
+TRAINED_AGAIN = TIERS[3:]
 
 
 @dataclass(frozen=True)
