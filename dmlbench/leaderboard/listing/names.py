@@ -30,7 +30,9 @@ def entry_file(folder: Path, name: str) -> Path:
     found = [row for row in rows if row.label == name]
     if not found:
         wanted = _canonical(name, load_plugins())
-        found = [row for row in rows if _plain_name(row) == wanted]
+        # The row without parameters, or else one with any.
+        found = [row for row in rows if row.label == wanted]
+        found = found or [row for row in rows if _plain_name(row) == wanted]
     if len(found) == 1:
         return folder / found[0].path
     if found:

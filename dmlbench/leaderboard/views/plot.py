@@ -12,6 +12,7 @@ from dmlbench.evaluate.metrics import metric_spec
 from dmlbench.leaderboard.entries.metrics import DEFAULT_METRIC
 from dmlbench.leaderboard.views import columns as cells
 from dmlbench.leaderboard.views.figure import COLOURS, checked_file, figure_for
+from dmlbench.leaderboard.views.terminal import wrap_name
 from dmlbench.leaderboard.views.training_curves import plot_entry
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _draw_group(axes: Axes, rows: pandas.DataFrame, metric: str, names: list[str
 
 def _label(row: object) -> str:
     """A row's name, broken where it is long."""
-    return textwrap.fill(row.name, _LABEL_WIDTH, subsequent_indent="  ")
+    return wrap_name(row.name, _LABEL_WIDTH)
 
 
 def _step(label: str) -> float:

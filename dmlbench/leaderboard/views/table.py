@@ -206,7 +206,8 @@ def shown_table(
             continue
         left_out.append(column.title)
         common += [said] * (said != "")
-    sentence = "All rows: " * (len(positions) > 1) + ", ".join(common) + "."
+    which = "All rows: " if len(kept) == len(rows) else "All rows shown: "
+    sentence = which * (len(positions) > 1) + ", ".join(common) + "."
     return ShownTable(columns, sentence if common else "", left_out, len(kept), len(rows))
 
 

@@ -59,7 +59,7 @@ class Column:
 
     def wrapped(self, width: int) -> list[str]:
         """The cells in lines of at most `width` characters, broken between pieces alone."""
-        return [_wrap(cell, width) for cell in self.cells] if self.text else list(self.cells)
+        return [wrap_name(cell, width) for cell in self.cells] if self.text else list(self.cells)
 
 
 def comfortable_width(columns: Sequence[Column]) -> int:
@@ -82,7 +82,8 @@ def _pieces(text: str) -> list[tuple[str, str]]:
     return list(zip(parts[::2], [*parts[1::2], ""], strict=True))
 
 
-def _wrap(text: str, width: int) -> str:
+def wrap_name(text: str, width: int) -> str:
+    """A name in lines of at most `width` characters, broken between words and parameters alone."""
     from rich.cells import cell_len
 
     lines, line, gap = [], "", ""

@@ -206,7 +206,7 @@ def test_filters_choose_rows_and_change_no_rank(folder):
     assert "triplet" in str(pytest.raises(UsageError, Filters(losses=("x",)).check, listing).value)
 
 
-def test_entries_are_found_by_unique_names(folder):
+def test_entries_are_found_by_unique_names(folder, make_entry, make_component):
     board = folder / "zsl-v1" / "glyphs"
     ids = {row.label: row.entry_id for row in open_listing(board).rows}
     assert entry_file(board, "triplet").stem == ids["triplet"]
@@ -214,6 +214,9 @@ def test_entries_are_found_by_unique_names(folder):
     combined = ids["wedl(triplet + multi-similarity)"]
     for name in ("wedl(triplet + multi-similarity)", "learned(triplet, ms)", combined[:6]):
         assert entry_file(board, name).stem == combined
+    changed = make_component("multi-similarity", params={"alpha": 3.0})
+    write_entry(folder, make_entry([changed], [0.4] * 5))
+    assert entry_file(board, "ms").stem == ids["multi-similarity"]  # not the one with parameters
     with pytest.raises(UsageError, match=r"triplet names 2 entries: .* on glyphs.* on other"):
         entry_file(folder, "triplet")
     with pytest.raises(UsageError, match="no entry that is named arcface"):

@@ -450,7 +450,7 @@ def test_rows_that_are_left_out_keep_their_part_in_ranks(make_entry):
     render_rich(frame, verdicts(entries), console, keep=lambda rows: rows.iloc[1:2])
     text = file.getvalue()
     assert re.search(r"^ +2 +multi-similarity ", text, re.M) and "triplet +" not in text
-    assert "1 of 6 rows are shown" in text and "beats" not in text
+    assert "All rows shown" not in text and "1 of 6 rows are shown" in text and "beats" not in text
     assert "2 of 6 rows are not ranked" in text
 
 
