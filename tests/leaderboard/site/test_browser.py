@@ -137,6 +137,17 @@ def test_a_row_far_behind_does_not_squeeze_the_others(visit, make_entry, tmp_pat
     assert first - second > 50
 
 
+def test_few_rows_are_all_on_the_scale(visit, make_entry, tmp_path):
+    means = (0.438, 0.424, 0.416, 0.387, 0.355)
+    entries = [
+        make_entry(name, [mean + 0.01 * i for i in (0, 1, -1, 2, -2)])
+        for name, mean in zip("abcde", means, strict=True)
+    ]
+    write_site(entries, tmp_path / "site")
+    page = visit(tmp_path / "site" / "index.html")
+    assert page.locator("td .point").count() == 5 and page.locator("td .off").count() == 0
+
+
 def test_all_metrics_scroll_and_say_so(visit, site):
     page = visit(site / "index.html", "#metrics=all", width=900)
     region = page.locator(".columns .scroll").first

@@ -2,12 +2,15 @@
 "use strict";
 
 {
+  // Among so few rows each is of interest, and only what is far from all others ends at the edge.
+  const FEW_ROWS = 20;
   const ascending = (values) => [...values].sort((a, b) => a - b);
 
   /**
    * A scale in whole percent, from the highest end down to as far below the median of the means as
-   * the highest mean is above it. What is worse ends at the edge, and so do intervals far wider than
-   * the others: rows that are far behind do not squeeze those that are compared at the top.
+   * the highest mean is above it, or four times as far among few rows. What is worse ends at the
+   * edge, and so do intervals far wider than the others: rows that are far behind do not squeeze
+   * those that are compared at the top.
    */
   site.barScale = function (intervals) {
     const known = intervals.filter(([mean]) => mean !== null)
@@ -16,7 +19,8 @@
     const halves = ascending(known.filter(([, low]) => low !== null).map(([m, low]) => m - low));
     const middle = (sorted) => sorted[Math.floor(sorted.length / 2)] ?? 0;
     const top = means.at(-1) ?? 100;
-    const reach = Math.max(top - middle(means), 2 * middle(halves), 0.5);
+    const times = means.length < FEW_ROWS ? 4 : 1;
+    const reach = Math.max(times * (top - middle(means)), 2 * middle(halves), 0.5);
     const inside = known.flat().filter((value) => value !== null && (means.length < 4 ||
       (value >= middle(means) - reach && value <= top + 2 * middle(halves))));
     const low = Math.max(0, Math.floor(inside.reduce((a, b) => Math.min(a, b), top)));
