@@ -356,8 +356,7 @@ def test_a_hostile_name_stays_text(visit, site, entries, hostile):
 
 
 @pytest.mark.parametrize("groups", [1, 40])
-def test_5000_entries_open_in_under_a_second(visit, site, tmp_path, groups):
-    """On an idle machine; the bound here is loose, and what was measured is printed."""
+def test_5000_entries_are_paged_and_how_long_they_take_is_printed(visit, site, tmp_path, groups):
     for part in ("assets", "vendor"):
         shutil.copytree(site / part, tmp_path / part)
     page_text = (site / "index.html").read_text("utf-8")
@@ -370,7 +369,6 @@ def test_5000_entries_open_in_under_a_second(visit, site, tmp_path, groups):
     print(f"5,000 entries in {groups} groups: shown after {opened:.0f} ms")
     assert "5,000 rows" in page.locator("#count").inner_text()
     assert page.locator("tbody tr").count() == 25 * min(groups, 6)
-    assert opened < 5000
     page.fill("#filter-text", "loss-4999")
     assert names(page) == ["loss-4999"]
     page.fill("#filter-text", "")
