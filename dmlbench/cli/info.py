@@ -21,16 +21,29 @@ if TYPE_CHECKING:
 @click.argument("name", shell_complete=names)
 @leaderboards_option("--out")
 @click.option("--plot", metavar="FILE", help="Of an entry: draw training curves and weights.")
+@click.option(
+    "--classes",
+    is_flag=True,
+    help="Of an entry: its best and worst test classes and the most confused pairs.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="With --classes: print all classes as CSV.")
 @without_option
 @json_option
 def info_command(
-    name: str, leaderboards: Path, plot: str | None, without: tuple[str, ...], as_json: bool
+    name: str,
+    leaderboards: Path,
+    plot: str | None,
+    classes: bool,
+    as_csv: bool,
+    without: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Show the loss, combiner, dataset, backbone, recipe or entry NAME.
 
     An entry is named by its id, at least the first 4 digits of it, or its file.
     """
     from dmlbench.backbones.timm_names import is_timm_model
+    from dmlbench.cli.info_entry import EntryViews, show_entry_command
     from dmlbench.cli.info_hints import unknown_name
     from dmlbench.cli.tables import print_text
     from dmlbench.errors import UsageError
@@ -38,11 +51,14 @@ def info_command(
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.plugins.registry import KINDS
 
+    views = EntryViews(plot, classes, as_csv)
     if _is_entry(name):
-        _show_entry(name, leaderboards, plot, as_json)
+        show_entry_command(name, leaderboards, views, without, as_json)
         return
-    if plot:
-        raise UsageError(f"--plot draws an entry; {name!r} is not one. Entries are named by id.")
+    if views.given():
+        raise UsageError(
+            f"{views.given()[0]} shows an entry; {name!r} is not one. Entries are named by id."
+        )
     registry = load_plugins(without)
     found = [item for kind in KINDS for item in registry.find(kind, name)]
     for item in found:
@@ -62,24 +78,6 @@ def _is_entry(name: str) -> bool:
 
     entry_id = r"[0-9a-f]{4,16}|[0-9a-f]{16}\.[0-9a-f]{1,8}"
     return name.endswith(".json") or re.fullmatch(entry_id, name) is not None
-
-
-def _show_entry(name: str, leaderboards: Path, plot: str | None, as_json: bool) -> None:
-    from dmlbench.leaderboard.entries.store import find_entry
-
-    entry = find_entry(leaderboards, name)
-    if plot:
-        from dmlbench.leaderboard.views.plot import plot_entry
-
-        plot_entry(entry, plot)
-        click.echo(f"Drew {plot}.", err=True)
-    if as_json:
-        click.echo(entry.to_text(), nl=False)
-    elif not plot:
-        from dmlbench.leaderboard.views.describe import show_entry
-        from dmlbench.leaderboard.views.terminal import stdout_console
-
-        show_entry(entry, stdout_console())
 
 
 def _show_component(item: Registered, registry: Registry, as_json: bool) -> None:
