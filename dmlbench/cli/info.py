@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 @leaderboards_option("--out")
 @click.option("--plot", metavar="FILE", help="Of an entry: draw training curves and weights.")
 @click.option(
+    "--map", "map_file", metavar="FILE", help="Of an entry: draw its test embeddings by t-SNE."
+)
+@click.option(
     "--classes",
     is_flag=True,
     help="Of an entry: its best and worst test classes and the most confused pairs.",
@@ -33,6 +36,7 @@ def info_command(
     name: str,
     leaderboards: Path,
     plot: str | None,
+    map_file: str | None,
     classes: bool,
     as_csv: bool,
     without: tuple[str, ...],
@@ -51,7 +55,7 @@ def info_command(
     from dmlbench.plugins.loading import load_plugins
     from dmlbench.plugins.registry import KINDS
 
-    views = EntryViews(plot, classes, as_csv)
+    views = EntryViews(plot, map_file, classes, as_csv)
     if _is_entry(name):
         show_entry_command(name, leaderboards, views, without, as_json)
         return

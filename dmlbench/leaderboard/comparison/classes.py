@@ -77,15 +77,15 @@ class _Queries:
     nearest: np.ndarray
 
 
-def class_table(entry: Entry, leaderboard: Path) -> ClassTable:
+def class_table(entry: Entry, leaderboard: Path, of: Sequence[Trial] | None = None) -> ClassTable:
     """Compute the table from the test embeddings stored beside the leaderboard.
 
-    leaderboard: the folder that the entry is in.
+    leaderboard: the folder that the entry is in. of: completed trials; None for all of them.
     Raises `VerificationError` where no trial has embeddings here, a file is not the entry's, or
     does not give the metrics that the entry says.
     """
     trials, missing, scored = [], [], []
-    for trial in entry.completed:
+    for trial in entry.completed if of is None else of:
         stored = stored_embeddings(entry, trial, leaderboard)
         if stored is None:
             missing.append(trial.title)
