@@ -1,8 +1,11 @@
-"""The notebook of the tutorials runs from its first cell to its last."""
+"""The code of the tutorials runs: the notebook from its first cell to its last, a package."""
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
+import runpy
 from pathlib import Path
 
 import notebooks
@@ -36,3 +39,21 @@ def test_the_page_has_every_cell_in_its_order():
     assert page.startswith("# ") and page.count("```python\n") == len(CODE)
     positions = [page.index("".join(cell["source"])) for cell in CELLS]
     assert positions == sorted(positions)
+
+
+TUTORIAL = NOTEBOOK.with_name("publish-a-loss.md").read_text("utf-8")
+FILES = dict(re.findall(r"```python\n# (\S+\.py)\n(.*?)```", TUTORIAL, re.DOTALL))
+
+
+def test_the_package_of_the_tutorial_passes_its_tests(tmp_path, monkeypatch):
+    for name, code in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(code, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    names = runpy.run_path(str(tmp_path / "tests" / "test_loss.py"))
+    names["test_the_contract"]()
+    names["test_the_value_is_that_of_the_formula"]()
+    (spec,) = importlib.import_module("dmlbench_soft_margin.plugin").dmlbench_losses()
+    loss = importlib.import_module("dmlbench_soft_margin.loss").SoftMarginLoss()
+    assert spec.target == "dmlbench_soft_margin.loss:SoftMarginLoss"
+    assert {name: getattr(loss, name) for name in spec.defaults} == dict(spec.defaults)
