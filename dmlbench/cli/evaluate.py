@@ -59,6 +59,19 @@ def _file_option(name: str, text: str) -> Callable[..., Any]:
     show_default=True,
     help="Resamples of the bootstrap.",
 )
+@click.option(
+    "--images",
+    metavar="FOLDER|LIST",
+    type=PathType(path_type=Path),
+    help="Images of the embeddings, in their order: a folder, .csv with a column path, or .txt.",
+)
+@click.option(
+    "--gallery-images",
+    metavar="FOLDER|LIST",
+    type=PathType(path_type=Path),
+    help="Images of the gallery, in its order.",
+)
+@_file_option("--neighbours", "Write queries and their nearest images as HTML; needs --images.")
 @json_option
 def evaluate_command(
     file: Path,
@@ -70,6 +83,9 @@ def evaluate_command(
     similarity: str,
     clustering: bool,
     resamples: int,
+    images: Path | None,
+    gallery_images: Path | None,
+    neighbours: Path | None,
     as_json: bool,
 ) -> None:
     """Compute every metric of the embeddings in FILE, with 95 % intervals over classes.
@@ -79,6 +95,7 @@ def evaluate_command(
     numbered columns such as e0, e1, e2. Metrics are those of a run: a query is excluded by its
     index, and ties count against it.
     """
+    from dmlbench.cli.neighbours import neighbours_writer
     from dmlbench.errors import UsageError
     from dmlbench.evaluate.clustering import FaissMissing
     from dmlbench.evaluate.labelled import read_labelled
@@ -92,6 +109,7 @@ def evaluate_command(
         if gallery is None
         else read_labelled(gallery, gallery_labels, label_column=label_column)
     )
+    draw = neighbours_writer(neighbours, images, gallery_images, queries, searched, similarity)
     given = {"ks": _depths(ks), "similarity": similarity, "resamples": resamples}
     try:
         scored = score_labelled(queries, searched, cluster=clustering, **given)
@@ -101,6 +119,9 @@ def evaluate_command(
     for one in (queries, searched):
         if one is not None and one.ignored:
             click.echo(f"{one.path}: not used: {', '.join(one.ignored)}", err=True)
+    if draw is not None:
+        draw()
+        click.echo(f"Wrote {neighbours}.", err=True)
     if as_json:
         click.echo(json.dumps(_as_json(scored, file, gallery, similarity, resamples), indent=1))
     else:

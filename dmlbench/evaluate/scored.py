@@ -54,7 +54,7 @@ def score_labelled(
     cluster: whether to compute NMI and AMI of the queries.
     Raises `UsageError` for sets that do not fit together, `FaissMissing` without faiss.
     """
-    rows, labels = _gallery(queries, gallery)
+    rows, labels = searched(queries, gallery)
     if queries.labels is None:
         raise UsageError(f"{queries.path} has no labels.")
     classes = numbered(queries.labels, *([] if labels is None else [labels]))
@@ -88,10 +88,13 @@ def score_labelled(
     )
 
 
-def _gallery(
+def searched(
     queries: LabelledEmbeddings, gallery: LabelledEmbeddings | None
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Rows and labels of what is searched; None where queries search each other."""
+    """Rows and labels of what is searched; None where queries search each other.
+
+    Raises `UsageError` for sets that do not fit together.
+    """
     if gallery is None:
         return queries.gallery, queries.gallery_labels
     if queries.gallery is not None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmlbench.evaluate.inputs import normalise, working_dtype
+from dmlbench.evaluate.inputs import lift_items, lift_queries, normalise, working_dtype
+from dmlbench.evaluate.items import Made
 
 # Looked at together; and at most, where one kind is rare.
 _BLOCK = 64
@@ -18,7 +19,10 @@ _MOST_BLOCKS = 40
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An item found: its index, its class, whether it is the query's class, and the cosine."""
+    """An item found: its index, its class, whether it is the query's class, and its similarity.
+
+    similarity: the cosine; by "euclidean" the distance with a minus.
+    """
 
     index: int
     label: int
@@ -47,6 +51,7 @@ def sample_queries(
     gallery_labels: np.ndarray | None = None,
     each: int = 5,
     depth: int = 8,
+    metric: str = "cosine",
 ) -> tuple[list[Query], list[Query], int]:
     """Up to `each` queries whose nearest item is right, and as many whose nearest is wrong.
 
@@ -54,10 +59,15 @@ def sample_queries(
     the same queries as far as they answer them alike, and nobody picks the flattering ones.
     embeddings: (N, D), need not be normalised; labels: (N,). gallery: (G, D), or None to search
     the queries themselves, each without itself. Equal similarities count against the query.
+    metric: "cosine", or "euclidean" to search by distance.
     Gives both lists and how many queries were looked at; those without a match are passed over.
     """
-    queries = _unit(embeddings)
-    items = queries if gallery is None else _unit(gallery)
+    by_distance = metric == "euclidean"
+    queries = _lifted(embeddings, lift_queries) if by_distance else _unit(embeddings)
+    if by_distance:
+        items = _lifted(embeddings if gallery is None else gallery, lift_items)
+    else:
+        items = queries if gallery is None else _unit(gallery)
     item_labels = labels if gallery_labels is None else gallery_labels
     order = np.random.PCG64(len(queries)).random_raw(len(queries)).argsort(kind="stable")
     found: dict[bool, list[Query]] = {True: [], False: []}
@@ -79,6 +89,8 @@ def sample_queries(
             if len(found[right]) < each:
                 nearest = np.lexsort((same, -row))[:depth]
                 nearest = nearest[np.isfinite(row[nearest])]
+                if by_distance:
+                    row = _minus_distances(embeddings[query], row)
                 found[right].append(_query(int(query), labels, nearest, item_labels, same, row))
     return found[True], found[False], looked_at
 
@@ -104,3 +116,15 @@ def _unit(embeddings: np.ndarray) -> np.ndarray:
     """Unit rows in the precision in which the metrics compare them."""
     rows = np.arange(len(embeddings))
     return normalise(embeddings, working_dtype(embeddings), "stored embeddings", rows)
+
+
+def _lifted(embeddings: np.ndarray, lift: Made) -> np.ndarray:
+    """Rows whose products order by distance, in float64 as in the metrics."""
+    rows = np.arange(len(embeddings))
+    return lift(embeddings, np.dtype(np.float64), "embeddings", rows)
+
+
+def _minus_distances(query: np.ndarray, products: np.ndarray) -> np.ndarray:
+    """From the products (G,) of lifted rows; rounding must not make a square negative."""
+    square = np.square(query.astype(np.float64)).sum()
+    return -np.sqrt(np.maximum(square - products, 0.0))
