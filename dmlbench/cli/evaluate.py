@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dmlbench.cli.options import json_option
+from dmlbench.cli.options import json_option, leaderboards_option
 from dmlbench.cli.paths import PathType
 
 if TYPE_CHECKING:
@@ -72,6 +72,11 @@ def _file_option(name: str, text: str) -> Callable[..., Any]:
     help="Images of the gallery, in its order.",
 )
 @_file_option("--neighbours", "Write queries and their nearest images as HTML; needs --images.")
+@_file_option(
+    "--published",
+    "List the metrics as a published result, whose source this JSON file describes.",
+)
+@leaderboards_option()
 @json_option
 def evaluate_command(
     file: Path,
@@ -86,6 +91,8 @@ def evaluate_command(
     images: Path | None,
     gallery_images: Path | None,
     neighbours: Path | None,
+    published: Path | None,
+    leaderboards: Path,
     as_json: bool,
 ) -> None:
     """Compute every metric of the embeddings in FILE, with 95 % intervals over classes.
@@ -100,6 +107,8 @@ def evaluate_command(
     from dmlbench.evaluate.clustering import FaissMissing
     from dmlbench.evaluate.labelled import read_labelled
     from dmlbench.evaluate.scored import score_labelled
+    from dmlbench.leaderboard.entries.published_evaluation import evaluated, read_description
+    from dmlbench.leaderboard.entries.published_store import write_published
 
     if gallery_labels is not None and gallery is None:
         raise UsageError("--gallery-labels needs --gallery.")
@@ -110,6 +119,7 @@ def evaluate_command(
         else read_labelled(gallery, gallery_labels, label_column=label_column)
     )
     draw = neighbours_writer(neighbours, images, gallery_images, queries, searched, similarity)
+    described = None if published is None else read_description(published)
     given = {"ks": _depths(ks), "similarity": similarity, "resamples": resamples}
     try:
         scored = score_labelled(queries, searched, cluster=clustering, **given)
@@ -122,6 +132,11 @@ def evaluate_command(
     if draw is not None:
         draw()
         click.echo(f"Wrote {neighbours}.", err=True)
+    if described is not None:
+        files = [one for one in (file, labels, gallery, gallery_labels) if one is not None]
+        result = evaluated(described, scored, similarity, files)
+        path, new = write_published(leaderboards, result)
+        click.echo(f"{'Wrote' if new else 'Already there:'} {path}", err=True)
     if as_json:
         click.echo(json.dumps(_as_json(scored, file, gallery, similarity, resamples), indent=1))
     else:
