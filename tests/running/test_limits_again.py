@@ -17,6 +17,7 @@ from dmlbench.leaderboard.verification.drawing import check_salt
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running import audit as audit_module
 from dmlbench.running import reproduce as reproduce_module
+from dmlbench.running import runner as runner_module
 from dmlbench.running.audit import audit
 from dmlbench.running.executors.confinement import Confinement
 from dmlbench.running.planning import Plan, PlannedTrial
@@ -163,14 +164,18 @@ def test_that_training_is_not_confined_is_said_before_it_starts(
 ):
     entry, _ = stored
     said = []
-    monkeypatch.setattr(
-        reproduce_module,
-        "execute_plan",
-        lambda *given, **more: said.append(caplog.text) or RunOutcome(),
-    )
+    monkeypatch.setattr(runner_module, "configuration_message", lambda *given: {})
+    monkeypatch.setattr(runner_module, "prepare", lambda *given: ([], ["cpu"]))
+
+    def train(*given, **more):
+        said.append(caplog.text)
+        raise InterruptedError
+
+    monkeypatch.setattr(runner_module._Execution, "_pass", train)
     registry = load_plugins()
     plan = _planned(entry, None, tmp_path / "scratch", registry)
-    reproduce(entry, plan, registry, who="me", confined=NOT_CONFINED)
+    with pytest.raises(InterruptedError):
+        reproduce(entry, plan, registry, who="me", confined=NOT_CONFINED)
     assert "Trained with network" in said[0]
 
 
