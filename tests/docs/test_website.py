@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 from pathlib import Path
 
 import docstrings
@@ -12,6 +13,8 @@ import pytest
 import yaml
 
 import dmlbench.api
+import dmlbench.evaluate
+import dmlbench.testing
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -58,10 +61,24 @@ def anchors(page):
     return {re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.parametrize(
+    ("page", "module"),
+    [("dmlbench", dmlbench), ("evaluate", dmlbench.evaluate), ("testing", dmlbench.testing)],
+)
+def test_the_reference_has_every_public_function_and_class(page, module):
+    text = (DOCS / "reference" / f"{page}.md").read_text("utf-8")
+    shown = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+    kinds = (type, types.FunctionType)
+    public = [name for name in module.__all__ if isinstance(getattr(module, name), kinds)]
+    assert set(shown) == {f"{module.__name__}.{name}" for name in public}
+
+
 def test_nothing_is_loaded_from_elsewhere():
     assert CONFIG["theme"]["font"] is False
     assert all((DOCS / path).is_file() for path in CONFIG["extra_css"])
     assert not {"extra_javascript", "repo_url", "site_url"} & set(CONFIG)
+    # Material's plugin "offline" loads a script from a CDN.
+    assert "offline" not in CONFIG["plugins"]
 
 
 NOTEBOOK = "tutorials/from-python"
