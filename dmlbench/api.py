@@ -17,7 +17,7 @@ from dmlbench.plugins.components import create_dataset, create_loss
 from dmlbench.plugins.loading import load_plugins
 from dmlbench.running.assemble import Origin
 from dmlbench.running.jobs import Cluster, Resources
-from dmlbench.running.planning import make_plan
+from dmlbench.running.planning import Plan, make_plan
 from dmlbench.running.runner import execute_plan
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def run(
     paper: str | None = None,
     code: str | None = None,
     watch: Callable[[TrialEvent], None] | None = None,
+    progress: bool | None = None,
 ) -> list[Entry]:
     """Train every loss alone and every combiner of them all, and write their entries.
 
@@ -81,6 +82,8 @@ def run(
     submitter, paper, code: who stands behind the entries, and the addresses (http or https) of
         paper and code.
     watch: called with every event of every trial.
+    progress: whether to show progress: in a notebook a bar, elsewhere plain lines on stderr. None:
+        in a notebook alone.
     Returns the entries, in the order of the configurations; failed trials are in them.
     Raises `dmlbench.errors.UsageError` for a name or value that is invalid, `TrialFailure`
     if a trial's process died, and `DmlbenchError` where trials make no entry, both after all other
@@ -108,8 +111,9 @@ def run(
         tuned=tuned,
         out=Path(out),
     )
+    plan = make_plan(request, registry)
     outcome = execute_plan(
-        make_plan(request, registry),
+        plan,
         registry,
         Resources(
             jobs=jobs,
@@ -124,7 +128,7 @@ def run(
         without=without,
         retry_failed=retry_failed,
         origin=origin,
-        watch=watch,
+        watch=_watching(plan, retry_failed, watch, progress),
     )
     unrecorded = [
         f"{label(trial.configuration, registry)}, {trial.title}: {reason}"
@@ -138,6 +142,31 @@ def run(
     if unwritten:
         raise DmlbenchError(unwritten)
     return outcome.entries
+
+
+def _watching(
+    plan: Plan,
+    retry_failed: bool,
+    watch: Callable[[TrialEvent], None] | None,
+    progress: bool | None,
+) -> Callable[[TrialEvent], None] | None:
+    """What takes the events: the caller's function, a display of progress, both or None."""
+    from dmlbench.running.notebook import NotebookProgress, in_notebook
+    from dmlbench.running.progress_lines import ProgressLines
+    from dmlbench.running.run_view import RunView
+
+    notebook = in_notebook()
+    if not (notebook if progress is None else progress):
+        return watch
+    view = RunView(plan, retry_failed)
+    shown = NotebookProgress(view) if notebook else ProgressLines(view)
+
+    def take(event: TrialEvent) -> None:
+        shown.take(event)
+        if watch is not None:
+            watch(event)
+
+    return take
 
 
 def _cluster(executor: str, address: str | None, gpus_per_trial: float) -> Cluster | None:

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from dmlbench.cli.progress_lines import ProgressLines
-from dmlbench.cli.run_view import RunView
 from dmlbench.hookspecs import TrialEvent
+from dmlbench.running.progress_lines import ProgressLines
+from dmlbench.running.run_view import RunView
 
 if TYPE_CHECKING:
     from dmlbench.running.planning import Plan

@@ -94,7 +94,7 @@ def report_trial(setting: Any, trial: Any, number: int) -> None:
 
 def report_epoch(setting: Any, number: int, seed: int, values: Mapping[str, Any]) -> None:
     """Say on stderr what an epoch of a tuning trial gave."""
-    from dmlbench.cli.progress_lines import epoch_line
+    from dmlbench.running.progress_lines import epoch_line
 
     epochs = setting.configuration.recipe.epochs
     click.echo(f"{_name(setting)} {number}, seed {seed}: {epoch_line(values, epochs)}", err=True)

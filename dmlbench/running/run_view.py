@@ -1,4 +1,4 @@
-"""How far a run has come, as a table for a terminal."""
+"""How far a run has come: in numbers, in words, and as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -74,6 +74,15 @@ class RunView:
         left = (self.pending - ended) * self.most_epochs - of_running - skipped
         return max(0, left) * (self.clock() - self.started) / self.epochs_done
 
+    def fraction_done(self) -> float:
+        """Which part of all trials is done, those at work by their epochs."""
+        of_running = sum(
+            min(1.0, (trial["epoch"] + trial.get("refit", (0, 0))[0]) / self.most_epochs)
+            for trial in self.running.values()
+        )
+        done = self.total - self.pending + self.finished + self.failed
+        return min(1.0, (done + of_running) / self.total) if self.total else 1.0
+
     def __rich__(self) -> Any:
         from rich.console import Group
         from rich.table import Table
@@ -110,6 +119,8 @@ class RunView:
         text = f"{done} of {self.total} trials done"
         if self.failed:
             text += f", {self.failed} failed"
+        if done >= self.total:
+            return text
         left = self.seconds_left()
         if left is None:
             return f"{text}; getting ready" if not self.running else text

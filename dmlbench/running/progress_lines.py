@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from dmlbench.cli.run_view import RunView, place, stage
 from dmlbench.hookspecs import TrialEvent
 from dmlbench.leaderboard.entries.trial import trial_title
+from dmlbench.running.run_view import RunView, place, stage
 
 #: Seconds between two lines that only say how far trials have come.
 PAUSE = 30.0
