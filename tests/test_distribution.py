@@ -77,7 +77,7 @@ def test_all_has_every_extra_of_users_except_the_two_that_exclude_each_other():
     extras = PROJECT["optional-dependencies"]
     (everything,) = extras["all"]
     named = everything.removeprefix("dmlbench[").removesuffix("]").split(",")
-    assert set(named) == extras.keys() - {"all", "cpu", "gpu", "test", "dev"}
+    assert set(named) == extras.keys() - {"all", "cpu", "gpu", "test", "docs", "dev"}
 
 
 def test_on_windows_the_import_says_where_it_runs():

@@ -15,6 +15,7 @@ from dmlbench.leaderboard.entries.sanitize import plain
 from dmlbench.leaderboard.entries.trial import Artefact
 from dmlbench.leaderboard.site.neighbours import Query, sample_queries
 from dmlbench.leaderboard.site.pictures import LeftOut, Pictures
+from dmlbench.plan.protocol import similarity_of
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def gallery(entry: Entry, roots: list[Path], pictures: Pictures) -> Gallery:
             dataset.test.labels,
             tensors.get("gallery"),
             dataset.gallery.labels if dataset.gallery is not None else None,
+            metric=similarity_of(entry.protocol.rules),
         )
     except ValueError as error:
         raise LeftOut(f"The stored test embeddings cannot be searched: {error}") from error

@@ -70,6 +70,19 @@ def test_pictures_are_the_images_of_queries_and_neighbours(scene, dataset, tmp_p
             assert all(n.right == (n.name == query.name) for n in neighbours)
 
 
+def test_neighbours_are_those_of_the_protocols_similarity(scene, dataset):
+    labels = dataset.test.labels
+    # Every embedding is a multiple of one row or its neighbour: by cosine all of a kind are equal.
+    length = 1.0 + labels + 0.01 * np.arange(len(labels))
+    embeddings = np.stack([length, np.zeros(len(labels))], axis=1).astype(np.float32)
+    entry, roots, pictures = scene({"embeddings": embeddings, "labels": labels})
+    assert not gallery(entry, roots, pictures).right
+    rules = entry.protocol.rules | {"similarity": "euclidean"}
+    protocol = entry.protocol.model_copy(update={"rules": rules})
+    by_distance = gallery(entry.model_copy(update={"protocol": protocol}), roots, pictures)
+    assert by_distance.right and not by_distance.wrong
+
+
 def reason(scene, **changes):
     entry, roots, pictures = scene(**changes)
     with pytest.raises(LeftOut) as left:
