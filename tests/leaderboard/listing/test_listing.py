@@ -221,3 +221,10 @@ def test_entries_are_found_by_unique_names(folder, make_entry, make_component):
         entry_file(folder, "triplet")
     with pytest.raises(UsageError, match="no entry that is named arcface"):
         entry_file(board, "arcface")
+
+
+def test_every_tier_can_be_chosen():
+    from dmlbench.cli.leaderboard import filter_options
+    from dmlbench.leaderboard.verification.tiers import TIERS
+
+    assert filter_options._TIERS == TIERS
