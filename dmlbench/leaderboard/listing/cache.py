@@ -37,6 +37,8 @@ _COLUMNS = ", ".join(f'"{name}"' for name in Row._fields)
 # The rooms whose code decides what is kept.
 _READERS = (
     "datasets",
+    "evaluate",
+    "statistics",
     "plan",
     "leaderboard/entries",
     "leaderboard/verification",
