@@ -38,8 +38,11 @@ _COLUMNS = ", ".join(f'"{name}"' for name in Row._fields)
 _READERS = (
     "datasets",
     "evaluate",
+    "losses",
     "statistics",
     "plan",
+    "plan/recipes",
+    "plugins",
     "leaderboard/entries",
     "leaderboard/verification",
     "leaderboard/comparison",
@@ -178,7 +181,7 @@ def _reader_version() -> str:
     for room in _READERS:
         folder = root.joinpath(*room.split("/"))
         for file in sorted(folder.iterdir(), key=lambda file: file.name):
-            if file.name.endswith(".py"):
+            if file.name.endswith((".py", ".toml")):
                 digest.update(f"{room}/{file.name}\0".encode() + file.read_bytes())
     return digest.hexdigest()
 

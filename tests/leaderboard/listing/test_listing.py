@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pandas
@@ -228,3 +230,19 @@ def test_every_tier_can_be_chosen():
     from dmlbench.leaderboard.verification.tiers import TIERS
 
     assert filter_options._TIERS == TIERS
+
+
+def test_rows_are_of_all_code_that_makes_them():
+    """The rooms that reading imports, and the recipes and built-ins that labels compare with."""
+    from dmlbench.leaderboard.listing import cache
+
+    program = (
+        "import sys, dmlbench.leaderboard.listing.reader, dmlbench.plugins.builtins\n"
+        "print(*{name.rpartition('.')[0] for name in sys.modules if name.startswith('dmlbench.')})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    rooms = {name.removeprefix("dmlbench.").replace(".", "/") for name in done.stdout.split()}
+    # Files of images and the roots decide nothing that a row has.
+    assert "statistics" in rooms
+    assert rooms - {"dmlbench", "leaderboard", "data"} <= set(cache._READERS)
+    assert "plan/recipes" in cache._READERS
